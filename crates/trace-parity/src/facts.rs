@@ -1,0 +1,40 @@
+//! What is known of a run besides its spans.
+
+/// Facts that a run records and that no span tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// The value of `milvus_otel.run` on the run's own resources.
+    pub run: Option<String>,
+    /// The examples that were started, in report order.
+    pub examples: Vec<ExampleFacts>,
+    /// What the capture refused or dropped, in requests and records. Any makes `dropped-spans`.
+    pub drops: Drops,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExampleFacts {
+    /// As in `service.instance.id`.
+    pub name: String,
+    pub exit: Exit,
+    /// The last output line's `trace_id=`, where there was one.
+    pub trace_id: Option<crate::TraceId>,
+}
+
+/// How an example ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    /// It was ended when its time was up.
+    TimedOut,
+    /// It could not be started.
+    NotStarted,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Requests answered with a retryable error because the queue was full.
+    pub refused_requests: u64,
+    /// Spans that were accepted and then lost.
+    pub dropped_spans: u64,
+}

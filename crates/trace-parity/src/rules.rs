@@ -1,0 +1,38 @@
+//! The rules: one name, family and severity each.
+
+/// A rule, by the name that issues and users call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    ExampleFailed,
+    NoSpans,
+    NoRoot,
+    DroppedSpans,
+    ResourceMismatch,
+    SdkUnknown,
+    SeveralRoots,
+    SeveralTraces,
+    OrphanSpan,
+    WrongParent,
+    DuplicateSpanId,
+    ParentCycle,
+    BadTime,
+    WrongKind,
+    ClientUnseen,
+    NoServerSpan,
+    ContextLost,
+    WrongServer,
+    MissingStep,
+    StepOrder,
+    RepeatedStep,
+    UndeclaredRpc,
+    SpanName,
+    AttributeMissing,
+    AttributeRenamed,
+    AttributeType,
+    AttributeValue,
+    ServerWorkDiffers,
+    StatusDiffers,
+    UnmarkedError,
+    StaleDivergence,
+    MalformedInput,
+}
