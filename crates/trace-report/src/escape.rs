@@ -1,0 +1,269 @@
+//! Makes text from telemetry and logs harmless, whatever it holds.
+//!
+//! What would be invisible or would move the cursor is written out, as `\x1b` or `\u{202e}`, so that two names that
+//! differ never look the same, and so that nothing read from a trace acts on the place it is shown in.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Marks, such as accents, that may stand on one character before they are written out.
+const MARKS_PER_CHARACTER: usize = 4;
+
+/// Which characters the reader's screen has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charset {
+    #[default]
+    Unicode,
+    /// Everything else is written as `\u{e9}`.
+    Ascii,
+}
+
+/// Writes out everything invisible: control characters, line ends, direction marks, zero-width characters.
+///
+/// The result is one line in which every character takes its place on the screen.
+pub fn visible(text: &str, charset: Charset) -> String {
+    let mut out = String::with_capacity(text.len());
+    units(text, charset).for_each(|unit| unit.write(&mut out));
+    out
+}
+
+/// As [`visible`], and cut to `columns` with an ellipsis where it is longer. Reads no more of `text` than it needs.
+pub fn clipped(text: &str, columns: usize, charset: Charset) -> String {
+    let ellipsis = match charset {
+        Charset::Unicode => "…",
+        Charset::Ascii => "...",
+    };
+    let room = columns.saturating_sub(ellipsis.width());
+    let mut out = String::new();
+    let mut used = 0;
+    // Where the ellipsis goes, if it turns out that one is needed.
+    let mut cut = 0;
+    for unit in units(text, charset) {
+        used += unit.columns();
+        if used > columns {
+            out.truncate(cut);
+            // A column narrower than the ellipsis gets as much of it as fits.
+            out.extend(ellipsis.chars().take(columns));
+            return out;
+        }
+        unit.write(&mut out);
+        if used <= room {
+            cut = out.len();
+        }
+    }
+    out
+}
+
+/// The columns that text made [`visible`] takes on a terminal.
+pub fn columns(visible: &str) -> usize {
+    visible.width()
+}
+
+/// A character with the marks on it, or one written out.
+enum Unit<'a> {
+    Shown { text: &'a str, columns: usize },
+    WrittenOut(char),
+}
+
+impl Unit<'_> {
+    fn columns(&self) -> usize {
+        match self {
+            Unit::Shown { columns, .. } => *columns,
+            Unit::WrittenOut(c) => written_out(*c).len(),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Unit::Shown { text, .. } => out.push_str(text),
+            Unit::WrittenOut(c) => out.push_str(&written_out(*c)),
+        }
+    }
+}
+
+fn units(text: &str, charset: Charset) -> impl Iterator<Item = Unit<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let columns = first.width().unwrap_or(0);
+        if columns == 0 || is_hidden(first) || (charset == Charset::Ascii && !first.is_ascii()) {
+            rest = &rest[first.len_utf8()..];
+            return Some(Unit::WrittenOut(first));
+        }
+        let marks: usize = rest
+            .chars()
+            .skip(1)
+            .take(MARKS_PER_CHARACTER)
+            .take_while(|c| charset == Charset::Unicode && c.width() == Some(0) && !is_hidden(*c))
+            .map(char::len_utf8)
+            .sum();
+        let (text, after) = rest.split_at(first.len_utf8() + marks);
+        rest = after;
+        Some(Unit::Shown { text, columns })
+    })
+}
+
+fn written_out(c: char) -> String {
+    match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if c.is_ascii() => format!("\\x{:02x}", u32::from(c)),
+        c => format!("\\u{{{:x}}}", u32::from(c)),
+    }
+}
+
+/// Controls, and what Unicode calls default-ignorable: characters that change how others look without being seen.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// One line of a program's output: its colours are taken out, its tabs are spaces, the rest is [`clipped`].
+pub fn log_line(line: &str, columns: usize, charset: Charset) -> String {
+    // A line is as long as its writer likes; what is far beyond the screen is not worth parsing.
+    let enough = floor_char_boundary(line, columns.saturating_mul(16));
+    let plain = anstream::adapter::strip_str(&line[..enough]).to_string();
+    let plain = plain.trim_end_matches(['\r', '\n']).replace('\t', "    ");
+    clipped(&plain, columns, charset)
+}
+
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn makes_the_invisible_visible() {
+        let cases = [
+            ("", "", ""),
+            (
+                "milvus.proto/Search",
+                "milvus.proto/Search",
+                "milvus.proto/Search",
+            ),
+            ("a\nb\tc\r", r"a\nb\tc\r", r"a\nb\tc\r"),
+            (
+                "\x1b[31mred\x1b[0m",
+                r"\x1b[31mred\x1b[0m",
+                r"\x1b[31mred\x1b[0m",
+            ),
+            ("\u{9b}31m", r"\u{9b}31m", r"\u{9b}31m"),
+            ("\0\x7f", r"\x00\x7f", r"\x00\x7f"),
+            (
+                "a\u{202e}b\u{2066}c",
+                r"a\u{202e}b\u{2066}c",
+                r"a\u{202e}b\u{2066}c",
+            ),
+            (
+                "zero\u{200b}width",
+                r"zero\u{200b}width",
+                r"zero\u{200b}width",
+            ),
+            ("é 検索", "é 検索", r"\u{e9} \u{691c}\u{7d22}"),
+            ("e\u{301}", "e\u{301}", r"e\u{301}"),
+            ("\u{301}alone", r"\u{301}alone", r"\u{301}alone"),
+        ];
+        for (text, unicode, ascii) in cases {
+            assert_eq!(visible(text, Charset::Unicode), unicode);
+            assert_eq!(visible(text, Charset::Ascii), ascii);
+        }
+    }
+
+    #[test]
+    fn a_heap_of_marks_is_written_out() {
+        let heap = format!("a{}", "\u{301}".repeat(6));
+        assert_eq!(
+            visible(&heap, Charset::Unicode),
+            format!("a{}{}", "\u{301}".repeat(4), r"\u{301}\u{301}")
+        );
+    }
+
+    #[test]
+    fn cuts_by_columns() {
+        let cases = [
+            ("abcdef", 6, "abcdef"),
+            ("abcdefg", 6, "abcde…"),
+            ("検索検索", 7, "検索検…"),
+            ("検索検索", 6, "検索…"),
+            ("検索検索", 8, "検索検索"),
+            ("ab\x1bcd", 4, "ab…"),
+            ("abc", 1, "…"),
+            ("abc", 0, ""),
+        ];
+        for (text, columns, expected) in cases {
+            assert_eq!(
+                clipped(text, columns, Charset::Unicode),
+                expected,
+                "{text:?} in {columns}"
+            );
+        }
+        assert_eq!(clipped("abcdefg", 6, Charset::Ascii), "abc...");
+        assert_eq!(clipped("abcdefg", 2, Charset::Ascii), "..");
+    }
+
+    #[test]
+    fn reads_no_more_than_it_shows() {
+        let long = "x".repeat(64 << 20);
+        let started = std::time::Instant::now();
+        assert_eq!(columns(&clipped(&long, 80, Charset::Unicode)), 80);
+        assert_eq!(columns(&log_line(&long, 80, Charset::Unicode)), 80);
+        assert!(started.elapsed().as_secs() < 1);
+    }
+
+    #[test]
+    fn log_lines_lose_their_colours_and_can_do_nothing() {
+        let shown = |line| log_line(line, 60, Charset::Unicode);
+        assert_eq!(shown("\x1b[1;31merror\x1b[0m: no\r\n"), "error: no");
+        assert_eq!(shown("\tat io.milvus.Client"), "    at io.milvus.Client");
+        assert_eq!(
+            shown("ding\u{202e}gnod\u{9b}2J"),
+            r"ding\u{202e}gnod\u{9b}2J"
+        );
+        assert_eq!(shown("\x1b]0;title\x07text\x1b[2J"), "text");
+    }
+
+    fn nothing_hidden(text: &str) -> bool {
+        text.chars().all(|c| !is_hidden(c))
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_invisible_is_left(text in any::<String>()) {
+            prop_assert!(nothing_hidden(&visible(&text, Charset::Unicode)));
+            prop_assert!(nothing_hidden(&log_line(&text, 80, Charset::Unicode)));
+            prop_assert!(visible(&text, Charset::Ascii).chars().all(|c| matches!(c, ' '..='~')));
+        }
+
+        #[test]
+        fn is_never_wider_than_asked(text in any::<String>(), limit in 0_usize..100) {
+            prop_assert!(columns(&clipped(&text, limit, Charset::Unicode)) <= limit);
+            prop_assert!(columns(&clipped(&text, limit, Charset::Ascii)) <= limit);
+            prop_assert!(columns(&log_line(&text, limit, Charset::Unicode)) <= limit);
+        }
+
+        #[test]
+        fn what_fits_is_whole(text in any::<String>()) {
+            let whole = visible(&text, Charset::Unicode);
+            prop_assert_eq!(clipped(&text, usize::MAX, Charset::Unicode), whole);
+        }
+
+        #[test]
+        fn doing_it_twice_changes_nothing(text in any::<String>()) {
+            let once = visible(&text, Charset::Unicode);
+            prop_assert_eq!(visible(&once, Charset::Unicode), once);
+        }
+    }
+}

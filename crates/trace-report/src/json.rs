@@ -1,0 +1,239 @@
+//! A run as JSON, for programs: `report.json`, schema `milvus-otel.report/1`.
+
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use trace_parity::{
+    Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Severity,
+    SpanId, TraceId,
+};
+
+use crate::run::{ExampleRun, Run};
+use crate::words;
+
+/// The value of `schema`; its number changes when a reader of the old form would no longer do.
+pub const SCHEMA_ID: &str = "milvus-otel.report/1";
+
+/// The JSON Schema that every report satisfies.
+pub const SCHEMA: &str = include_str!("../report.schema.json");
+
+/// The run as one JSON document, indented, with a line end. Strings are whole and unescaped beyond what JSON asks.
+pub fn json(run: &Run) -> String {
+    let mut text = serde_json::to_string_pretty(&Report::of(run))
+        .expect("a report has string keys and finite numbers");
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    run: Option<&'a str>,
+    stack: Option<&'a str>,
+    verdict: Outcome,
+    wall_seconds: Option<f64>,
+    phases: Vec<Phase<'a>>,
+    examples: Vec<Example<'a>>,
+    steps: Vec<Step<'a>>,
+    findings: Vec<FindingView<'a>>,
+    expected_divergences: Vec<Divergence<'a>>,
+}
+
+#[derive(Serialize)]
+struct Phase<'a> {
+    name: &'a str,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Example<'a> {
+    name: &'a str,
+    outcome: ExampleOutcome,
+    exit_code: Option<i32>,
+    seconds: Option<f64>,
+    trace_id: Option<TraceId>,
+    versions: Option<&'a BTreeMap<String, String>>,
+    client_rpcs: u64,
+    joined: u64,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    name: &'a str,
+    cells: Cells<'a>,
+}
+
+/// The cells under their examples' names.
+struct Cells<'a>(Vec<(&'a str, Option<CellView<'a>>)>);
+
+#[derive(Serialize)]
+struct CellView<'a> {
+    rpcs: &'a [String],
+    count: u64,
+    joined: u64,
+    client_ms: f64,
+    server_ms: f64,
+    differs: bool,
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    rule: String,
+    severity: Severity,
+    example: Option<&'a str>,
+    step: Option<&'a str>,
+    trace_id: Option<TraceId>,
+    span_id: Option<SpanId>,
+    subject: Option<&'a str>,
+    message: &'a str,
+    hint: Option<&'a str>,
+    count: u64,
+    input_line: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Divergence<'a> {
+    scope: &'a str,
+    rule: String,
+    subject: &'a str,
+    reason: &'a str,
+    examples: &'a [String],
+}
+
+impl<'a> Report<'a> {
+    fn of(run: &'a Run) -> Self {
+        let verdict = &run.verdict;
+        let names: Vec<&str> = verdict.examples.iter().map(|e| e.name.as_str()).collect();
+        Self {
+            schema: SCHEMA_ID,
+            run: run.id.as_deref(),
+            stack: run.stack.as_deref(),
+            verdict: verdict.outcome,
+            wall_seconds: run.wall_seconds.map(finite),
+            phases: run
+                .phases
+                .iter()
+                .map(|p| Phase {
+                    name: &p.name,
+                    seconds: finite(p.seconds),
+                })
+                .collect(),
+            examples: examples(run),
+            steps: verdict
+                .steps
+                .iter()
+                .map(|row| {
+                    let cells = row.cells.iter().map(|cell| cell.as_ref().map(CellView::of));
+                    Step {
+                        name: &row.name,
+                        cells: Cells(names.iter().copied().zip(cells).collect()),
+                    }
+                })
+                .collect(),
+            findings: verdict.findings.iter().map(FindingView::of).collect(),
+            expected_divergences: verdict
+                .expected_divergences
+                .iter()
+                .map(Divergence::of)
+                .collect(),
+        }
+    }
+}
+
+/// The judged examples, then those that were started and of which the verdict knows nothing.
+fn examples(run: &Run) -> Vec<Example<'_>> {
+    let started = |name: &str| run.examples.iter().find(|e| e.name == name);
+    let judged = |name: &str| run.verdict.examples.iter().any(|e| e.name == name);
+    let known = run
+        .verdict
+        .examples
+        .iter()
+        .map(|v| Example::of(&v.name, Some(v), started(&v.name)));
+    let unknown = run
+        .examples
+        .iter()
+        .filter(|e| !judged(&e.name))
+        .map(|e| Example::of(&e.name, None, Some(e)));
+    known.chain(unknown).collect()
+}
+
+impl<'a> Example<'a> {
+    fn of(name: &'a str, verdict: Option<&'a ExampleVerdict>, run: Option<&'a ExampleRun>) -> Self {
+        Self {
+            name,
+            outcome: verdict.map_or(ExampleOutcome::CouldNotRun, |v| v.outcome),
+            exit_code: run.and_then(|r| match r.exit {
+                Exit::Code(code) => Some(code),
+                Exit::Signal(_) | Exit::TimedOut | Exit::NotStarted => None,
+            }),
+            seconds: run.map(|r| finite(r.seconds)),
+            trace_id: verdict.and_then(|v| v.trace_id),
+            versions: run.map(|r| &r.versions),
+            client_rpcs: verdict.map_or(0, |v| v.client_rpcs),
+            joined: verdict.map_or(0, |v| v.joined),
+        }
+    }
+}
+
+impl<'a> CellView<'a> {
+    fn of(cell: &'a Cell) -> Self {
+        Self {
+            rpcs: &cell.rpcs,
+            count: cell.count,
+            joined: cell.joined,
+            client_ms: milliseconds(cell.client_ns),
+            server_ms: milliseconds(cell.server_ns),
+            differs: cell.differs,
+        }
+    }
+}
+
+impl<'a> FindingView<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            rule: words::rule(finding.rule),
+            severity: finding.severity,
+            example: finding.example.as_deref(),
+            step: finding.step.as_deref(),
+            trace_id: finding.trace_id,
+            span_id: finding.span_id,
+            subject: finding.subject.as_deref(),
+            message: &finding.message,
+            hint: finding.hint.as_deref(),
+            count: finding.count,
+            input_line: finding.input_line,
+        }
+    }
+}
+
+impl<'a> Divergence<'a> {
+    fn of(divergence: &'a ObservedDivergence) -> Self {
+        Self {
+            scope: &divergence.scope,
+            rule: words::rule(divergence.rule),
+            subject: &divergence.subject,
+            reason: &divergence.reason,
+            examples: &divergence.examples,
+        }
+    }
+}
+
+impl Serialize for Cells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (example, cell) in &self.0 {
+            map.serialize_entry(example, cell)?;
+        }
+        map.end()
+    }
+}
+
+fn milliseconds(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+/// JSON has no infinity, and a time that isn't a number says nothing.
+fn finite(seconds: f64) -> f64 {
+    if seconds.is_finite() { seconds } else { 0.0 }
+}

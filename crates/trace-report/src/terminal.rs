@@ -1,0 +1,405 @@
+//! A run as text for a terminal: the verdict, the aligned table, what is wrong, and what to do next.
+
+mod layout;
+mod table;
+
+use anstyle::{AnsiColor, Style};
+use trace_parity::{Exit, Finding, ObservedDivergence, Outcome, Rule, Severity, TraceId, Verdict};
+
+use crate::escape::{self, Charset};
+use crate::run::{ExampleRun, Run};
+use crate::words::{self, Counts};
+use layout::Page;
+
+/// Findings that are written out; the report has the rest.
+const FINDINGS_SHOWN: usize = 20;
+/// Lines of a failed example's output.
+const LOG_LINES: usize = 12;
+/// Rules that the last lines offer to explain.
+const RULES_EXPLAINED: usize = 3;
+
+/// What the reader's terminal can do and how much they want to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalStyle {
+    /// Columns; at least 40 are used.
+    pub width: usize,
+    pub color: bool,
+    /// Nothing but ASCII, for a locale that isn't UTF-8.
+    pub ascii: bool,
+    pub detail: Detail,
+}
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The verdict, and a line for each finding.
+    Quiet,
+    #[default]
+    Normal,
+    /// Notes, times, phases and versions too.
+    Verbose,
+}
+
+impl Default for TerminalStyle {
+    /// Plain text, 80 columns wide.
+    fn default() -> Self {
+        Self {
+            width: 80,
+            color: false,
+            ascii: false,
+            detail: Detail::Normal,
+        }
+    }
+}
+
+/// What a piece of text stands for; its colour never says more than its words do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Plain,
+    Heading,
+    Good,
+    Bad,
+    Warning,
+    Known,
+    Faint,
+}
+
+impl TerminalStyle {
+    fn charset(&self) -> Charset {
+        if self.ascii {
+            Charset::Ascii
+        } else {
+            Charset::Unicode
+        }
+    }
+
+    fn separator(&self) -> &'static str {
+        if self.ascii { ", " } else { " · " }
+    }
+
+    fn paint(&self, role: Role, text: &str) -> String {
+        let style = match role {
+            Role::Plain => Style::new(),
+            Role::Heading => Style::new().bold(),
+            Role::Good => AnsiColor::Green.on_default().bold(),
+            Role::Bad => AnsiColor::Red.on_default().bold(),
+            Role::Warning => AnsiColor::Yellow.on_default().bold(),
+            Role::Known => AnsiColor::Cyan.on_default(),
+            Role::Faint => Style::new().dimmed(),
+        };
+        if self.color && !text.is_empty() {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The run as text, each line ended. Nothing read from a trace or a log acts on the terminal.
+pub fn terminal(run: &Run, style: &TerminalStyle) -> String {
+    let mut page = Page::new(*style);
+    headline(&mut page, run);
+    if style.detail == Detail::Quiet {
+        findings_in_lines(&mut page, run);
+        return page.finish();
+    }
+    table::outcome(&mut page, run);
+    findings(&mut page, run);
+    not_started(&mut page, &run.examples);
+    for example in &run.examples {
+        log_tail(&mut page, example);
+    }
+    expected(&mut page, &run.verdict.expected_divergences);
+    if style.detail == Detail::Verbose {
+        table::times(&mut page, run);
+        phases(&mut page, run);
+        versions(&mut page, run);
+    }
+    ending(&mut page, run);
+    page.finish()
+}
+
+fn headline(page: &mut Page, run: &Run) {
+    let (word, role) = match run.verdict.outcome {
+        Outcome::Consistent => ("consistent", Role::Good),
+        Outcome::Inconsistent => ("inconsistent", Role::Bad),
+        Outcome::CouldNotRun => ("could not run", Role::Bad),
+    };
+    let counts = Counts::of(&run.verdict.findings);
+    let expected = run.verdict.expected_divergences.len();
+    let parts = [
+        (counts != Counts::default()).then(|| counts.to_string()),
+        Some(words::plural(run.verdict.examples.len(), "example")),
+        run.stack
+            .as_deref()
+            .map(|stack| escape::clipped(stack, 40, page.style.charset())),
+        run.wall_seconds.map(words::seconds),
+        (expected > 0).then(|| words::plural(expected, "expected divergence")),
+    ];
+    let separator = page.style.separator();
+    let mut line = format!(
+        "  {}",
+        parts
+            .iter()
+            .flatten()
+            .next()
+            .expect("examples are always counted")
+    );
+    for part in parts.iter().flatten().skip(1) {
+        // What doesn't fit is left out: the least important stands last.
+        if word.len() + escape::columns(&line) + escape::columns(separator) + escape::columns(part)
+            > page.width()
+        {
+            break;
+        }
+        line.push_str(separator);
+        line.push_str(part);
+    }
+    page.line(&[(role, word.to_owned()), (Role::Plain, line)]);
+}
+
+fn findings_in_lines(page: &mut Page, run: &Run) {
+    for finding in run
+        .verdict
+        .findings
+        .iter()
+        .filter(|f| f.severity > Severity::Info)
+    {
+        let head = title(finding);
+        let text = format!("{head}: {}", finding.message);
+        let text = escape::clipped(&text, page.width(), page.style.charset());
+        page.line(&[(Role::Plain, text)]);
+    }
+}
+
+fn findings(page: &mut Page, run: &Run) {
+    let wanted = |finding: &&Finding| {
+        finding.severity > Severity::Info || page.style.detail == Detail::Verbose
+    };
+    let all: Vec<&Finding> = run.verdict.findings.iter().filter(wanted).collect();
+    let shown = if page.style.detail == Detail::Verbose {
+        all.len()
+    } else {
+        FINDINGS_SHOWN
+    };
+    for finding in all.iter().take(shown) {
+        page.gap();
+        self::finding(page, finding);
+    }
+    let left = Counts::of(all.iter().skip(shown).copied());
+    if left != Counts::default() {
+        page.gap();
+        page.line(&[(Role::Plain, format!("and {left} more; `-v` shows all"))]);
+    }
+}
+
+fn finding(page: &mut Page, finding: &Finding) {
+    let role = match finding.severity {
+        Severity::Error => Role::Bad,
+        Severity::Warning => Role::Warning,
+        Severity::Info => Role::Faint,
+    };
+    let severity = words::severity(finding.severity);
+    let charset = page.style.charset();
+    let title = escape::clipped(&title(finding), page.width() - severity.len() - 2, charset);
+    page.line(&[
+        (role, format!("{severity}:")),
+        (Role::Heading, format!(" {title}")),
+    ]);
+    page.paragraph("  ", "  ", &finding.message);
+    if let Some(place) = place(finding) {
+        page.paragraph("  at ", "     ", &place);
+    }
+    if let Some(hint) = &finding.hint {
+        page.blank();
+        page.paragraph("  hint: ", "        ", hint);
+    }
+}
+
+/// The rule, then what it is said of.
+fn title(finding: &Finding) -> String {
+    let mut title = words::rule(finding.rule);
+    if let Some(example) = &finding.example {
+        title = format!("{title} in {example}");
+    }
+    if let Some(step) = &finding.step {
+        title = format!("{title}, step {step}");
+    }
+    if finding.count > 1 {
+        title = format!("{title} ({} places)", finding.count);
+    }
+    title
+}
+
+fn place(finding: &Finding) -> Option<String> {
+    let parts: Vec<String> = [
+        finding.trace_id.map(|id| format!("trace {id}")),
+        finding.span_id.map(|id| format!("span {id}")),
+        finding
+            .input_line
+            .map(|line| format!("line {line} of the input")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What is known to differ; divergences that have rule and reason in common are told together.
+fn expected(page: &mut Page, divergences: &[ObservedDivergence]) {
+    let mut groups: Vec<(&ObservedDivergence, Vec<&str>, Vec<&str>)> = Vec::new();
+    for divergence in divergences {
+        let same = |(first, ..): &&mut (&ObservedDivergence, _, _)| {
+            first.rule == divergence.rule && first.reason == divergence.reason
+        };
+        if groups.iter_mut().find(same).is_none() {
+            groups.push((divergence, Vec::new(), Vec::new()));
+        }
+        let (_, examples, subjects) = groups
+            .iter_mut()
+            .find(same)
+            .expect("pushed if it wasn't there");
+        examples.extend(divergence.examples.iter().map(String::as_str));
+        subjects.push(&divergence.subject);
+    }
+    if !groups.is_empty() {
+        page.gap();
+    }
+    for (divergence, examples, subjects) in groups {
+        let text = format!(
+            "{}  {}  {}: {}",
+            words::distinct(examples).join(", "),
+            words::rule(divergence.rule),
+            words::distinct(subjects).join(", "),
+            divergence.reason,
+        );
+        page.paragraph("expected: ", "          ", &text);
+    }
+}
+
+fn not_started(page: &mut Page, examples: &[ExampleRun]) {
+    let names: Vec<&str> = examples
+        .iter()
+        .filter(|e| e.exit == Exit::NotStarted)
+        .map(|e| e.name.as_str())
+        .collect();
+    if !names.is_empty() {
+        page.gap();
+        page.paragraph("not started: ", "             ", &names.join(", "));
+    }
+}
+
+fn log_tail(page: &mut Page, example: &ExampleRun) {
+    if matches!(example.exit, Exit::Code(0) | Exit::NotStarted) {
+        return;
+    }
+    page.gap();
+    let what = format!(
+        "{} {} after {}",
+        example.name,
+        words::exit(example.exit),
+        words::seconds(example.seconds)
+    );
+    page.paragraph("", "", &what);
+    let bar = if page.style.ascii { "  | " } else { "  │ " };
+    let skipped = example.log_tail.len().saturating_sub(LOG_LINES);
+    for line in &example.log_tail[skipped..] {
+        let text = escape::log_line(line, page.width() - 4, page.style.charset());
+        page.line(&[(Role::Faint, bar.to_owned()), (Role::Plain, text)]);
+    }
+    if let Some(log) = &example.log {
+        page.path("  log: ", log);
+    }
+}
+
+fn phases(page: &mut Page, run: &Run) {
+    if run.phases.is_empty() {
+        return;
+    }
+    let text: Vec<String> = run
+        .phases
+        .iter()
+        .map(|p| format!("{} {}", p.name, words::seconds(p.seconds)))
+        .collect();
+    page.gap();
+    page.paragraph("phases: ", "        ", &text.join(page.style.separator()));
+}
+
+fn versions(page: &mut Page, run: &Run) {
+    let with_versions = run.examples.iter().filter(|e| !e.versions.is_empty());
+    for (index, example) in with_versions.enumerate() {
+        if index == 0 {
+            page.gap();
+        }
+        let versions: Vec<String> = example
+            .versions
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        let text = format!("versions of {}: {}", example.name, versions.join(", "));
+        page.paragraph("", "    ", &text);
+    }
+}
+
+/// Where the rest is, and what to do about a failure.
+fn ending(page: &mut Page, run: &Run) {
+    if run.verdict.outcome == Outcome::Inconsistent {
+        page.gap();
+        for (index, command) in next_commands(&run.verdict).iter().enumerate() {
+            let label = if index == 0 { "next: " } else { "      " };
+            page.line(&[
+                (Role::Heading, label.to_owned()),
+                (Role::Plain, command.clone()),
+            ]);
+        }
+    }
+    if let Some(folder) = &run.folder {
+        if run.verdict.outcome != Outcome::Inconsistent {
+            page.gap();
+        }
+        page.path("report: ", &folder.join("report.html"));
+    }
+}
+
+fn next_commands(verdict: &Verdict) -> Vec<String> {
+    let errors: Vec<&Finding> = verdict
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .collect();
+    let rules = words::distinct(errors.iter().map(|finding| finding.rule));
+    let mut commands: Vec<String> = rules
+        .into_iter()
+        .take(RULES_EXPLAINED)
+        .map(|rule| format!("cargo xtask explain {}", words::rule(rule)))
+        .collect();
+    let failed = errors
+        .iter()
+        .filter(|finding| finding.rule == Rule::ExampleFailed);
+    let failed = failed
+        .filter_map(|finding| finding.example.as_deref())
+        .find(|name| is_plain_word(name));
+    commands.extend(failed.map(|name| format!("cargo xtask run {name}")));
+    let trace = errors
+        .iter()
+        .find_map(|finding| finding.trace_id.or_else(|| trace_of(verdict, finding)));
+    commands.extend(trace.map(|trace| format!("cargo xtask trace {trace}")));
+    commands
+}
+
+fn trace_of(verdict: &Verdict, finding: &Finding) -> Option<TraceId> {
+    verdict
+        .examples
+        .iter()
+        .find(|e| Some(&e.name) == finding.example.as_ref())?
+        .trace_id
+}
+
+/// A name that can be typed into any shell as it is.
+fn is_plain_word(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('-')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}

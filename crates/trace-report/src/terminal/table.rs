@@ -1,0 +1,266 @@
+//! The table with a row per step and a column per example, in blocks where it is wider than the screen.
+
+use std::ops::{Range, RangeInclusive};
+
+use trace_parity::{ExampleOutcome, ExampleVerdict, Outcome, Severity, Verdict};
+
+use super::Role;
+use super::layout::Page;
+use crate::escape;
+use crate::run::Run;
+use crate::words;
+
+const LABEL_COLUMNS: RangeInclusive<usize> = 16..=28;
+const CELL_COLUMNS: RangeInclusive<usize> = 8..=20;
+const GAP: &str = "  ";
+
+/// A row: its label, and a cell for each example.
+struct Row {
+    label: String,
+    cells: Vec<(Role, String)>,
+}
+
+/// What each example did in each step, and how it said so.
+pub(super) fn outcome(page: &mut Page, run: &Run) {
+    let verdict = &run.verdict;
+    if verdict.outcome == Outcome::CouldNotRun {
+        return;
+    }
+    let mut rows: Vec<Row> = verdict
+        .steps
+        .iter()
+        .map(|row| step_row(page, verdict, row))
+        .collect();
+    let title = if rows.is_empty() { "" } else { "step" };
+    if rows.is_empty() {
+        rows.extend(counts(page, verdict));
+    }
+    rows.push(per_example(page, "vocabulary", verdict, vocabulary));
+    if verdict.outcome != Outcome::Consistent {
+        rows.push(per_example(page, "verdict", verdict, |_, example| {
+            overall(example.outcome)
+        }));
+    }
+    print(page, title, verdict, &rows);
+}
+
+/// The time in each step's client calls, and in the server's half of them.
+pub(super) fn times(page: &mut Page, run: &Run) {
+    let separator = if page.style.ascii { " / " } else { " ⇢ " };
+    let rows: Vec<Row> = run
+        .verdict
+        .steps
+        .iter()
+        .map(|row| Row {
+            label: row.name.clone(),
+            cells: row
+                .cells
+                .iter()
+                .map(|cell| match cell {
+                    None => nothing(page),
+                    Some(cell) => {
+                        let times = [cell.client_ns, cell.server_ns].map(words::nanoseconds);
+                        (Role::Plain, times.join(separator))
+                    }
+                })
+                .collect(),
+        })
+        .collect();
+    if !rows.is_empty() {
+        print(page, "client and server time", &run.verdict, &rows);
+    }
+}
+
+fn step_row(page: &Page, verdict: &Verdict, row: &trace_parity::StepRow) -> Row {
+    let texts = words::cells(row);
+    let cells =
+        row.cells
+            .iter()
+            .zip(texts)
+            .zip(&verdict.examples)
+            .map(|((cell, text), example)| {
+                let worst = words::worst_at(verdict, &example.name, &row.name);
+                match (cell, worst) {
+                    (None, Some(Severity::Error)) => (Role::Bad, "missing".to_owned()),
+                    (None, _) => nothing(page),
+                    (Some(_), Some(Severity::Error)) => (Role::Bad, format!("! {text}")),
+                    (Some(_), Some(Severity::Warning)) => (Role::Warning, format!("! {text}")),
+                    (Some(cell), _) if cell.joined < cell.count => (Role::Bad, text),
+                    (Some(_), _) => (Role::Plain, text),
+                }
+            });
+    Row {
+        label: row.name.clone(),
+        cells: cells.collect(),
+    }
+}
+
+/// Where there is no contract there are no steps, and these say how much was seen.
+fn counts(page: &Page, verdict: &Verdict) -> [Row; 3] {
+    let row = |label: &str, count: fn(&ExampleVerdict) -> u64| {
+        per_example(page, label, verdict, |_, example| {
+            (Role::Plain, count(example).to_string())
+        })
+    };
+    [
+        row("spans", |e| e.spans),
+        row("client calls", |e| e.client_rpcs),
+        row("joined", |e| e.joined),
+    ]
+}
+
+fn per_example(
+    page: &Page,
+    label: &str,
+    verdict: &Verdict,
+    cell: impl Fn(&Verdict, &ExampleVerdict) -> (Role, String),
+) -> Row {
+    let cells = verdict
+        .examples
+        .iter()
+        .map(|example| match example.outcome {
+            ExampleOutcome::CouldNotRun => nothing(page),
+            _ => cell(verdict, example),
+        });
+    Row {
+        label: label.to_owned(),
+        cells: cells.collect(),
+    }
+}
+
+fn vocabulary(verdict: &Verdict, example: &ExampleVerdict) -> (Role, String) {
+    let found = verdict
+        .findings
+        .iter()
+        .filter(|f| f.example.as_deref() == Some(&*example.name))
+        .filter_map(|f| words::vocabulary(f.rule));
+    let expected = verdict
+        .expected_divergences
+        .iter()
+        .filter(|d| d.examples.contains(&example.name))
+        .filter_map(|d| words::vocabulary(d.rule));
+    let (found, expected) = (words::distinct(found), words::distinct(expected));
+    match (found.as_slice(), expected.as_slice()) {
+        ([], []) if example.trace_id.is_none() => (Role::Faint, "-".to_owned()),
+        ([], []) => (Role::Good, "ok".to_owned()),
+        ([], known) => (Role::Known, format!("~ {}", first_and_count(known))),
+        (wrong, _) => (Role::Bad, format!("! {}", first_and_count(wrong))),
+    }
+}
+
+fn first_and_count(words: &[&str]) -> String {
+    match words {
+        [only] => (*only).to_owned(),
+        [first, rest @ ..] => format!("{first} +{}", rest.len()),
+        [] => String::new(),
+    }
+}
+
+fn overall(outcome: ExampleOutcome) -> (Role, String) {
+    let (role, word) = match outcome {
+        ExampleOutcome::Pass => (Role::Good, "ok"),
+        ExampleOutcome::ExpectedDivergence => (Role::Known, "~ expected"),
+        ExampleOutcome::Fail => (Role::Bad, "! fails"),
+        ExampleOutcome::CouldNotRun => (Role::Faint, "not run"),
+    };
+    (role, word.to_owned())
+}
+
+fn nothing(page: &Page) -> (Role, String) {
+    let dash = if page.style.ascii { "-" } else { "–" };
+    (Role::Faint, dash.to_owned())
+}
+
+/// As many columns side by side as fit, the others in blocks below.
+fn print(page: &mut Page, title: &str, verdict: &Verdict, rows: &[Row]) {
+    let charset = page.style.charset();
+    let names: Vec<String> = verdict
+        .examples
+        .iter()
+        .map(|example| escape::clipped(&example.name, *CELL_COLUMNS.end(), charset))
+        .collect();
+    let labels = rows.iter().map(|row| row.label.as_str()).chain([title]);
+    // On a narrow screen a column with its label still has to fit.
+    let label_limit = (page.width() - GAP.len() - CELL_COLUMNS.end()).min(*LABEL_COLUMNS.end());
+    let label_columns = widest(labels, *LABEL_COLUMNS.start()..=label_limit);
+    let columns: Vec<usize> = (0..names.len())
+        .map(|index| {
+            let cells = rows
+                .iter()
+                .filter_map(|row| row.cells.get(index))
+                .map(|(_, text)| text.as_str());
+            widest(cells.chain([names[index].as_str()]), CELL_COLUMNS)
+        })
+        .collect();
+
+    for block in blocks(&columns, page.width().saturating_sub(label_columns)) {
+        page.gap();
+        let header = names[block.clone()]
+            .iter()
+            .map(|name| (Role::Heading, name.clone()));
+        let header: Vec<_> = header.collect();
+        print_row(
+            page,
+            (Role::Heading, title),
+            label_columns,
+            &header,
+            &columns[block.clone()],
+        );
+        for row in rows {
+            let cells = row.cells.get(block.clone()).unwrap_or_default();
+            print_row(
+                page,
+                (Role::Plain, &row.label),
+                label_columns,
+                cells,
+                &columns[block.clone()],
+            );
+        }
+    }
+}
+
+fn print_row(
+    page: &mut Page,
+    label: (Role, &str),
+    label_columns: usize,
+    cells: &[(Role, String)],
+    columns: &[usize],
+) {
+    let mut pieces = padded(page, label.0, label.1, label_columns).to_vec();
+    for ((role, text), columns) in cells.iter().zip(columns) {
+        pieces.push((Role::Plain, GAP.to_owned()));
+        pieces.extend(padded(page, *role, text, *columns));
+    }
+    page.line(&pieces);
+}
+
+fn padded(page: &Page, role: Role, text: &str, columns: usize) -> [(Role, String); 2] {
+    let text = escape::clipped(text, columns, page.style.charset());
+    let padding = " ".repeat(columns - escape::columns(&text));
+    [(role, text), (Role::Plain, padding)]
+}
+
+fn widest<'a>(texts: impl Iterator<Item = &'a str>, limits: RangeInclusive<usize>) -> usize {
+    let widest = texts.map(escape::columns).max().unwrap_or(0);
+    widest.clamp(*limits.start(), *limits.end())
+}
+
+/// Ranges of columns that fit into `room` together, at least one column each.
+fn blocks(columns: &[usize], room: usize) -> Vec<Range<usize>> {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    let mut used = 0;
+    for (index, columns) in columns.iter().enumerate() {
+        let needed = GAP.len() + columns;
+        if index > start && used + needed > room {
+            blocks.push(start..index);
+            start = index;
+            used = 0;
+        }
+        used += needed;
+    }
+    if start < columns.len() {
+        blocks.push(start..columns.len());
+    }
+    blocks
+}

@@ -1,0 +1,240 @@
+//! The words and numbers that several formats share.
+
+use std::fmt;
+
+use trace_parity::{Exit, Finding, Rule, Severity, StepRow, Verdict};
+
+/// `1 example`, `5 examples`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// `15.2 s`, or `2 min 5 s` from two minutes on.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 120.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round();
+    format!("{} min {} s", (whole / 60.0).floor(), whole % 60.0)
+}
+
+/// `850 ns`, `12.3 µs`, `4.07 ms`, `1.23 s`: three digits.
+pub(crate) fn nanoseconds(ns: u64) -> String {
+    let units = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
+    let value = ns as f64;
+    let (unit, size) = units
+        .into_iter()
+        .rev()
+        .find(|(_, size)| value >= *size)
+        .unwrap_or(units[0]);
+    let scaled = value / size;
+    match scaled {
+        _ if unit == "ns" => format!("{ns} ns"),
+        s if s < 9.995 => format!("{s:.2} {unit}"),
+        s if s < 99.95 => format!("{s:.1} {unit}"),
+        s => format!("{s:.0} {unit}"),
+    }
+}
+
+pub(crate) fn rule(rule: Rule) -> String {
+    let mut name = String::new();
+    for c in format!("{rule:?}").chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}
+
+/// How an example ended, as the rest of a sentence that its name begins.
+pub(crate) fn exit(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(signal) => format!("was ended by signal {signal}"),
+        Exit::TimedOut => "was ended when its time was up".to_owned(),
+        Exit::NotStarted => "could not be started".to_owned(),
+    }
+}
+
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+/// Findings by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) errors: usize,
+    pub(crate) warnings: usize,
+    pub(crate) infos: usize,
+}
+
+impl Counts {
+    pub(crate) fn of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
+        let mut counts = Self::default();
+        for finding in findings {
+            match finding.severity {
+                Severity::Error => counts.errors += 1,
+                Severity::Warning => counts.warnings += 1,
+                Severity::Info => counts.infos += 1,
+            }
+        }
+        counts
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.errors, "error"),
+            (self.warnings, "warning"),
+            (self.infos, "note"),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, noun)| plural(count, noun))
+            .collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// What a difference in wording is about, in a word that fits a table.
+pub(crate) fn vocabulary(rule: Rule) -> Option<&'static str> {
+    match rule {
+        Rule::SpanName => Some("name"),
+        Rule::AttributeMissing => Some("missing"),
+        Rule::AttributeRenamed => Some("renamed"),
+        Rule::AttributeType => Some("type"),
+        Rule::AttributeValue => Some("value"),
+        _ => None,
+    }
+}
+
+/// Each once, in order of first appearance.
+pub(crate) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
+}
+
+/// The worst that is said of one cell of the table.
+pub(crate) fn worst_at(verdict: &Verdict, example: &str, step: &str) -> Option<Severity> {
+    verdict
+        .findings
+        .iter()
+        .filter(|f| f.example.as_deref() == Some(example) && f.step.as_deref() == Some(step))
+        .map(|f| f.severity)
+        .max()
+}
+
+/// The words of a cell: one per example, in order; an empty one where there is nothing to say.
+pub(crate) fn cells(row: &StepRow) -> Vec<String> {
+    let methods = differing_methods(row);
+    row.cells
+        .iter()
+        .enumerate()
+        .map(|(index, cell)| match cell {
+            None => String::new(),
+            Some(cell) if cell.joined < cell.count => {
+                format!("{}/{} joined", cell.joined, cell.count)
+            }
+            Some(cell) if cell.polling => plural(cell.count as usize, "poll"),
+            Some(_) => methods
+                .as_ref()
+                .map_or_else(|| "joined".to_owned(), |m| m[index].clone()),
+        })
+        .collect()
+}
+
+/// Where each example makes one kind of call in this step and they aren't the same: the methods, without the last
+/// words that all of them share.
+fn differing_methods(row: &StepRow) -> Option<Vec<String>> {
+    let mut single = Vec::new();
+    for cell in row.cells.iter().flatten() {
+        let [method] = cell.rpcs.as_slice() else {
+            return None;
+        };
+        single.push(method.as_str());
+    }
+    let first = *single.first()?;
+    if single.iter().all(|method| *method == first) {
+        return None;
+    }
+    let shared = shared_last_words(&single);
+    Some(
+        row.cells
+            .iter()
+            .map(|cell| {
+                cell.as_ref().map_or_else(String::new, |cell| {
+                    let method = &cell.rpcs[0];
+                    method[..method.len() - shared].to_owned()
+                })
+            })
+            .collect(),
+    )
+}
+
+/// The length of the longest ending that begins with a capital, that all have, and that leaves something of each.
+fn shared_last_words(methods: &[&str]) -> usize {
+    let first = methods[0];
+    first
+        .char_indices()
+        .skip(1)
+        .filter(|(_, c)| c.is_ascii_uppercase())
+        .map(|(at, _)| &first[at..])
+        .find(|end| {
+            methods
+                .iter()
+                .all(|m| m.len() > end.len() && m.ends_with(end))
+        })
+        .map_or(0, str::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        let cases = [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_000, "1.00 µs"),
+            (12_340, "12.3 µs"),
+            (4_070_000, "4.07 ms"),
+            (9_999_000, "10.0 ms"),
+            (123_400_000, "123 ms"),
+            (1_230_000_000, "1.23 s"),
+        ];
+        for (ns, expected) in cases {
+            assert_eq!(nanoseconds(ns), expected);
+        }
+        assert_eq!(seconds(15.24), "15.2 s");
+        assert_eq!(seconds(125.0), "2 min 5 s");
+        assert_eq!(seconds(179.9), "3 min 0 s");
+    }
+
+    #[test]
+    fn shared_last_words_are_whole_and_leave_something() {
+        let cases: [(&[&str], usize); 5] = [
+            (&["DescribeCollection", "HasCollection"], "Collection".len()),
+            (&["GetLoadState", "GetLoadingProgress"], 0),
+            (&["Collection", "HasCollection"], 0),
+            (&["A", "B"], 0),
+            (&["GetLoadState", "SetLoadState"], "LoadState".len()),
+        ];
+        for (methods, expected) in cases {
+            assert_eq!(shared_last_words(methods), expected, "{methods:?}");
+        }
+    }
+}
