@@ -1,1 +1,38 @@
-fn main() {}
+//! The runner's command line: parses arguments, calls the harness, prints what comes back.
+
+mod cli;
+mod commands;
+mod develop;
+mod progress;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Guard(guard) => {
+            let grace = std::time::Duration::from_millis(guard.grace_ms);
+            return harness::guard::run(grace, &guard.program);
+        }
+        Command::KeepStack => commands::keep_stack(),
+        Command::RunAll(arguments) => commands::run_all(arguments),
+        Command::Run(arguments) => commands::run(arguments),
+        Command::Compare(arguments) => commands::compare(&arguments),
+        Command::Trace(arguments) => commands::trace(&arguments),
+        Command::List => commands::list(),
+        Command::Up => commands::up(),
+        Command::Down => commands::down(),
+        Command::Status => commands::status(),
+        Command::Prepare(arguments) => commands::prepare(&arguments),
+        Command::Check => develop::check(),
+        Command::Test(arguments) => develop::test(&arguments),
+    };
+    outcome.unwrap_or_else(|failure| {
+        terminal::print_failure(&failure);
+        ExitCode::from(failure.exit_code())
+    })
+}

@@ -1,1 +1,35 @@
+//! Stacks, examples, child processes and the life of a run.
+//!
+//! Emits [`Event`]s for progress and fills a `trace_report::Run` for the reporters. Nothing here knows one
+//! language: an example is what its `example.toml` says.
 
+mod compare;
+mod embedded;
+mod event;
+mod example;
+mod failure;
+mod folder;
+pub mod guard;
+mod history;
+mod log;
+mod manifest;
+mod ports;
+mod preflight;
+mod prepare;
+mod process;
+mod run;
+mod session;
+mod stack;
+mod workspace;
+
+pub use compare::{CaptureArgument, compare, contract};
+pub use event::{Event, Events, Phase};
+pub use example::Example;
+pub use failure::{Failure, Interrupt, Result};
+pub use folder::RunFolder;
+pub use history::{KeptRun, list};
+pub use prepare::prepare;
+pub use process::GUARD_COMMAND;
+pub use run::{Options, run_all};
+pub use stack::{KEEPER_COMMAND, StackState, down, keep, status, up};
+pub use workspace::Workspace;

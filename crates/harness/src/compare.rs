@@ -1,0 +1,167 @@
+//! From captures on disk to a verdict.
+
+use std::path::{Path, PathBuf};
+
+use trace_parity::{Contract, Input, RunFacts, Verdict};
+use trace_report::Run;
+
+use crate::failure::{Failure, IoContext, Result};
+use crate::folder::RunFolder;
+use crate::manifest::Manifest;
+
+/// `[NAME=]CAPTURE` of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureArgument {
+    pub name: Option<String>,
+    pub path: PathBuf,
+}
+
+/// A capture's content, with the name that the command line gave it.
+struct Loaded {
+    name: Option<String>,
+    bytes: Vec<u8>,
+}
+
+impl std::str::FromStr for CaptureArgument {
+    type Err = std::convert::Infallible;
+
+    /// What stands before the first `=` is a name, unless the whole is a path that exists.
+    fn from_str(argument: &str) -> std::result::Result<Self, Self::Err> {
+        let named = argument.split_once('=').filter(|(name, _)| {
+            !name.is_empty() && !name.contains('/') && !Path::new(argument).exists()
+        });
+        Ok(match named {
+            Some((name, path)) => Self {
+                name: Some(name.to_owned()),
+                path: path.into(),
+            },
+            None => Self {
+                name: None,
+                path: argument.into(),
+            },
+        })
+    }
+}
+
+/// The contract in `path`, or the built-in one.
+pub fn contract(path: Option<&Path>) -> Result<Contract> {
+    let Some(path) = path else {
+        return Ok(Contract::builtin());
+    };
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    Contract::parse(&text).map_err(|error| {
+        Failure::new(format!("`{}` is not a contract: {error}", path.display()))
+            .hint("the built-in one is crates/trace-parity/src/contract/tutorial.toml")
+    })
+}
+
+/// Judges captures side by side; one that lies beside its run's manifest is judged with that run's facts.
+pub fn compare(captures: &[CaptureArgument], contract: &Contract) -> Result<Run> {
+    let mut loaded = Vec::new();
+    for capture in captures {
+        loaded.extend(load(capture)?);
+    }
+    let facts = match captures {
+        [CaptureArgument { name: None, path }] => facts_beside(path)?,
+        _ => None,
+    };
+    Ok(Run {
+        id: None,
+        folder: None,
+        stack: None,
+        verdict: judge(&loaded, contract, facts.as_ref()),
+        wall_seconds: None,
+        phases: Vec::new(),
+        examples: Vec::new(),
+    })
+}
+
+/// Judges what a run captured: from its files, as `compare` would.
+pub(crate) fn verdict_of_run(
+    folder: &RunFolder,
+    manifest: &Manifest,
+    contract: &Contract,
+) -> Result<Verdict> {
+    let loaded = read_all(None, &folder.captures())?;
+    Ok(judge(&loaded, contract, Some(&manifest.facts())))
+}
+
+fn judge(loaded: &[Loaded], contract: &Contract, facts: Option<&RunFacts>) -> Verdict {
+    let (traces, problems) = trace_parity::read(&inputs(loaded));
+    trace_parity::judge(&traces, &problems, Some(contract), facts)
+}
+
+fn inputs(loaded: &[Loaded]) -> Vec<Input<'_>> {
+    loaded
+        .iter()
+        .map(|capture| Input {
+            label: capture.name.as_deref(),
+            bytes: &capture.bytes,
+        })
+        .collect()
+}
+
+fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
+    let name = capture.name.as_deref();
+    if !capture.path.is_dir() {
+        return read_all(name, std::slice::from_ref(&capture.path));
+    }
+    let folder = RunFolder {
+        id: String::new(),
+        path: capture.path.clone(),
+    };
+    let captures = folder.captures();
+    if captures.is_empty() {
+        return Err(Failure::new(format!(
+            "`{}` holds no capture.jsonl",
+            capture.path.display()
+        ))
+        .hint("name a capture file, or a run's folder; `cargo xtask list` shows the runs"));
+    }
+    read_all(name, &captures)
+}
+
+fn read_all(name: Option<&str>, paths: &[PathBuf]) -> Result<Vec<Loaded>> {
+    paths
+        .iter()
+        .map(|path| {
+            let bytes = std::fs::read(path).at("read", path)?;
+            Ok(Loaded {
+                name: name.map(str::to_owned),
+                bytes,
+            })
+        })
+        .collect()
+}
+
+fn facts_beside(capture: &Path) -> Result<Option<RunFacts>> {
+    let folder = if capture.is_dir() {
+        Some(capture)
+    } else {
+        capture.parent()
+    };
+    let manifest = folder.map(|folder| folder.join("manifest.json"));
+    match manifest.filter(|path| path.is_file()) {
+        Some(path) => Ok(Some(Manifest::read(&path)?.facts())),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capture_may_be_named() {
+        let check = |argument: &str, name: Option<&str>, path: &str| {
+            let parsed: CaptureArgument = argument.parse().unwrap();
+            assert_eq!(parsed.name.as_deref(), name, "{argument}");
+            assert_eq!(parsed.path, Path::new(path), "{argument}");
+        };
+        check("before=a.jsonl", Some("before"), "a.jsonl");
+        check("a.jsonl", None, "a.jsonl");
+        check("runs/x=1/capture.jsonl", None, "runs/x=1/capture.jsonl");
+        check("=a.jsonl", None, "=a.jsonl");
+        check("before=a=b.jsonl", Some("before"), "a=b.jsonl");
+    }
+}

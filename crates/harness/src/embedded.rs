@@ -1,0 +1,269 @@
+//! The embedded stack: the real Milvus server from PyPI, without Docker.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use trace_parity::Exit;
+
+use crate::example::{Need, Prepare};
+use crate::failure::{Failure, IoContext, Result};
+use crate::log;
+use crate::ports::Ports;
+use crate::prepare::Task;
+use crate::process::{Process, Program, Supervisor};
+use crate::workspace::Workspace;
+
+/// As pinned in `crates/harness/milvus/requirements.txt`.
+pub(crate) const MILVUS_VERSION: &str = "2.3.5";
+
+/// How soon the server's and the examples' spans are sent. The default of 5 s is what most of a run would be spent on.
+pub(crate) const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
+
+/// The longest boot that is still a boot; a busy machine needs 20 s.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+const HEALTH_POLL: Duration = Duration::from_millis(50);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A Milvus server that runs for us.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    process: Process,
+    ports: Ports,
+    log: PathBuf,
+}
+
+/// Where one server keeps its data. Gone when dropped, which must be after the server has ended.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Fails where no wheel of the server exists.
+pub(crate) fn check_platform() -> Result<()> {
+    let has_wheel = cfg!(any(
+        all(
+            target_os = "linux",
+            target_arch = "x86_64",
+            target_env = "gnu"
+        ),
+        target_os = "macos"
+    ));
+    if has_wheel {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "there is no embedded Milvus for {} on {}: the `milvus` package has wheels for Linux x86-64 (glibc) and macOS",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    ))
+    .hint("use Docker: compose/README.md starts the tutorial's stack; every example's README runs against it"))
+}
+
+pub(crate) fn needs() -> Vec<Need> {
+    vec![Need {
+        command: "python3".to_owned(),
+        version: semver::VersionReq::parse(">=3.8").ok(),
+        version_args: vec!["-c".to_owned(), "import ensurepip, platform; print(platform.python_version())".to_owned()],
+        get: "https://www.python.org/downloads/, or the system's packages `python3` and `python3-venv`".to_owned(),
+    }]
+}
+
+/// Installs the server and unpacks it.
+pub(crate) fn preparation(workspace: &Workspace) -> Task {
+    let state = state(workspace);
+    let in_state = |path: &str| state.join(path).to_string_lossy().into_owned();
+    let command = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    let python = in_state("venv/bin/python");
+    Task {
+        name: "milvus".to_owned(),
+        folder: files(workspace),
+        prepare: Prepare {
+            inputs: vec!["requirements.txt".to_owned(), "launch.py".to_owned()],
+            outputs: vec![python.clone(), in_state("bin/milvus")],
+            commands: vec![
+                command(&["python3", "-m", "venv", &in_state("venv")]),
+                command(&[
+                    &python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--requirement",
+                    "requirements.txt",
+                ]),
+                command(&[&python, "launch.py", "unpack", &state.to_string_lossy()]),
+            ],
+            versions: command(&[&python, "-m", "pip", "list", "--format=freeze"]),
+        },
+        state,
+    }
+}
+
+impl Embedded {
+    /// Starts the server with its spans going to `otlp`, and returns once it is healthy.
+    pub(crate) async fn start(
+        workspace: &Workspace,
+        data: &DataFolder,
+        supervisor: &Supervisor,
+        ports: Ports,
+        otlp: SocketAddr,
+        log: &Path,
+    ) -> Result<Self> {
+        let state = state(workspace);
+        let coordinates: BTreeMap<String, u16> = ports
+            .named()
+            .into_iter()
+            .filter(|(name, _)| !matches!(*name, "metrics" | "etcd_peer"))
+            .map(|(name, port)| (format!("{name}_port"), port))
+            .collect();
+        let settings = json!({
+            "base": data.path,
+            "bin": state.join("bin"),
+            "metrics_port": ports.metrics,
+            "etcd_peer_port": ports.etcd_peer,
+            "ports": coordinates,
+            "extra": {
+                "trace.exporter": "otlp",
+                "trace.sampleFraction": 1,
+                "trace.otlp.endpoint": otlp.to_string(),
+                "trace.otlp.secure": "false",
+            },
+        });
+        let program = Program {
+            command: vec![
+                state.join("venv/bin/python").to_string_lossy().into_owned(),
+                "launch.py".to_owned(),
+                "run".to_owned(),
+                settings.to_string(),
+            ],
+            folder: files(workspace),
+            env: BTreeMap::from([(
+                "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
+                SCHEDULE_DELAY.as_millis().to_string(),
+            )]),
+            without_env: &["OTEL_", "MILVUS_", "ETCD_"],
+            output: log.to_owned(),
+        };
+        let process = supervisor.start(&program)?;
+        let server = Self {
+            process,
+            ports,
+            log: log.to_owned(),
+        };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.proxy).into()
+    }
+
+    /// Returns when the server ends of its own accord, which it never should.
+    pub(crate) async fn failed(&self) -> Failure {
+        let exit = self.process.wait().await;
+        self.died(exit, "Milvus ended in the middle of the run")
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let health = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.metrics));
+        let healthy = async {
+            while !is_healthy(health).await {
+                tokio::time::sleep(HEALTH_POLL).await;
+            }
+        };
+        let booted = tokio::select! {
+            exit = self.process.wait() => Err(Some(exit)),
+            booted = tokio::time::timeout(BOOT_LIMIT, healthy) => booted.map_err(|_| None),
+        };
+        booted.map_err(|exit| match exit {
+            Some(exit) => self.died(exit, "Milvus ended before it was ready"),
+            None => self.with_log(Failure::new(format!(
+                "Milvus was not healthy within {} s",
+                BOOT_LIMIT.as_secs()
+            ))),
+        })
+    }
+
+    fn died(&self, exit: Exit, what: &str) -> Failure {
+        self.with_log(Failure::new(format!("{what}: it {exit}")))
+    }
+
+    fn with_log(&self, failure: Failure) -> Failure {
+        failure
+            .detail(log::tail(&self.log, 12))
+            .hint(format!("its whole log is in `{}`", self.log.display()))
+    }
+}
+
+impl DataFolder {
+    /// Makes an empty folder for `run`, and takes away those that runs left which could not clean up.
+    pub(crate) fn make(workspace: &Workspace, run: &str) -> Result<Self> {
+        let all = state(workspace).join("data");
+        std::fs::create_dir_all(&all).at("make", &all)?;
+        // A folder that is being made has no lock yet; it must not be taken for an abandoned one.
+        let making = File::create(all.join("lock")).at("write", &all)?;
+        making.lock().at("lock", &all)?;
+        wipe_abandoned(&all);
+        let path = all.join(run);
+        std::fs::create_dir_all(&path).at("make", &path)?;
+        let lock = File::create(path.join("lock")).at("write", &path)?;
+        lock.lock().at("lock", &path)?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// An abandoned folder is one whose lock nobody holds.
+fn wipe_abandoned(all: &Path) {
+    let entries = std::fs::read_dir(all).into_iter().flatten().flatten();
+    for folder in entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
+        let held = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
+        if !held {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+async fn is_healthy(address: SocketAddr) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(HEALTH_TIMEOUT, asked).await;
+    matches!(answer, Ok(Ok(answer)) if status_is_ok(&answer))
+}
+
+fn status_is_ok(answer: &[u8]) -> bool {
+    answer.split(|byte| *byte == b' ').nth(1) == Some(b"200")
+}
+
+fn state(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("milvus")
+}
+
+fn files(workspace: &Workspace) -> PathBuf {
+    workspace
+        .root()
+        .join("crates")
+        .join("harness")
+        .join("milvus")
+}

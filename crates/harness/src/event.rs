@@ -1,0 +1,83 @@
+//! What happens during a run, as it happens: the one stream that progress is made from.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use trace_parity::Exit;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    PhaseStarted(Phase),
+    PhaseEnded(Phase, Duration),
+    /// Something is being installed or built; the log grows while it is.
+    Preparing {
+        name: String,
+        log: PathBuf,
+    },
+    Prepared {
+        name: String,
+        took: Duration,
+    },
+    StackReady {
+        milvus: SocketAddr,
+        otlp: SocketAddr,
+    },
+    ExampleStarted {
+        name: String,
+    },
+    ExampleExited {
+        name: String,
+        exit: Exit,
+        took: Duration,
+    },
+    /// Client calls that still wait for their server span, and examples whose root is still to come.
+    Settling {
+        open_calls: u64,
+        open_roots: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Preflight,
+    Prepare,
+    Stack,
+    Examples,
+    Settle,
+    Compare,
+}
+
+impl Phase {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::Prepare => "prepare",
+            Self::Stack => "stack",
+            Self::Examples => "examples",
+            Self::Settle => "settle",
+            Self::Compare => "compare",
+        }
+    }
+}
+
+/// Where events go. Cheap to clone; never blocks.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Events {
+    pub fn new(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    pub fn emit(&self, event: Event) {
+        (self.0)(event);
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events")
+    }
+}

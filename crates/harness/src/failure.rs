@@ -1,0 +1,95 @@
+//! The one error of the runner: what happened, where, and what to do.
+
+use std::fmt;
+use std::path::Path;
+
+/// Something that keeps a command from a result. The process exits with 2, or with 130 or 143 when it was interrupted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub message: String,
+    /// Lines that belong to it, such as the end of a log. Unescaped.
+    pub detail: Vec<String>,
+    pub hint: Option<String>,
+    pub interrupted: Option<Interrupt>,
+}
+
+/// The signal that asked a run to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    CtrlC,
+    Terminate,
+}
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            detail: Vec::new(),
+            hint: None,
+            interrupted: None,
+        }
+    }
+
+    pub fn interrupted(by: Interrupt) -> Self {
+        Self {
+            interrupted: Some(by),
+            ..Self::new(match by {
+                Interrupt::CtrlC => "interrupted",
+                Interrupt::Terminate => "asked to end by SIGTERM",
+            })
+        }
+    }
+
+    #[must_use]
+    pub fn detail(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.detail.extend(lines);
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.interrupted {
+            None => 2,
+            Some(Interrupt::CtrlC) => 130,
+            Some(Interrupt::Terminate) => 143,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Says what was being done to which path when an I/O call failed.
+pub(crate) trait IoContext<T> {
+    fn at(self, doing: &str, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn at(self, doing: &str, path: &Path) -> Result<T> {
+        self.map_err(|error| {
+            let failure = Failure::new(format!("can't {doing} `{}`: {error}", path.display()));
+            match error.kind() {
+                std::io::ErrorKind::StorageFull => failure
+                    .hint("free some space, or delete `target/milvus-otel`, which is made again"),
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                    failure
+                        .hint("everything is written under `target/milvus-otel`; make it writable")
+                }
+                _ => failure,
+            }
+        })
+    }
+}

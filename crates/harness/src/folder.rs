@@ -1,0 +1,110 @@
+//! A run's folder: its id, its files, and the list of all runs.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::failure::{Failure, IoContext, Result};
+use crate::workspace::Workspace;
+
+/// `target/milvus-otel/runs/<id>/`.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    pub id: String,
+    pub path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new one and points `runs/latest` at it.
+    pub fn make(workspace: &Workspace) -> Result<Self> {
+        let now = Timestamp::now();
+        let unique = RandomState::new().hash_one(now.as_nanosecond()) & 0xff_ffff;
+        let id = format!("{}-{unique:06x}", now.strftime("%Y%m%dT%H%M%SZ"));
+        let path = workspace.runs().join(&id);
+        let folder = Self { id, path };
+        std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
+        folder.become_latest(&workspace.latest_run())?;
+        Ok(folder)
+    }
+
+    /// The run of that id, or the newest for `latest`.
+    pub fn open(workspace: &Workspace, id: &str) -> Result<Self> {
+        let path = workspace.runs().join(id);
+        let plain = !id.is_empty() && !id.contains(['/', '\\']) && id != "." && id != "..";
+        let path = match path.canonicalize() {
+            Ok(path) if plain => path,
+            _ => {
+                return Err(Failure::new(format!("there is no run `{id}`"))
+                    .hint("`cargo xtask list` shows the runs that are kept"));
+            }
+        };
+        let id = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self { id, path })
+    }
+
+    /// All runs that are kept, oldest first.
+    pub fn all(workspace: &Workspace) -> Vec<Self> {
+        let entries = std::fs::read_dir(workspace.runs())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut runs: Vec<Self> = entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| Self {
+                id: entry.file_name().to_string_lossy().into_owned(),
+                path: entry.path(),
+            })
+            .collect();
+        runs.sort_by(|a, b| a.id.cmp(&b.id));
+        runs
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.path.join("logs")
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    pub fn report_json(&self) -> PathBuf {
+        self.path.join("report.json")
+    }
+
+    /// The captured traces, oldest file first; several where a long capture was rotated.
+    pub fn captures(&self) -> Vec<PathBuf> {
+        captures_in(&self.path)
+    }
+
+    fn become_latest(&self, latest: &Path) -> Result<()> {
+        let new = latest.with_extension(&self.id);
+        std::os::unix::fs::symlink(&self.id, &new).at("make", &new)?;
+        std::fs::rename(&new, latest).at("write", latest)
+    }
+}
+
+fn captures_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut rotated: Vec<(u64, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let number = name
+                .to_str()?
+                .strip_prefix("capture-")?
+                .strip_suffix(".jsonl")?;
+            Some((number.parse().ok()?, entry.path()))
+        })
+        .collect();
+    rotated.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    let newest = folder.join("capture.jsonl");
+    rotated
+        .into_iter()
+        .map(|(_, path)| path)
+        .chain(newest.is_file().then_some(newest))
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! `manifest.json`: what a run was made of, and the facts that no span tells.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use trace_parity::{Drops, ExampleFacts, Exit, RunFacts, TraceId};
+
+use crate::failure::{Failure, IoContext, Result};
+use crate::prepare::{Versions, write_whole};
+
+const SCHEMA: &str = "milvus-otel.manifest/1";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub schema: String,
+    pub run: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    pub command: Vec<String>,
+    pub stack: StackManifest,
+    pub examples: Vec<ExampleManifest>,
+    pub drops: DropsManifest,
+    pub phases: Vec<PhaseManifest>,
+    /// Why there is no verdict, where there is none.
+    pub failure: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct StackManifest {
+    pub kind: String,
+    pub milvus_uri: Option<String>,
+    pub otlp_grpc: Option<String>,
+    pub otlp_http: Option<String>,
+    pub versions: Versions,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ExampleManifest {
+    pub name: String,
+    pub folder: String,
+    pub command: Vec<String>,
+    /// What the runner set beside what the program inherited.
+    pub environment: BTreeMap<String, String>,
+    pub versions: Versions,
+    /// `None` while it runs.
+    pub exit: Option<ExitManifest>,
+    pub seconds: f64,
+    pub trace_id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how", content = "value")]
+pub enum ExitManifest {
+    Code(i32),
+    Signal(i32),
+    TimedOut,
+    NotStarted,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DropsManifest {
+    pub refused_requests: u64,
+    pub dropped_spans: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PhaseManifest {
+    pub name: String,
+    pub seconds: f64,
+}
+
+impl Manifest {
+    pub(crate) fn new(run: &str, started: String, stack: &str) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            run: run.to_owned(),
+            started,
+            command: std::env::args().skip(1).collect(),
+            stack: StackManifest {
+                kind: stack.to_owned(),
+                ..StackManifest::default()
+            },
+            examples: Vec::new(),
+            drops: DropsManifest::default(),
+            phases: Vec::new(),
+            failure: None,
+        }
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).at("read", path)?;
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(format!(
+                "`{}` is not a run's manifest: {error}",
+                path.display()
+            ))
+            .hint("copy the capture alone to another folder to judge it without run facts")
+        })?;
+        if manifest.schema != SCHEMA {
+            return Err(Failure::new(format!(
+                "`{}` has the schema `{}`, and this version reads `{SCHEMA}`",
+                path.display(),
+                manifest.schema
+            )));
+        }
+        Ok(manifest)
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        write_whole(path, &serde_json::to_vec_pretty(self).unwrap_or_default())
+    }
+
+    /// What the engine gets to know of the run.
+    pub(crate) fn facts(&self) -> RunFacts {
+        RunFacts {
+            run: Some(self.run.clone()),
+            examples: self
+                .examples
+                .iter()
+                .map(|example| ExampleFacts {
+                    name: example.name.clone(),
+                    exit: example.exit.map_or(Exit::NotStarted, Exit::from),
+                    trace_id: example.trace_id.as_deref().and_then(parse_trace_id),
+                })
+                .collect(),
+            drops: Drops {
+                refused_requests: self.drops.refused_requests,
+                dropped_spans: self.drops.dropped_spans,
+            },
+        }
+    }
+}
+
+impl From<Exit> for ExitManifest {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self::Code(code),
+            Exit::Signal(signal) => Self::Signal(signal),
+            Exit::TimedOut => Self::TimedOut,
+            Exit::NotStarted => Self::NotStarted,
+        }
+    }
+}
+
+impl From<ExitManifest> for Exit {
+    fn from(exit: ExitManifest) -> Self {
+        match exit {
+            ExitManifest::Code(code) => Self::Code(code),
+            ExitManifest::Signal(signal) => Self::Signal(signal),
+            ExitManifest::TimedOut => Self::TimedOut,
+            ExitManifest::NotStarted => Self::NotStarted,
+        }
+    }
+}
+
+fn parse_trace_id(hex: &str) -> Option<TraceId> {
+    let fits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| {
+        u128::from_str_radix(hex, 16)
+            .ok()
+            .map(|id| TraceId(id.to_be_bytes()))
+    })
+    .flatten()
+}

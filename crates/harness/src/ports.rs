@@ -1,0 +1,125 @@
+//! Free ports, and the tutorial's.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use serde::Serialize;
+
+use crate::failure::{Failure, Result};
+
+/// Below the range that systems take outgoing connections' ports from, so that nothing slips in between
+/// finding a port free and the server's listening on it.
+const RANGE: std::ops::Range<u16> = 20_000..32_000;
+
+/// Every port that the embedded server listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Ports {
+    pub proxy: u16,
+    pub proxy_internal: u16,
+    /// Health and metrics.
+    pub metrics: u16,
+    pub etcd: u16,
+    pub etcd_peer: u16,
+    pub root_coord: u16,
+    pub query_coord: u16,
+    pub query_node: u16,
+    pub index_coord: u16,
+    pub index_node: u16,
+    pub data_coord: u16,
+    pub data_node: u16,
+}
+
+/// Where the tutorial's Milvus and its programs expect everything to be.
+pub(crate) const TUTORIAL: Ports = Ports {
+    proxy: 19530,
+    proxy_internal: 19529,
+    metrics: 9091,
+    etcd: 2379,
+    etcd_peer: 2380,
+    root_coord: 53100,
+    query_coord: 19531,
+    query_node: 21123,
+    index_coord: 22930,
+    index_node: 21121,
+    data_coord: 13333,
+    data_node: 21124,
+};
+
+/// The tutorial's OTLP endpoints: gRPC and HTTP.
+pub(crate) const TUTORIAL_OTLP: (u16, u16) = (4317, 4318);
+
+impl Ports {
+    /// Ports that nobody listens on now.
+    pub(crate) fn free() -> Result<Self> {
+        let mut free = free_ports();
+        let mut next = || {
+            free.next().ok_or_else(|| {
+                Failure::new(format!(
+                    "no free port between {} and {}",
+                    RANGE.start, RANGE.end
+                ))
+            })
+        };
+        Ok(Self {
+            proxy: next()?,
+            proxy_internal: next()?,
+            metrics: next()?,
+            etcd: next()?,
+            etcd_peer: next()?,
+            root_coord: next()?,
+            query_coord: next()?,
+            query_node: next()?,
+            index_coord: next()?,
+            index_node: next()?,
+            data_coord: next()?,
+            data_node: next()?,
+        })
+    }
+
+    /// What each port is for, by Milvus's own names.
+    pub(crate) fn named(&self) -> [(&'static str, u16); 12] {
+        [
+            ("proxy", self.proxy),
+            ("proxy_internal", self.proxy_internal),
+            ("metrics", self.metrics),
+            ("etcd", self.etcd),
+            ("etcd_peer", self.etcd_peer),
+            ("root_coord", self.root_coord),
+            ("query_coord", self.query_coord),
+            ("query_node", self.query_node),
+            ("index_coord", self.index_coord),
+            ("index_node", self.index_node),
+            ("data_coord", self.data_coord),
+            ("data_node", self.data_node),
+        ]
+    }
+
+    /// Fails, naming them, where some are taken.
+    pub(crate) fn check_free(&self) -> Result<()> {
+        let taken: Vec<String> = self
+            .named()
+            .into_iter()
+            .filter(|(_, port)| !is_free(*port))
+            .map(|(name, port)| format!("{port} ({name})"))
+            .collect();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("ports that Milvus needs are taken: {}", taken.join(", ")))
+            .hint("another Milvus may be running: `cargo xtask status` tells of ours, `cargo xtask down` stops it; `ss -ltnp` names any other"))
+    }
+}
+
+fn free_ports() -> impl Iterator<Item = u16> {
+    let size = u64::from(RANGE.end - RANGE.start);
+    // Two runs that begin at once look in different places first.
+    let begin = RandomState::new().hash_one(std::process::id()) % size;
+    (0..size)
+        .map(move |step| RANGE.start + u16::try_from((begin + step) % size).unwrap_or_default())
+        .filter(|port| is_free(*port))
+}
+
+/// Milvus listens on every interface, so a port that is taken on any of them is taken.
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).is_ok()
+}

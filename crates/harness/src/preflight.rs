@@ -1,0 +1,180 @@
+//! What has to be there before a run, all that is missing in one message.
+
+use std::path::Path;
+use std::process::Command;
+
+use semver::Version;
+
+use crate::example::{Example, Need};
+use crate::failure::{Failure, Result};
+
+/// Room for what a first run downloads and builds, in bytes.
+const DISK: u64 = 4 << 30;
+/// Room for one run once everything is prepared, in bytes.
+const DISK_WARM: u64 = 512 << 20;
+
+/// One thing that keeps a run from starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Missing {
+    what: String,
+    cure: String,
+    /// The example that can be left out instead.
+    example: Option<String>,
+}
+
+/// Looks for everything that the stack and the examples need.
+pub(crate) fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result<()> {
+    let mut missing: Vec<Missing> = stack_needs
+        .iter()
+        .filter_map(|need| look_for(need, None))
+        .collect();
+    for example in examples {
+        missing.extend(
+            example
+                .needs
+                .iter()
+                .filter_map(|need| look_for(need, Some(&example.name))),
+        );
+    }
+    missing.extend(room(state));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(failure(&missing, examples))
+}
+
+/// The first of `needs` that isn't met, in words.
+pub(crate) fn first_missing(needs: &[Need]) -> Option<String> {
+    needs
+        .iter()
+        .find_map(|need| look_for(need, None))
+        .map(|missing| missing.what)
+}
+
+fn failure(missing: &[Missing], examples: &[Example]) -> Failure {
+    let lines = missing.iter().flat_map(|one| {
+        let whom = one.example.as_deref().unwrap_or("the stack");
+        [
+            format!("{whom}: {}", one.what),
+            format!("    get it: {}", one.cure),
+        ]
+    });
+    let failure = Failure::new(match missing.len() {
+        1 => "something that this run needs is missing".to_owned(),
+        several => format!("{several} things that this run needs are missing"),
+    })
+    .detail(lines);
+    let runnable: Vec<_> = examples
+        .iter()
+        .filter(|example| {
+            missing
+                .iter()
+                .all(|one| one.example.as_ref() != Some(&example.name))
+        })
+        .map(|example| format!("--example {}", example.name))
+        .collect();
+    if missing.iter().any(|one| one.example.is_none()) || runnable.is_empty() {
+        return failure.hint("install what is listed, then run the same command again");
+    }
+    failure.hint(format!(
+        "go on without: cargo xtask run-all {}",
+        runnable.join(" ")
+    ))
+}
+
+fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
+    let missing = |what: String| {
+        Some(Missing {
+            what,
+            cure: need.get.clone(),
+            example: example.map(str::to_owned),
+        })
+    };
+    let output = match Command::new(&need.command)
+        .args(&need.version_args)
+        .output()
+    {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return missing(format!("`{}` is not on PATH", need.command));
+        }
+        Err(error) => return missing(format!("`{}` can't be run: {error}", need.command)),
+    };
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    if !output.status.success() {
+        let line = printed.lines().next().unwrap_or_default();
+        return missing(format!(
+            "`{} {}` failed: {line}",
+            need.command,
+            need.version_args.join(" ")
+        ));
+    }
+    let wanted = need.version.as_ref()?;
+    match first_version(&printed) {
+        Some(version) if wanted.matches(&version) => None,
+        Some(version) => missing(format!(
+            "`{}` is {version}, and {wanted} is needed",
+            need.command
+        )),
+        None => missing(format!("`{}` doesn't say its version", need.command)),
+    }
+}
+
+/// The first `x.y` or `x.y.z` in a text.
+fn first_version(text: &str) -> Option<Version> {
+    text.split(|c: char| !c.is_ascii_digit() && c != '.')
+        .find_map(|word| {
+            let mut parts = word.split('.').map(str::parse::<u64>);
+            let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
+                return None;
+            };
+            let patch = parts.next().and_then(std::result::Result::ok).unwrap_or(0);
+            Some(Version::new(major, minor, patch))
+        })
+}
+
+fn room(state: &Path) -> Option<Missing> {
+    let there = state.ancestors().find(|path| path.exists())?;
+    let disk = rustix::fs::statvfs(there).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let needed = if state.join("milvus").exists() {
+        DISK_WARM
+    } else {
+        DISK
+    };
+    (free < needed).then(|| Missing {
+        what: format!(
+            "{} MB free at `{}`, and {} MB are needed",
+            free >> 20,
+            there.display(),
+            needed >> 20
+        ),
+        cure: "free some space".to_owned(),
+        example: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_tools_print() {
+        let check = |printed: &str, version: Option<&str>| {
+            assert_eq!(
+                first_version(printed).map(|v| v.to_string()).as_deref(),
+                version,
+                "{printed}"
+            );
+        };
+        check("Python 3.11.7", Some("3.11.7"));
+        check("go version go1.26.8 linux/amd64", Some("1.26.8"));
+        check("openjdk version \"17.0.15\" 2025-04-15", Some("17.0.15"));
+        check("v20.20.2", Some("20.20.2"));
+        check("\u{1b}[1mApache Maven 3.8.7\u{1b}[m", Some("3.8.7"));
+        check("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Some("1.95.0"));
+        check("openjdk version \"21\"", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,324 @@
+//! Installing and building, skipped while nothing it depends on has changed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use trace_parity::Exit;
+
+use crate::event::{Event, Events};
+use crate::example::{Example, Prepare};
+use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::process::{Program, Supervisor};
+use crate::workspace::Workspace;
+use crate::{embedded, log, preflight};
+
+/// How long one command of a preparation may take; a slow network is no reason to hang for ever.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+const SCHEMA: &str = "milvus-otel.prepared/1";
+
+/// One thing to be prepared: an example or the stack.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub name: String,
+    pub folder: PathBuf,
+    pub state: PathBuf,
+    pub prepare: Prepare,
+}
+
+/// What a preparation leaves behind: what it was made from, and which versions it resolved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Prepared {
+    schema: String,
+    fingerprint: String,
+    versions: BTreeMap<String, String>,
+}
+
+/// Resolved versions by package name.
+pub(crate) type Versions = BTreeMap<String, String>;
+
+impl From<&Example> for Task {
+    fn from(example: &Example) -> Self {
+        Self {
+            name: example.name.clone(),
+            folder: example.folder.clone(),
+            state: example.state.clone(),
+            prepare: example.prepare.clone(),
+        }
+    }
+}
+
+/// Prepares the stack and examples, and runs nothing.
+pub async fn prepare(
+    workspace: &Workspace,
+    folders: &[PathBuf],
+    only: &[String],
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    let examples = Example::select(workspace, folders, only)?;
+    prepare_for(workspace, &examples, events, interrupt).await
+}
+
+/// Prepares the stack alone.
+pub(crate) async fn prepare_stack(
+    workspace: &Workspace,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    prepare_for(workspace, &[], events, interrupt).await
+}
+
+async fn prepare_for(
+    workspace: &Workspace,
+    examples: &[Example],
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    embedded::check_platform()?;
+    preflight::check(&embedded::needs(), examples, &workspace.state())?;
+    let supervisor = Supervisor::default();
+    let prepared = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        prepared = prepare_all(tasks(workspace, examples), workspace, &supervisor, events) => prepared,
+    };
+    supervisor.shut_down().await;
+    prepared.map(|_| ())
+}
+
+/// The stack's task, then one for each example.
+pub(crate) fn tasks(workspace: &Workspace, examples: &[Example]) -> Vec<Task> {
+    std::iter::once(embedded::preparation(workspace))
+        .chain(examples.iter().map(Task::from))
+        .collect()
+}
+
+/// Prepares all tasks side by side; returns each one's versions, in the order given.
+///
+/// The first failure is returned after the others have come to their own end.
+pub(crate) async fn prepare_all(
+    tasks: Vec<Task>,
+    workspace: &Workspace,
+    supervisor: &Supervisor,
+    events: &Events,
+) -> Result<Vec<Versions>> {
+    let logs = workspace.preparation_logs();
+    std::fs::create_dir_all(&logs).at("make", &logs)?;
+    let mut running = JoinSet::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        let log = logs.join(format!("{}.log", task.name));
+        let (supervisor, events) = (supervisor.clone(), events.clone());
+        running.spawn(async move { (index, prepare_one(&task, &log, &supervisor, &events).await) });
+    }
+    let mut outcomes = running.join_all().await;
+    outcomes.sort_by_key(|(index, _)| *index);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+async fn prepare_one(
+    task: &Task,
+    log: &Path,
+    supervisor: &Supervisor,
+    events: &Events,
+) -> Result<Versions> {
+    std::fs::create_dir_all(&task.state).at("make", &task.state)?;
+    // Two runs at once prepare one after the other; the second one finds everything done.
+    let _lock = lock(task.state.join("lock")).await?;
+    let record = task.state.join("prepared.json");
+    let fingerprint = fingerprint_of(task)?;
+    if let Some(prepared) = still_good(&record, &fingerprint, &task.prepare) {
+        return Ok(prepared.versions);
+    }
+
+    let began = Instant::now();
+    events.emit(Event::Preparing {
+        name: task.name.clone(),
+        log: log.to_owned(),
+    });
+    let _ = std::fs::remove_file(&record);
+    File::create(log).at("write", log)?;
+    for command in &task.prepare.commands {
+        run(task, command, log, supervisor).await?;
+    }
+    let versions = resolved_versions(task, supervisor).await?;
+    if let Some(absent) = task
+        .prepare
+        .outputs
+        .iter()
+        .find(|output| !output_path(task, output).exists())
+    {
+        return Err(
+            Failure::new(format!("preparing `{}` didn't make `{absent}`", task.name))
+                .hint("its `outputs` in example.toml must name what its `commands` make"),
+        );
+    }
+    let prepared = Prepared {
+        schema: SCHEMA.to_owned(),
+        fingerprint,
+        versions,
+    };
+    write_whole(
+        &record,
+        &serde_json::to_vec_pretty(&prepared).unwrap_or_default(),
+    )?;
+    events.emit(Event::Prepared {
+        name: task.name.clone(),
+        took: began.elapsed(),
+    });
+    Ok(prepared.versions)
+}
+
+async fn run(task: &Task, command: &[String], log: &Path, supervisor: &Supervisor) -> Result<()> {
+    let program = Program {
+        command: command.to_vec(),
+        folder: task.folder.clone(),
+        env: BTreeMap::new(),
+        without_env: &[],
+        output: log.to_owned(),
+    };
+    let exit = supervisor.start(&program)?.wait_within(LIMIT).await;
+    if exit == Exit::Code(0) {
+        return Ok(());
+    }
+    let how = match exit {
+        Exit::TimedOut => format!("took longer than {} minutes", LIMIT.as_secs() / 60),
+        exit => exit.to_string(),
+    };
+    Err(Failure::new(format!("preparing `{}`: `{}` {how}", task.name, command.join(" ")))
+        .detail(log::tail(log, 15))
+        .hint(format!("the whole output is in `{}`; what was downloaded is kept, so running again goes on from there", log.display())))
+}
+
+async fn resolved_versions(task: &Task, supervisor: &Supervisor) -> Result<Versions> {
+    if task.prepare.versions.is_empty() {
+        return Ok(Versions::new());
+    }
+    let list = task.state.join("versions.txt");
+    File::create(&list).at("write", &list)?;
+    run(task, &task.prepare.versions, &list, supervisor).await?;
+    let text = std::fs::read_to_string(&list).at("read", &list)?;
+    Ok(text.lines().filter_map(parse_version).collect())
+}
+
+/// `name version`, `name==version`, `name@version`, each with or without a `v` before the version.
+fn parse_version(line: &str) -> Option<(String, String)> {
+    let line = line.trim();
+    let (name, version) = line
+        .rsplit_once("==")
+        .or_else(|| line.rsplit_once('@'))
+        .or_else(|| line.rsplit_once(' '))?;
+    let version = version.trim().trim_start_matches('v');
+    let fits = !name.trim().is_empty()
+        && !name.trim().contains(char::is_whitespace)
+        && version.starts_with(|c: char| c.is_ascii_digit());
+    fits.then(|| (name.trim().to_owned(), version.to_owned()))
+}
+
+fn still_good(record: &Path, fingerprint: &str, prepare: &Prepare) -> Option<Prepared> {
+    let prepared: Prepared = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
+    let outputs_there = prepare
+        .outputs
+        .iter()
+        .all(|output| Path::new(output).exists());
+    (prepared.schema == SCHEMA && prepared.fingerprint == fingerprint && outputs_there)
+        .then_some(prepared)
+}
+
+fn output_path(task: &Task, output: &str) -> PathBuf {
+    task.folder.join(output)
+}
+
+fn fingerprint_of(task: &Task) -> Result<String> {
+    let mut parts: Vec<Vec<u8>> = vec![format!("{:?}", task.prepare).into_bytes()];
+    for input in &task.prepare.inputs {
+        for file in files_under(&task.folder.join(input))? {
+            parts.push(file.as_os_str().as_encoded_bytes().to_vec());
+            parts.push(std::fs::read(&file).at("read", &file)?);
+        }
+    }
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Ok(format!("{:016x}", fingerprint(&parts)))
+}
+
+pub(crate) fn fingerprint(parts: &[&[u8]]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for part in parts {
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
+    hasher.finish()
+}
+
+fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
+        .at("read", path)?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    entries.sort();
+    let mut files = Vec::new();
+    for entry in entries {
+        files.extend(files_under(&entry)?);
+    }
+    Ok(files)
+}
+
+async fn lock(path: PathBuf) -> Result<File> {
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(&path).at("write", &path)?;
+        file.lock().at("lock", &path)?;
+        Ok(file)
+    });
+    locked
+        .await
+        .unwrap_or_else(|_| Err(Failure::new("the wait for a lock was given up")))
+}
+
+/// Writes a file so that a reader finds the old one or the new one, never a part.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).at("write", &new)?;
+    std::fs::rename(&new, path).at("write", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolved_versions_are_read_from_what_package_managers_print() {
+        let check = |line: &str, expected: Option<(&str, &str)>| {
+            let parsed = parse_version(line);
+            assert_eq!(
+                parsed.as_ref().map(|(n, v)| (n.as_str(), v.as_str())),
+                expected,
+                "{line}"
+            );
+        };
+        check("pymilvus==2.5.9", Some(("pymilvus", "2.5.9")));
+        check(
+            "google.golang.org/grpc v1.80.0",
+            Some(("google.golang.org/grpc", "1.80.0")),
+        );
+        check(
+            "@opentelemetry/api@1.9.1",
+            Some(("@opentelemetry/api", "1.9.1")),
+        );
+        check("  tonic v0.14.9", Some(("tonic", "0.14.9")));
+        check(
+            "io.milvus:milvus-sdk-java 2.5.10",
+            Some(("io.milvus:milvus-sdk-java", "2.5.10")),
+        );
+        check("milvus-otel-examples", None);
+        check("downloading 3 packages", None);
+        check("", None);
+    }
+}

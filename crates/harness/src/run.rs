@@ -1,0 +1,390 @@
+//! A run's life: preflight, prepare, stack, examples, settle, compare.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use trace_parity::{Contract, Exit, Settlement};
+use trace_report::{ExampleRun, Run};
+
+use crate::compare;
+use crate::embedded::{self, Embedded, SCHEDULE_DELAY};
+use crate::event::{Event, Events, Phase};
+use crate::example::Example;
+use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::log;
+use crate::manifest::{ExampleManifest, PhaseManifest};
+use crate::ports::Ports;
+use crate::preflight;
+use crate::prepare::{self, Versions};
+use crate::process::{Program, Supervisor};
+use crate::session::{Endpoints, Live, Session, stack_name};
+use crate::workspace::Workspace;
+
+/// How long spans may be on their way after the last example has ended.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+const SETTLE_POLL: Duration = Duration::from_millis(20);
+/// Lines of an example's output that a report quotes.
+const LOG_TAIL: usize = 20;
+
+/// What to run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only these; all where it is empty.
+    pub only: Vec<String>,
+    /// Folders of examples beside the built-in ones.
+    pub folders: Vec<PathBuf>,
+    /// Examples at a time; all of them where it is `None`.
+    pub jobs: Option<usize>,
+    /// How often each example runs.
+    pub repeat: usize,
+    pub contract: Option<PathBuf>,
+    /// After the report, the stack stays until the run is interrupted.
+    pub keep_up: bool,
+}
+
+/// One start of an example's program.
+#[derive(Clone, Debug)]
+struct Start {
+    /// The example's name, with `-2` and so on for its repeats.
+    name: String,
+    example: Arc<Example>,
+    versions: Versions,
+}
+
+/// Runs examples against a stack of their own and compares what they export.
+///
+/// `report` is called with the filled run as soon as there is a verdict, before the stack goes down.
+pub async fn run_all(
+    workspace: &Workspace,
+    options: &Options,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+    report: impl FnOnce(&Run),
+) -> Result<Run> {
+    let supervisor = Supervisor::default();
+    let mut session = None;
+    let body = async {
+        let run = judge_examples(workspace, options, events, &supervisor, &mut session).await?;
+        report(&run);
+        if options.keep_up {
+            std::future::pending::<()>().await;
+        }
+        Ok(run)
+    };
+    tokio::pin!(interrupt);
+    let outcome = tokio::select! {
+        by = &mut interrupt => Err(Failure::interrupted(by)),
+        outcome = body => outcome,
+    };
+    supervisor.shut_down().await;
+    if let Some(session) = session {
+        let closed = session.close(outcome.as_ref().err()).await;
+        return outcome.and_then(|run| closed.map(|()| run));
+    }
+    outcome
+}
+
+async fn judge_examples(
+    workspace: &Workspace,
+    options: &Options,
+    events: &Events,
+    supervisor: &Supervisor,
+    slot: &mut Option<Session>,
+) -> Result<Run> {
+    let mut clock = Clock::start(events);
+    let contract = compare::contract(options.contract.as_deref())?;
+    let examples = Example::select(workspace, &options.folders, &options.only)?;
+
+    clock.enter(Phase::Preflight);
+    embedded::check_platform()?;
+    preflight::check(&embedded::needs(), &examples, &workspace.state())?;
+
+    clock.enter(Phase::Prepare);
+    let tasks = prepare::tasks(workspace, &examples);
+    let mut versions = prepare::prepare_all(tasks, workspace, supervisor, events)
+        .await?
+        .into_iter();
+    let stack_versions = versions.next().unwrap_or_default();
+    let starts = starts(examples, versions, options.repeat);
+
+    clock.enter(Phase::Stack);
+    let session = slot.insert(Session::open(workspace, supervisor.clone(), "embedded")?);
+    let live = live(&contract, &starts);
+    let endpoints = session.capture((0, 0), None, Some(live.clone())).await?;
+    let milvus = session
+        .milvus(workspace, Ports::free()?, endpoints.grpc, stack_versions)
+        .await?;
+    events.emit(Event::StackReady {
+        milvus: milvus.address(),
+        otlp: endpoints.grpc,
+    });
+
+    clock.enter(Phase::Examples);
+    let jobs = options
+        .jobs
+        .unwrap_or(starts.len() / options.repeat.max(1))
+        .max(1);
+    let finished = tokio::select! {
+        failure = milvus.failed() => return Err(failure),
+        finished = run_examples(session, &milvus, endpoints, starts, jobs, events) => finished?,
+    };
+
+    clock.enter(Phase::Settle);
+    tokio::select! {
+        failure = milvus.failed() => return Err(failure),
+        () = settle(&live, &finished, events) => {}
+    }
+
+    clock.enter(Phase::Compare);
+    session.settle_capture().await?;
+    let verdict = compare::verdict_of_run(&session.folder, &session.manifest, &contract)?;
+    let (phases, wall) = clock.stop();
+    session.manifest.phases = phases
+        .iter()
+        .map(|phase| PhaseManifest {
+            name: phase.name.clone(),
+            seconds: phase.seconds,
+        })
+        .collect();
+    let run = Run {
+        id: Some(session.folder.id.clone()),
+        folder: Some(session.folder.path.clone()),
+        stack: Some(stack_name()),
+        verdict,
+        wall_seconds: Some(wall.as_secs_f64()),
+        phases,
+        examples: finished,
+    };
+    session.manifest.write(&session.folder.manifest())?;
+    let report = session.folder.report_json();
+    std::fs::write(&report, trace_report::json(&run)).at("write", &report)?;
+    Ok(run)
+}
+
+fn starts(
+    examples: Vec<Example>,
+    versions: impl Iterator<Item = Versions>,
+    repeat: usize,
+) -> Vec<Start> {
+    let once: Vec<Start> = examples
+        .into_iter()
+        .zip(versions)
+        .map(|(example, versions)| Start {
+            name: example.name.clone(),
+            example: Arc::new(example),
+            versions,
+        })
+        .collect();
+    let again = (2..=repeat).flat_map(|round| {
+        once.iter().map(move |start| Start {
+            name: format!("{}-{round}", start.name),
+            ..start.clone()
+        })
+    });
+    once.iter().cloned().chain(again).collect()
+}
+
+fn live(contract: &Contract, starts: &[Start]) -> Live {
+    let names = starts.iter().map(|start| start.name.clone());
+    Arc::new(Mutex::new(Settlement::new(contract, names)))
+}
+
+async fn run_examples(
+    session: &mut Session,
+    milvus: &Embedded,
+    endpoints: Endpoints,
+    starts: Vec<Start>,
+    jobs: usize,
+    events: &Events,
+) -> Result<Vec<ExampleRun>> {
+    let turns = Arc::new(Semaphore::new(jobs));
+    let mut running = JoinSet::new();
+    for (index, start) in starts.into_iter().enumerate() {
+        let environment = environment(session, milvus, endpoints, &start);
+        session.manifest.examples.push(ExampleManifest {
+            name: start.name.clone(),
+            folder: start.example.folder.to_string_lossy().into_owned(),
+            command: start.example.run.command.clone(),
+            environment: environment.clone(),
+            versions: start.versions.clone(),
+            exit: None,
+            seconds: 0.0,
+            trace_id: None,
+        });
+        let program = Program {
+            command: start.example.run.command.clone(),
+            folder: start.example.folder.clone(),
+            env: environment,
+            without_env: &["OTEL_", "MILVUS_"],
+            output: session.folder.logs().join(format!("{}.log", start.name)),
+        };
+        let (turns, supervisor) = (turns.clone(), session.supervisor().clone());
+        let events = events.clone();
+        running.spawn(async move {
+            let _turn = turns.acquire().await;
+            (
+                index,
+                run_example(start, &program, &supervisor, &events).await,
+            )
+        });
+    }
+    session.manifest.write(&session.folder.manifest())?;
+    let mut finished = Vec::new();
+    while let Some(joined) = running.join_next().await {
+        let (index, example) =
+            joined.map_err(|error| Failure::new(format!("running an example: {error}")))?;
+        let example = example?;
+        let entry = &mut session.manifest.examples[index];
+        entry.exit = Some(example.exit.into());
+        entry.seconds = example.seconds;
+        entry.trace_id = example
+            .log
+            .as_deref()
+            .and_then(|log| log::last_value(log, "trace_id="));
+        finished.push((index, example));
+    }
+    finished.sort_by_key(|(index, _)| *index);
+    Ok(finished.into_iter().map(|(_, example)| example).collect())
+}
+
+async fn run_example(
+    start: Start,
+    program: &Program,
+    supervisor: &Supervisor,
+    events: &Events,
+) -> Result<ExampleRun> {
+    let began = Instant::now();
+    events.emit(Event::ExampleStarted {
+        name: start.name.clone(),
+    });
+    let exit = supervisor
+        .start(program)?
+        .wait_within(start.example.run.timeout())
+        .await;
+    let took = began.elapsed();
+    events.emit(Event::ExampleExited {
+        name: start.name.clone(),
+        exit,
+        took,
+    });
+    Ok(ExampleRun {
+        name: start.name,
+        exit,
+        seconds: took.as_secs_f64(),
+        versions: start.versions,
+        log_tail: log::tail(&program.output, LOG_TAIL),
+        log: Some(program.output.clone()),
+    })
+}
+
+/// The standard variables; what `example.toml` sets comes last, so that it wins.
+fn environment(
+    session: &Session,
+    milvus: &Embedded,
+    endpoints: Endpoints,
+    start: &Start,
+) -> BTreeMap<String, String> {
+    let attributes = format!(
+        "application=milvus-otel-test,service.instance.id={},milvus_otel.run={}",
+        start.name, session.folder.id
+    );
+    let collection = format!("quick_setup_{}", start.name.replace('-', "_"));
+    let standard = [
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            format!("http://{}", endpoints.grpc),
+        ),
+        ("OTEL_RESOURCE_ATTRIBUTES", attributes),
+        ("MILVUS_URI", format!("http://{}", milvus.address())),
+        ("MILVUS_COLLECTION", collection),
+    ];
+    let own = start.example.run.env.clone();
+    standard
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .chain(own)
+        .collect()
+}
+
+/// Waits until every call of those that ended by themselves has its server span and nothing more comes.
+async fn settle(live: &Live, finished: &[ExampleRun], events: &Events) {
+    let waited_for: Vec<&str> = finished
+        .iter()
+        .filter(|example| matches!(example.exit, Exit::Code(_)))
+        .map(|example| example.name.as_str())
+        .collect();
+    let began = Instant::now();
+    let mut quiet_since = began;
+    let mut seen = None;
+    while began.elapsed() < SETTLE_LIMIT {
+        let status = live.lock().unwrap_or_else(PoisonError::into_inner).status();
+        if seen != Some(status.arrivals) {
+            seen = Some(status.arrivals);
+            quiet_since = Instant::now();
+        }
+        let of_interest = status
+            .examples
+            .iter()
+            .filter(|example| waited_for.contains(&example.name.as_str()));
+        let (mut open_roots, mut open_calls) = (0, 0);
+        for example in of_interest {
+            open_roots += usize::from(!example.root_seen);
+            open_calls += example.open_calls;
+        }
+        events.emit(Event::Settling {
+            open_calls,
+            open_roots,
+        });
+        if open_roots == 0 && open_calls == 0 && quiet_since.elapsed() >= 2 * SCHEDULE_DELAY {
+            return;
+        }
+        tokio::time::sleep(SETTLE_POLL).await;
+    }
+}
+
+/// Times phases and tells of them.
+struct Clock {
+    events: Events,
+    began: Instant,
+    current: Option<(Phase, Instant)>,
+    done: Vec<trace_report::Phase>,
+}
+
+impl Clock {
+    fn start(events: &Events) -> Self {
+        Self {
+            events: events.clone(),
+            began: Instant::now(),
+            current: None,
+            done: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.leave();
+        self.events.emit(Event::PhaseStarted(phase));
+        self.current = Some((phase, Instant::now()));
+    }
+
+    fn leave(&mut self) {
+        if let Some((phase, since)) = self.current.take() {
+            let took = since.elapsed();
+            self.events.emit(Event::PhaseEnded(phase, took));
+            let seconds = took.as_secs_f64();
+            self.done.push(trace_report::Phase {
+                name: phase.name().to_owned(),
+                seconds,
+            });
+        }
+    }
+
+    fn stop(mut self) -> (Vec<trace_report::Phase>, Duration) {
+        self.leave();
+        (std::mem::take(&mut self.done), self.began.elapsed())
+    }
+}

@@ -1,0 +1,143 @@
+//! What a run holds on to, and gives back whatever happens.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use otlp_capture::{Capture, Rotation, Signal};
+use trace_parity::Settlement;
+
+use crate::embedded::{self, DataFolder, Embedded};
+use crate::failure::{Failure, Result};
+use crate::folder::RunFolder;
+use crate::manifest::{DropsManifest, Manifest};
+use crate::ports::Ports;
+use crate::prepare::Versions;
+use crate::process::Supervisor;
+use crate::workspace::Workspace;
+
+/// The engine's live join, fed by the capture as requests arrive.
+pub(crate) type Live = Arc<Mutex<Settlement>>;
+
+/// A run's folder, capture and processes.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub folder: RunFolder,
+    pub manifest: Manifest,
+    supervisor: Supervisor,
+    capture: Option<Capture>,
+    data: Option<DataFolder>,
+}
+
+/// Where the capture listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoints {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+}
+
+impl Session {
+    pub(crate) fn open(workspace: &Workspace, supervisor: Supervisor, stack: &str) -> Result<Self> {
+        let folder = RunFolder::make(workspace)?;
+        let manifest = Manifest::new(&folder.id, Timestamp::now().to_string(), stack);
+        Ok(Self {
+            folder,
+            manifest,
+            supervisor,
+            capture: None,
+            data: None,
+        })
+    }
+
+    /// Starts the capture; port 0 is a free one.
+    pub(crate) async fn capture(
+        &mut self,
+        ports: (u16, u16),
+        rotation: Option<Rotation>,
+        live: Option<Live>,
+    ) -> Result<Endpoints> {
+        let mut config = otlp_capture::Config::new(&self.folder.path);
+        config.grpc = (Ipv4Addr::LOCALHOST, ports.0).into();
+        config.http = (Ipv4Addr::LOCALHOST, ports.1).into();
+        config.rotation = rotation;
+        if let Some(live) = live {
+            config.observer = Some(Box::new(move |signal, line| {
+                if signal == Signal::Traces {
+                    live.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .feed(line);
+                }
+            }));
+        }
+        let capture = Capture::start(config).await.map_err(|error| {
+            Failure::new(format!("the capture can't start: {error}"))
+                .hint("`cargo xtask status` tells whether a stack of ours is up; `ss -ltnp` names any other holder of the port")
+        })?;
+        let endpoints = Endpoints {
+            grpc: capture.grpc_addr(),
+            http: capture.http_addr(),
+        };
+        self.manifest.stack.otlp_grpc = Some(format!("http://{}", endpoints.grpc));
+        self.manifest.stack.otlp_http = Some(format!("http://{}", endpoints.http));
+        self.capture = Some(capture);
+        Ok(endpoints)
+    }
+
+    /// Starts Milvus with its spans going to `otlp`.
+    pub(crate) async fn milvus(
+        &mut self,
+        workspace: &Workspace,
+        ports: Ports,
+        otlp: SocketAddr,
+        versions: Versions,
+    ) -> Result<Embedded> {
+        self.manifest.stack.versions = versions;
+        let data = self
+            .data
+            .insert(DataFolder::make(workspace, &self.folder.id)?);
+        let log = self.folder.logs().join("milvus.log");
+        let server = Embedded::start(workspace, data, &self.supervisor, ports, otlp, &log).await?;
+        self.manifest.stack.milvus_uri = Some(format!("http://{}", server.address()));
+        Ok(server)
+    }
+
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Puts everything captured so far on disk, and notes in the manifest what was lost.
+    pub(crate) async fn settle_capture(&mut self) -> Result<()> {
+        if let Some(capture) = &self.capture {
+            capture.flush().await;
+            self.manifest.drops = drops(&capture.stats());
+        }
+        self.manifest.write(&self.folder.manifest())
+    }
+
+    /// Stops everything; returns when nothing is left. `failure` is why there is no verdict, if there is none.
+    pub(crate) async fn close(mut self, failure: Option<&Failure>) -> Result<()> {
+        self.supervisor.shut_down().await;
+        if let Some(capture) = self.capture.take() {
+            let stats = capture.stop().await.map_err(|error| {
+                Failure::new(format!(
+                    "the capture could not be written to its end: {error}"
+                ))
+            })?;
+            self.manifest.drops = drops(&stats);
+        }
+        self.manifest.failure = failure.map(|failure| failure.message.clone());
+        self.manifest.write(&self.folder.manifest())
+    }
+}
+
+/// The stack's name as people read it.
+pub(crate) fn stack_name() -> String {
+    format!("Milvus {} embedded", embedded::MILVUS_VERSION)
+}
+
+fn drops(stats: &otlp_capture::Stats) -> DropsManifest {
+    DropsManifest {
+        refused_requests: stats.traces.refused_requests,
+        dropped_spans: stats.traces.dropped_records,
+    }
+}

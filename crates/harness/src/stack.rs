@@ -1,0 +1,224 @@
+//! A stack that stays: `up`, `down` and `status`.
+//!
+//! `up` starts a process of its own that holds the capture and Milvus, the keeper. The keeper holds a lock on a
+//! file for as long as it lives, so that nobody is ever taken for it by a process id alone.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use otlp_capture::Rotation;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Events;
+use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
+use crate::prepare::{self, write_whole};
+use crate::process::Supervisor;
+use crate::session::{Session, stack_name};
+use crate::workspace::Workspace;
+
+/// The hidden subcommand of the runner's executable that keeps a stack up.
+pub const KEEPER_COMMAND: &str = "keep-stack";
+
+/// A capture that stays up keeps the newest this many bytes a signal, in files of a quarter of it.
+const CAPTURE_FILE: u64 = 64 << 20;
+const CAPTURE_FILES: u32 = 4;
+/// The longest that a stack may take to end: Milvus's grace period and a little more.
+const DOWN_LIMIT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(50);
+const SCHEMA: &str = "milvus-otel.stack/1";
+/// The keeper's first line of output when all is ready; a failure's lines come otherwise.
+const READY: &str = "ready";
+
+/// A stack that is up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackState {
+    pub schema: String,
+    pub pid: i32,
+    /// RFC 3339, UTC.
+    pub since: String,
+    /// Such as `Milvus 2.3.5 embedded`.
+    pub stack: String,
+    pub milvus_uri: String,
+    pub otlp_grpc: String,
+    pub otlp_http: String,
+    /// The folder that the capture writes to.
+    pub folder: PathBuf,
+}
+
+/// The state of this checkout's stack; `None` where none is up.
+pub fn status(workspace: &Workspace) -> Result<Option<StackState>> {
+    if !is_held(workspace) {
+        let _ = std::fs::remove_file(state_file(workspace));
+        return Ok(None);
+    }
+    read_state(workspace)
+}
+
+/// Starts the stack on the tutorial's ports, or tells of the one that is up.
+pub async fn up(
+    workspace: &Workspace,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<(StackState, bool)> {
+    if let Some(state) = status(workspace)? {
+        return Ok((state, false));
+    }
+    prepare::prepare_stack(workspace, events, interrupt).await?;
+    start_keeper(workspace)?;
+    let state = read_state(workspace)?;
+    state
+        .map(|state| (state, true))
+        .ok_or_else(|| Failure::new("the stack left no state behind"))
+}
+
+/// Stops the stack; returns what was up.
+pub fn down(workspace: &Workspace) -> Result<Option<StackState>> {
+    let Some(state) = status(workspace)? else {
+        return Ok(None);
+    };
+    let keeper = Pid::from_raw(state.pid)
+        .ok_or_else(|| Failure::new(format!("`{}` is no process id", state.pid)))?;
+    kill_process(keeper, Signal::TERM)
+        .map_err(|error| Failure::new(format!("can't stop process {}: {error}", state.pid)))?;
+    let asked = Instant::now();
+    while is_held(workspace) {
+        if asked.elapsed() > DOWN_LIMIT {
+            return Err(Failure::new(format!(
+                "the stack didn't stop within {} s (process {})",
+                DOWN_LIMIT.as_secs(),
+                state.pid
+            ))
+            .hint(format!(
+                "its log is in `{}`",
+                keeper_log(workspace).display()
+            )));
+        }
+        std::thread::sleep(POLL);
+    }
+    let _ = std::fs::remove_file(state_file(workspace));
+    Ok(Some(state))
+}
+
+/// The whole life of a keeper: brings the stack up, says so on standard output, stays until it is asked to end.
+pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interrupt>) -> Result<()> {
+    std::fs::create_dir_all(workspace.state()).at("make", &workspace.state())?;
+    let path = lock_file(workspace);
+    let lock = File::create(&path).at("write", &path)?;
+    lock.try_lock().map_err(|_| {
+        Failure::new("another stack of this checkout is starting or up")
+            .hint("`cargo xtask status` tells of it")
+    })?;
+    let supervisor = Supervisor::default();
+    let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
+    let outcome = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        outcome = bring_up_and_wait(workspace, &mut session) => outcome,
+    };
+    supervisor.shut_down().await;
+    let _ = std::fs::remove_file(state_file(workspace));
+    let asked_to_end = matches!(&outcome, Err(failure) if failure.interrupted.is_some());
+    session
+        .close(outcome.as_ref().err().filter(|_| !asked_to_end))
+        .await?;
+    if asked_to_end { Ok(()) } else { outcome }
+}
+
+async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Result<()> {
+    TUTORIAL.check_free()?;
+    let rotation = Rotation {
+        max_bytes: CAPTURE_FILE,
+        keep: CAPTURE_FILES,
+    };
+    let endpoints = session.capture(TUTORIAL_OTLP, Some(rotation), None).await?;
+    let versions = prepare::Versions::new();
+    let milvus = session
+        .milvus(workspace, TUTORIAL, endpoints.grpc, versions)
+        .await?;
+    session.manifest.write(&session.folder.manifest())?;
+    let state = StackState {
+        schema: SCHEMA.to_owned(),
+        pid: std::process::id().cast_signed(),
+        since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        stack: stack_name(),
+        milvus_uri: format!("http://localhost:{}", milvus.address().port()),
+        otlp_grpc: format!("http://localhost:{}", endpoints.grpc.port()),
+        otlp_http: format!("http://localhost:{}", endpoints.http.port()),
+        folder: session.folder.path.clone(),
+    };
+    let path = state_file(workspace);
+    write_whole(
+        &path,
+        &serde_json::to_vec_pretty(&state).unwrap_or_default(),
+    )?;
+    // Nobody may be there to read it any more; the stack is up all the same.
+    let _ = writeln!(std::io::stdout(), "{READY}");
+    Err(milvus.failed().await)
+}
+
+/// Starts a keeper in a session of its own and waits for its first word.
+fn start_keeper(workspace: &Workspace) -> Result<()> {
+    let log = keeper_log(workspace);
+    let errors = File::create(&log).at("write", &log)?;
+    let executable = std::env::current_exe().at("find", workspace.root())?;
+    let mut keeper = Command::new(executable)
+        .arg(KEEPER_COMMAND)
+        .current_dir(workspace.root())
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .at("start a process in", workspace.root())?;
+    let first_line = keeper
+        .stdout
+        .take()
+        .map(|output| BufReader::new(output).lines().next());
+    if let Some(Some(Ok(line))) = first_line
+        && line == READY
+    {
+        return Ok(());
+    }
+    let _ = keeper.wait();
+    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    let mut lines = said.lines().map(str::to_owned);
+    let message = lines
+        .next()
+        .unwrap_or_else(|| "the stack ended before it was up".to_owned());
+    Err(Failure::new(message.trim_start_matches("error: ")).detail(lines))
+}
+
+fn read_state(workspace: &Workspace) -> Result<Option<StackState>> {
+    let path = state_file(workspace);
+    let Ok(bytes) = std::fs::read(&path) else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        Failure::new(format!("can't read `{}`: {error}", path.display())).hint(
+            "it was written by another version; end that stack with the version that started it",
+        )
+    })
+}
+
+fn is_held(workspace: &Workspace) -> bool {
+    File::open(lock_file(workspace)).is_ok_and(|lock| lock.try_lock().is_err())
+}
+
+fn state_file(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("stack.json")
+}
+
+fn lock_file(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("stack.lock")
+}
+
+fn keeper_log(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("stack.log")
+}

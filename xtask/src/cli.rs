@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use harness::CaptureArgument;
+
+/// Traces a request end to end, from a client in any language into Milvus and back, and proves it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the stack up, run every example, compare what they export
+    #[command(after_help = "Example: cargo xtask run-all --example py --example go")]
+    RunAll(RunAll),
+    /// Run one example and judge it by the contract alone
+    #[command(after_help = "Example: cargo xtask run py")]
+    Run(RunOne),
+    /// Judge captured traces side by side
+    #[command(after_help = "Example: cargo xtask compare before=old.jsonl after=new.jsonl")]
+    Compare(Compare),
+    /// Show a trace as a tree
+    #[command(after_help = "Example: cargo xtask trace 4bf92f35")]
+    Trace(Trace),
+    /// List the runs that are kept, newest first
+    #[command(after_help = "Example: cargo xtask list")]
+    List,
+    /// Start Milvus and the capture on the tutorial's ports, and leave them up
+    #[command(
+        after_help = "Example: cargo xtask up && python3 test_milvus_otel.py && cargo xtask trace"
+    )]
+    Up,
+    /// Stop what `up` started
+    #[command(after_help = "Example: cargo xtask down")]
+    Down,
+    /// Tell what is up, since when and where
+    #[command(after_help = "Example: cargo xtask status")]
+    Status,
+    /// Install and build what a run needs, without running
+    #[command(after_help = "Example: cargo xtask prepare --example java")]
+    Prepare(Selection),
+    /// Formatting, lints and documentation, in every language
+    #[command(after_help = "Example: cargo xtask check")]
+    Check,
+    /// All tests, the real end-to-end run included
+    #[command(after_help = "Example: cargo xtask test --slow")]
+    Test(Test),
+    /// Stands between the runner and a program it started
+    #[command(name = harness::GUARD_COMMAND, hide = true)]
+    Guard(Guard),
+    /// Holds the stack that `up` started
+    #[command(name = harness::KEEPER_COMMAND, hide = true)]
+    KeepStack,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Only this example; may be given several times
+    #[arg(long = "example", value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    #[arg(long = "examples", value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunAll {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Examples at a time [default: all of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// How often each example runs
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) repeat: u16,
+    /// Leave the stack up after the report, until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep_up: bool,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOne {
+    /// The example's name
+    pub(crate) example: String,
+    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    #[arg(long = "examples", value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// A capture file or a run's folder, with a name for its trace where its own won't do
+    #[arg(value_name = "[NAME=]CAPTURE", required = true)]
+    pub(crate) captures: Vec<CaptureArgument>,
+    /// Write the result to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// How a verdict is reached and told.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
+    /// The contract to judge by, instead of the tutorial's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contract: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// The least severity that makes the exit code 1
+    #[arg(long, value_enum, default_value_t = FailOn::Error)]
+    pub(crate) fail_on: FailOn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Error,
+    Warning,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// A trace id or its beginning, or a run's id [default: the newest run]
+    #[arg(value_name = "ID|RUN")]
+    pub(crate) what: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Also what takes longer than 20 minutes
+    #[arg(long)]
+    pub(crate) slow: bool,
+    /// Install the Debian packages that some tests need, as CI does
+    #[arg(long)]
+    pub(crate) install: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Guard {
+    #[arg(long, value_name = "MS")]
+    pub(crate) grace_ms: u64,
+    #[arg(last = true, required = true)]
+    pub(crate) program: Vec<String>,
+}

@@ -1,0 +1,224 @@
+//! One function per command: arguments in, exit code or failure out.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use harness::{Failure, Interrupt, Options, Result, Workspace};
+use tokio::signal::unix::{SignalKind, signal};
+use trace_parity::{Outcome, Severity};
+use trace_report::Run;
+
+use crate::cli::{Compare, FailOn, Format, Judging, RunAll, RunOne, Selection, Trace};
+use crate::{progress, terminal};
+
+pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
+    let options = Options {
+        only: arguments.selection.only,
+        folders: arguments.selection.folders,
+        jobs: arguments.jobs.map(usize::from),
+        repeat: arguments.repeat.into(),
+        contract: arguments.judging.contract.clone(),
+        keep_up: arguments.keep_up,
+    };
+    run_and_report(&options, &arguments.judging)
+}
+
+pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
+    let options = Options {
+        only: vec![arguments.example],
+        folders: arguments.folders,
+        repeat: 1,
+        contract: arguments.judging.contract.clone(),
+        ..Options::default()
+    };
+    run_and_report(&options, &arguments.judging)
+}
+
+fn run_and_report(options: &Options, judging: &Judging) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let events = progress::events();
+    let report = |run: &Run| terminal::print(&rendered(run, judging.format));
+    let run = block_on(async |interrupt| {
+        harness::run_all(&workspace, options, &events, interrupt, report).await
+    })?;
+    Ok(exit_code(&run, judging.fail_on))
+}
+
+pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
+    let contract = harness::contract(arguments.judging.contract.as_deref())?;
+    let run = harness::compare(&arguments.captures, &contract)?;
+    let text = rendered(&run, arguments.judging.format);
+    match &arguments.output {
+        None => terminal::print(&text),
+        Some(path) => std::fs::write(path, text)
+            .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))?,
+    }
+    Ok(exit_code(&run, arguments.judging.fail_on))
+}
+
+pub(crate) fn trace(arguments: &Trace) -> Result<ExitCode> {
+    let text = harness::trace(&workspace()?, arguments.what.as_deref(), &terminal::style())?;
+    terminal::print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn list() -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let mut runs = harness::list(&workspace);
+    runs.reverse();
+    if runs.is_empty() {
+        terminal::print("no run is kept; `cargo xtask run-all` makes one\n");
+    }
+    for run in runs {
+        terminal::print(&format!("{}  {}\n", run.id, run.verdict));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn prepare(arguments: &Selection) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let events = progress::events();
+    block_on(async |interrupt| {
+        harness::prepare(
+            &workspace,
+            &arguments.folders,
+            &arguments.only,
+            &events,
+            interrupt,
+        )
+        .await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn up() -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let events = progress::events();
+    let (state, started) =
+        block_on(async |interrupt| harness::up(&workspace, &events, interrupt).await)?;
+    let first = if started {
+        "up"
+    } else {
+        "already up, untouched"
+    };
+    terminal::print(&format!(
+        "{first}: {}\n  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n\n\
+         Milvus listens on every interface, without a password; the rest is on loopback.\n\
+         `cargo xtask trace` shows what was captured, `cargo xtask down` stops it.\n",
+        state.stack,
+        state.milvus_uri,
+        state.otlp_grpc,
+        state.otlp_http,
+        relative(&state.folder).display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn down() -> Result<ExitCode> {
+    match harness::down(&workspace()?)? {
+        Some(state) => terminal::print(&format!(
+            "stopped: {} (captured: {})\n",
+            state.stack,
+            relative(&state.folder).display()
+        )),
+        None => terminal::print("nothing is up\n"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn status() -> Result<ExitCode> {
+    match harness::status(&workspace()?)? {
+        Some(state) => terminal::print(&format!(
+            "up since {}: {} (process {})\n  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n",
+            state.since,
+            state.stack,
+            state.pid,
+            state.milvus_uri,
+            state.otlp_grpc,
+            state.otlp_http,
+            relative(&state.folder).display()
+        )),
+        None => terminal::print("nothing is up; `cargo xtask up` starts a stack\n"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The process that `up` leaves behind.
+pub(crate) fn keep_stack() -> Result<ExitCode> {
+    let workspace = workspace()?;
+    block_on(async |interrupt| harness::keep(&workspace, interrupt).await)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn workspace() -> Result<Workspace> {
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::new(format!("the current folder can't be read: {error}")))?;
+    Workspace::find(&here)
+}
+
+fn rendered(run: &Run, format: Format) -> String {
+    let folder = run.folder.as_deref().map(relative);
+    let run = Run {
+        folder,
+        ..run.clone()
+    };
+    match format {
+        Format::Text => trace_report::terminal(&run, &terminal::style()),
+        Format::Json => trace_report::json(&run),
+    }
+}
+
+/// The path as seen from here, where that is shorter.
+fn relative(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here)
+        .map_or_else(|_| path.to_owned(), Path::to_owned)
+}
+
+fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
+    let least = match fail_on {
+        FailOn::Error => Severity::Error,
+        FailOn::Warning => Severity::Warning,
+    };
+    if run.verdict.outcome == Outcome::CouldNotRun {
+        return ExitCode::from(2);
+    }
+    let failed = run
+        .verdict
+        .findings
+        .iter()
+        .any(|finding| finding.severity >= least);
+    ExitCode::from(u8::from(failed))
+}
+
+/// Runs to the end, or until a signal asks for one.
+fn block_on<T, F: Future<Output = Result<T>>>(
+    body: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = Interrupt> + Send>>) -> F,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("can't start: {error}")))?;
+    runtime.block_on(async {
+        let interrupt = interrupted()?;
+        body(Box::pin(interrupt)).await
+    })
+}
+
+/// Listens from the moment it is called, so that no signal is missed.
+fn interrupted() -> Result<impl Future<Output = Interrupt> + Send + 'static> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::new(format!("can't listen for signals: {error}")))
+    };
+    let mut ctrl_c = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = ctrl_c.recv() => Interrupt::CtrlC,
+            _ = terminate.recv() => Interrupt::Terminate,
+            _ = hang_up.recv() => Interrupt::Terminate,
+        }
+    })
+}

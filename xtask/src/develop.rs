@@ -1,0 +1,86 @@
+//! `check` and `test`: what CI calls, and what a contributor calls before it.
+
+use std::process::ExitCode;
+
+use harness::{Example, Failure, Result};
+use xshell::{Shell, cmd};
+
+use crate::cli::Test;
+use crate::commands::workspace;
+
+/// Debian packages that some tests need.
+const PACKAGES: &[&str] = &["chromium"];
+
+pub(crate) fn check() -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let shell = shell(workspace.root())?;
+    cargo(cmd!(shell, "cargo fmt --all --check"))?;
+    cargo(cmd!(
+        shell,
+        "cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings"
+    ))?;
+    cargo(
+        cmd!(
+            shell,
+            "cargo doc --locked --workspace --no-deps --all-features"
+        )
+        .env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    for example in Example::select(&workspace, &[], &[])? {
+        check_example(&shell, &example)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_example(shell: &Shell, example: &Example) -> Result<()> {
+    if let Some(missing) = example.missing_need() {
+        println!("skipped: checks of `{}`: {missing}", example.name);
+        return Ok(());
+    }
+    shell.create_dir(&example.state).map_err(failed)?;
+    let _in_folder = shell.push_dir(&example.folder);
+    for command in &example.check.commands {
+        let Some((program, arguments)) = command.split_first() else {
+            continue;
+        };
+        cargo(shell.cmd(program).args(arguments))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let shell = shell(workspace.root())?;
+    if arguments.install {
+        cargo(cmd!(shell, "apt-get update --quiet"))?;
+        cargo(cmd!(
+            shell,
+            "apt-get install --quiet --yes --no-install-recommends {PACKAGES...}"
+        ))?;
+    }
+    cargo(cmd!(
+        shell,
+        "cargo test --locked --workspace --all-features"
+    ))?;
+    if arguments.slow {
+        cargo(cmd!(
+            shell,
+            "cargo test --locked --workspace --all-features -- --ignored slow_"
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shell(root: &std::path::Path) -> Result<Shell> {
+    let shell = Shell::new().map_err(failed)?;
+    shell.change_dir(root);
+    Ok(shell)
+}
+
+fn cargo(command: xshell::Cmd<'_>) -> Result<()> {
+    command.run().map_err(failed)
+}
+
+fn failed(error: xshell::Error) -> Failure {
+    Failure::new(error.to_string())
+}

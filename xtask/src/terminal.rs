@@ -1,0 +1,52 @@
+//! What goes to the terminal beside reports: failures, and what the terminal can show.
+
+use std::io::{IsTerminal, Write};
+
+use harness::Failure;
+use trace_report::{Charset, TerminalStyle, escape};
+
+/// A quoted log line is cut after so many columns.
+const DETAIL_COLUMNS: usize = 200;
+
+/// How standard output wants its text.
+pub(crate) fn style() -> TerminalStyle {
+    let terminal = std::io::stdout().is_terminal();
+    TerminalStyle {
+        color: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        ascii: !is_utf8_locale(),
+        ..TerminalStyle::default()
+    }
+}
+
+/// Prints to standard output; a reader that has gone away is no fault.
+pub(crate) fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints what happened, what belongs to it and what to do.
+pub(crate) fn print_failure(failure: &Failure) {
+    let charset = if is_utf8_locale() {
+        Charset::Unicode
+    } else {
+        Charset::Ascii
+    };
+    let mut text = format!("error: {}\n", escape::visible(&failure.message, charset));
+    for line in &failure.detail {
+        text += &format!("    {}\n", escape::log_line(line, DETAIL_COLUMNS, charset));
+    }
+    if let Some(hint) = &failure.hint {
+        text += &format!("\nhint: {}\n", escape::visible(hint, charset));
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// As POSIX orders them: the first that is set decides.
+fn is_utf8_locale() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
