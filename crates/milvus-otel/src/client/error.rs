@@ -1,0 +1,153 @@
+//! What can go wrong with a call, and in which trace it did.
+
+use crate::layer::Code;
+use opentelemetry::trace::TraceId;
+use std::fmt;
+
+/// What the client's methods return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A call that failed: what happened, in which RPC, and in which trace.
+///
+/// [`Display`](fmt::Display) has all of it, the trace id included, so that a line in a log leads to the trace.
+#[derive(Debug)]
+pub struct Error {
+    // Boxed, since nearly every result is not one.
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    method: Option<String>,
+    trace_id: TraceId,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Milvus answered, and refused.
+    Milvus {
+        /// Milvus's own code: from 2.3 on the one of its error list (100 is a collection not found), before that the legacy one.
+        code: i32,
+        /// Milvus's own words.
+        reason: String,
+        /// Whether Milvus says that the same request may succeed later.
+        retriable: bool,
+    },
+    /// The RPC failed below Milvus: no connection, no permission, out of time.
+    Rpc {
+        /// The gRPC status.
+        code: Code,
+        /// What was said about it.
+        message: String,
+    },
+    /// The arguments can't be sent; nothing was.
+    Invalid(String),
+    /// The answer isn't one that this client understands.
+    Unexpected(String),
+    /// What was waited for didn't come about in time.
+    TimedOut(String),
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                method: None,
+                trace_id: TraceId::INVALID,
+            }),
+        }
+    }
+
+    pub(super) fn invalid(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid(what.into()))
+    }
+
+    pub(super) fn unexpected(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unexpected(what.into()))
+    }
+
+    pub(super) fn in_call(mut self, method: &str, trace_id: TraceId) -> Self {
+        self.inner.method = Some(method.to_owned());
+        self.inner.trace_id = trace_id;
+        self
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.inner.kind
+    }
+
+    /// Milvus's error code, where Milvus answered.
+    pub fn milvus_code(&self) -> Option<i32> {
+        match self.inner.kind {
+            ErrorKind::Milvus { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The RPC that failed, such as `Search`, where one was made.
+    pub fn method(&self) -> Option<&str> {
+        self.inner.method.as_deref()
+    }
+
+    /// The trace that the failed RPC belongs to, where one was made and traced.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        (self.inner.trace_id != TraceId::INVALID).then_some(self.inner.trace_id)
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        match self.inner.kind {
+            ErrorKind::Milvus { retriable, .. } => retriable,
+            ErrorKind::Rpc { code, .. } => {
+                matches!(
+                    code,
+                    Code::Unavailable
+                        | Code::ResourceExhausted
+                        | Code::DeadlineExceeded
+                        | Code::Aborted
+                )
+            }
+            ErrorKind::TimedOut(_) => true,
+            ErrorKind::Invalid(_) | ErrorKind::Unexpected(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(method) = self.method() {
+            write!(f, "`{method}` failed: ")?;
+        }
+        write!(f, "{}", self.inner.kind)?;
+        if let Some(trace_id) = self.trace_id() {
+            write!(f, ", trace {trace_id}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Milvus {
+                code,
+                reason,
+                retriable,
+            } => {
+                let retry = if *retriable { ", a retry can help" } else { "" };
+                write!(f, "{reason} (Milvus code {code}{retry})")
+            }
+            Self::Rpc { code, message } => write!(f, "{message} (gRPC {})", code.name()),
+            Self::Invalid(what) | Self::Unexpected(what) | Self::TimedOut(what) => {
+                f.write_str(what)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,78 @@
+//! The RPCs that the client makes: their names, their answers, and whether they may be made twice.
+
+use crate::proto::common::Status;
+use crate::proto::milvus as m;
+use prost::Message;
+
+pub(super) const SERVICE: &str = "milvus.proto.milvus.MilvusService";
+
+/// A request of [`SERVICE`].
+pub(super) trait Rpc: Message {
+    type Response: Answer;
+    const METHOD: &'static str;
+    /// Whether making it twice comes to the same as making it once.
+    #[expect(dead_code, reason = "nothing is tried again yet")]
+    const IDEMPOTENT: bool;
+}
+
+/// An answer, which has Milvus's own status somewhere.
+pub(super) trait Answer: Message + Default + 'static {
+    fn status(&self) -> Option<&Status>;
+}
+
+impl Answer for Status {
+    fn status(&self) -> Option<&Status> {
+        Some(self)
+    }
+}
+
+macro_rules! answers {
+    ($($answer:ident)+) => {
+        $(impl Answer for m::$answer {
+            fn status(&self) -> Option<&Status> {
+                self.status.as_ref()
+            }
+        })+
+    };
+}
+
+answers! {
+    ConnectResponse GetVersionResponse BoolResponse DescribeCollectionResponse ShowCollectionsResponse
+    GetLoadStateResponse GetLoadingProgressResponse GetCollectionStatisticsResponse DescribeIndexResponse
+    MutationResult SearchResults QueryResults FlushResponse GetFlushStateResponse
+}
+
+macro_rules! rpcs {
+    ($($method:literal $request:ident -> $response:ty, $idempotent:literal;)+) => {
+        $(impl Rpc for m::$request {
+            type Response = $response;
+            const METHOD: &'static str = $method;
+            const IDEMPOTENT: bool = $idempotent;
+        })+
+    };
+}
+
+rpcs! {
+    "Connect" ConnectRequest -> m::ConnectResponse, true;
+    "GetVersion" GetVersionRequest -> m::GetVersionResponse, true;
+    "CreateCollection" CreateCollectionRequest -> Status, true;
+    "DropCollection" DropCollectionRequest -> Status, true;
+    "HasCollection" HasCollectionRequest -> m::BoolResponse, true;
+    "DescribeCollection" DescribeCollectionRequest -> m::DescribeCollectionResponse, true;
+    "ShowCollections" ShowCollectionsRequest -> m::ShowCollectionsResponse, true;
+    "LoadCollection" LoadCollectionRequest -> Status, true;
+    "ReleaseCollection" ReleaseCollectionRequest -> Status, true;
+    "GetLoadState" GetLoadStateRequest -> m::GetLoadStateResponse, true;
+    "GetLoadingProgress" GetLoadingProgressRequest -> m::GetLoadingProgressResponse, true;
+    "GetCollectionStatistics" GetCollectionStatisticsRequest -> m::GetCollectionStatisticsResponse, true;
+    "CreateIndex" CreateIndexRequest -> Status, true;
+    "DescribeIndex" DescribeIndexRequest -> m::DescribeIndexResponse, true;
+    "DropIndex" DropIndexRequest -> Status, true;
+    "Insert" InsertRequest -> m::MutationResult, false;
+    "Upsert" UpsertRequest -> m::MutationResult, true;
+    "Delete" DeleteRequest -> m::MutationResult, true;
+    "Search" SearchRequest -> m::SearchResults, true;
+    "Query" QueryRequest -> m::QueryResults, true;
+    "Flush" FlushRequest -> m::FlushResponse, true;
+    "GetFlushState" GetFlushStateRequest -> m::GetFlushStateResponse, true;
+}

@@ -1,0 +1,282 @@
+//! The tower layer: one CLIENT span per RPC, and its context sent along.
+//!
+//! It stands on `http`, `http-body`, tower's two traits and the OpenTelemetry API, and on no version of
+//! tonic, so it wraps any gRPC client that is a tower service of HTTP requests.
+
+mod body;
+mod call;
+mod method;
+mod propagation;
+mod status;
+
+pub use crate::semconv::Conventions;
+pub use body::TracedBody;
+pub use call::ResponseFuture;
+pub use method::RpcMethod;
+pub use status::Code;
+
+use crate::semconv;
+#[cfg(feature = "client")]
+pub(crate) use {call::SpanSlot, status::causes};
+
+use call::CallSpan;
+use http::{Request, Response};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{Span, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, InstrumentationScope, KeyValue, StringValue, global};
+use propagation::Propagation;
+use status::Classify;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::task::{self, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// The error of a traced service and of its bodies: the wrapped one's own, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes one CLIENT span per RPC and sends its context along; wraps any gRPC client over tower.
+///
+/// A span is named `package.Service/Method`, follows the RPC conventions, and ends exactly once: with the status in
+/// the response's trailers (or headers, where it has no body), with the transport's error, or, when the call is dropped
+/// before that, as CANCELLED. The wrapped service runs with that span as its current context.
+///
+/// Tracer and propagator are the globals unless the layer is given others; where no global propagator is set, which
+/// OpenTelemetry for Rust would take for "send nothing", W3C trace context and baggage are sent. Cloning is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct GrpcTraceLayer {
+    settings: Arc<Settings>,
+}
+
+/// A service that [`GrpcTraceLayer`] wraps.
+#[derive(Clone, Debug)]
+pub struct GrpcTrace<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl GrpcTraceLayer {
+    /// A layer with the global tracer and propagator, and the conventions that the environment asks for.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes its tracer from `provider` instead of from the global one.
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Tracer<Span: Span + Send + Sync> + Send + Sync + 'static,
+    {
+        let tracer: Arc<dyn StartSpan> = Arc::new(provider.tracer_with_scope(scope()));
+        self.set(|settings| settings.tracer = OnceLock::from(tracer))
+    }
+
+    /// Sends context by `propagator` instead of by the global one.
+    pub fn with_propagator(
+        self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|settings| settings.propagation = Propagation::Custom(Arc::new(propagator)))
+    }
+
+    /// Sends only the flags of W3C Trace Context Level 1 (sampled or not).
+    ///
+    /// Servers on OpenTelemetry for Go before v1.42, which is every Milvus up to now, drop a whole context that
+    /// carries the random flag of Level 2, and start a trace of their own.
+    pub fn with_level_1_flags(self, level_1: bool) -> Self {
+        self.set(|settings| settings.level_1_flags = level_1)
+    }
+
+    /// Follows `conventions` instead of those that `OTEL_SEMCONV_STABILITY_OPT_IN` asks for.
+    pub fn with_conventions(self, conventions: Conventions) -> Self {
+        self.set(|settings| settings.conventions = conventions)
+    }
+
+    /// Names the server, for `server.address` and `server.port`.
+    ///
+    /// The layer stands above the part of a client that knows them; where a request's URI has a host, that is
+    /// taken if this isn't set.
+    pub fn with_server(self, address: impl Into<String>, port: u16) -> Self {
+        let address: Arc<str> = address.into().into();
+        self.set(|settings| settings.server = Some((address, port)))
+    }
+
+    /// Traces only the methods for which `filter` is true; the others pass untouched.
+    pub fn with_filter(self, filter: impl Fn(&RpcMethod) -> bool + Send + Sync + 'static) -> Self {
+        self.set(|settings| settings.filter = Some(Arc::new(filter)))
+    }
+
+    /// Asks `classify` first for the status of a transport's error.
+    ///
+    /// Without it, or where it returns `None`, an error that speaks of a timeout is DEADLINE_EXCEEDED and any other
+    /// is UNAVAILABLE.
+    pub fn with_error_classifier(
+        self,
+        classify: fn(&(dyn std::error::Error + 'static)) -> Option<Code>,
+    ) -> Self {
+        self.set(|settings| settings.classify = Some(classify))
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S> Layer<S> for GrpcTraceLayer {
+    type Service = GrpcTrace<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GrpcTrace {
+            inner,
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+impl<S, Req, Res> Service<Request<Req>> for GrpcTrace<S>
+where
+    S: Service<Request<Req>, Response = Response<Res>>,
+    S::Error: Into<BoxError>,
+    Res: http_body::Body,
+{
+    type Response = Response<TracedBody<Res>>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<Req>) -> Self::Future {
+        let method = RpcMethod::of_path(request.uri().path());
+        if !self.settings.traces(&method) {
+            return ResponseFuture::new(self.inner.call(request), None);
+        }
+        let context = self.settings.start(&method, request.uri());
+        #[cfg(feature = "client")]
+        if let Some(slot) = request.extensions().get::<SpanSlot>() {
+            slot.fill(&context);
+        }
+        self.settings.propagation.inject(
+            &context,
+            request.headers_mut(),
+            self.settings.level_1_flags,
+        );
+        let _current = context.clone().attach();
+        let call = CallSpan::new(context, Arc::clone(&self.settings));
+        ResponseFuture::new(self.inner.call(request), Some(call))
+    }
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(crate::SCOPE_NAME)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build()
+}
+
+/// A tracer of any kind, which starts a span within a context.
+trait StartSpan: Send + Sync {
+    fn start(&self, span: SpanBuilder, parent: &Context) -> Context;
+}
+
+impl<T> StartSpan for T
+where
+    T: Tracer<Span: Span + Send + Sync + 'static> + Send + Sync,
+{
+    fn start(&self, span: SpanBuilder, parent: &Context) -> Context {
+        parent.with_span(self.build_with_context(span, parent))
+    }
+}
+
+type Filter = dyn Fn(&RpcMethod) -> bool + Send + Sync;
+
+#[derive(Clone)]
+struct Settings {
+    /// Taken from the global provider at the first call, since a layer is often made before that is set.
+    tracer: OnceLock<Arc<dyn StartSpan>>,
+    propagation: Propagation,
+    level_1_flags: bool,
+    conventions: Conventions,
+    server: Option<(Arc<str>, u16)>,
+    filter: Option<Arc<Filter>>,
+    classify: Option<Classify>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tracer: OnceLock::new(),
+            propagation: Propagation::Global,
+            level_1_flags: false,
+            conventions: Conventions::from_env(),
+            server: None,
+            filter: None,
+            classify: None,
+        }
+    }
+}
+
+impl Settings {
+    fn traces(&self, method: &RpcMethod) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter(method))
+    }
+
+    fn start(&self, method: &RpcMethod, uri: &http::Uri) -> Context {
+        let tracer = self
+            .tracer
+            .get_or_init(|| Arc::new(global::tracer_with_scope(scope())));
+        let span = SpanBuilder {
+            attributes: Some(self.attributes(method, uri)),
+            ..SpanBuilder::from_name(method.full_name()).with_kind(SpanKind::Client)
+        };
+        Context::map_current(|parent| tracer.start(span, parent))
+    }
+
+    fn attributes(&self, method: &RpcMethod, uri: &http::Uri) -> Vec<KeyValue> {
+        // Room for the status, in both generations, and `error.type`.
+        let mut attributes = Vec::with_capacity(9);
+        if self.conventions.has_old() {
+            attributes.push(KeyValue::new(semconv::RPC_SYSTEM, "grpc"));
+            attributes.extend(
+                method
+                    .service()
+                    .map(|name| KeyValue::new(semconv::RPC_SERVICE, name)),
+            );
+        }
+        let name = if self.conventions.has_new() {
+            attributes.push(KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"));
+            method.full_name()
+        } else {
+            method.method()
+        };
+        attributes.push(KeyValue::new(semconv::RPC_METHOD, name));
+        if let Some((address, port)) = self.server.clone().or_else(|| server_of(uri)) {
+            attributes.push(KeyValue::new(
+                semconv::SERVER_ADDRESS,
+                StringValue::from(address),
+            ));
+            attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));
+        }
+        attributes
+    }
+}
+
+fn server_of(uri: &http::Uri) -> Option<(Arc<str>, u16)> {
+    let default = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    Some((uri.host()?.into(), uri.port_u16().unwrap_or(default)))
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("conventions", &self.conventions)
+            .field("server", &self.server)
+            .field("level_1_flags", &self.level_1_flags)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+//! How a call ended: a gRPC status, wherever it stands.
+
+use http::{HeaderMap, StatusCode};
+use std::error::Error;
+use std::io;
+
+macro_rules! codes {
+    ($($variant:ident = $number:literal $name:literal,)+) => {
+        /// A gRPC status code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Code {
+            $(#[doc = concat!("`", $name, "`")] $variant = $number,)+
+        }
+
+        impl Code {
+            /// The code of that number; one that gRPC doesn't know is [`Unknown`](Self::Unknown).
+            pub fn from_number(number: i64) -> Self {
+                match number {
+                    $($number => Self::$variant,)+
+                    _ => Self::Unknown,
+                }
+            }
+
+            /// The name that gRPC gives it, such as `DEADLINE_EXCEEDED`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Ok = 0 "OK",
+    Cancelled = 1 "CANCELLED",
+    Unknown = 2 "UNKNOWN",
+    InvalidArgument = 3 "INVALID_ARGUMENT",
+    DeadlineExceeded = 4 "DEADLINE_EXCEEDED",
+    NotFound = 5 "NOT_FOUND",
+    AlreadyExists = 6 "ALREADY_EXISTS",
+    PermissionDenied = 7 "PERMISSION_DENIED",
+    ResourceExhausted = 8 "RESOURCE_EXHAUSTED",
+    FailedPrecondition = 9 "FAILED_PRECONDITION",
+    Aborted = 10 "ABORTED",
+    OutOfRange = 11 "OUT_OF_RANGE",
+    Unimplemented = 12 "UNIMPLEMENTED",
+    Internal = 13 "INTERNAL",
+    Unavailable = 14 "UNAVAILABLE",
+    DataLoss = 15 "DATA_LOSS",
+    Unauthenticated = 16 "UNAUTHENTICATED",
+}
+
+/// A code and what was said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) code: Code,
+    pub(super) message: String,
+}
+
+impl Outcome {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The call was given up before its end.
+    pub(super) fn dropped() -> Self {
+        Self::new(Code::Cancelled, "the call was dropped before its end")
+    }
+
+    /// What trailers say, or the headers of a response that has nothing else.
+    pub(super) fn of_headers(headers: &HeaderMap) -> Option<Self> {
+        let number = headers
+            .get("grpc-status")?
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let code = number.map_or(Code::Unknown, Code::from_number);
+        let message = headers
+            .get("grpc-message")
+            .map(|value| percent_decode(value.as_bytes()));
+        Some(Self::new(code, message.unwrap_or_default()))
+    }
+
+    /// What gRPC takes an HTTP status for that isn't 200, as a proxy sends it.
+    pub(super) fn of_http_status(status: StatusCode) -> Option<Self> {
+        let code = match status.as_u16() {
+            200 => return None,
+            400 => Code::Internal,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::Unimplemented,
+            429 | 502..=504 => Code::Unavailable,
+            _ => Code::Unknown,
+        };
+        Some(Self::new(
+            code,
+            format!("the server answered with HTTP status {}", status.as_u16()),
+        ))
+    }
+
+    /// The response ended, and nothing in it was a status.
+    pub(super) fn without_status() -> Self {
+        Self::new(Code::Unknown, "the response ended without a `grpc-status`")
+    }
+
+    /// What a transport's error amounts to.
+    pub(super) fn of_error(error: &(dyn Error + 'static), classify: Option<Classify>) -> Self {
+        let code = classify
+            .and_then(|classify| classify(error))
+            .unwrap_or_else(|| default_code(error));
+        Self::new(code, causes(error))
+    }
+}
+
+pub(super) type Classify = fn(&(dyn Error + 'static)) -> Option<Code>;
+
+fn default_code(error: &(dyn Error + 'static)) -> Code {
+    let timed_out = chain(error).any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+            // What tonic says when a call's deadline has passed, in every version that this layer wraps.
+            || cause.to_string() == "Timeout expired"
+    });
+    if timed_out {
+        Code::DeadlineExceeded
+    } else {
+        Code::Unavailable
+    }
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// An error and its causes in one line; what says nothing new is left out.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    chain(error)
+        .map(ToString::to_string)
+        .fold(String::new(), |text, cause| match text.as_str() {
+            "" => cause,
+            "transport error" => cause,
+            _ if text.contains(&cause) => text,
+            _ => format!("{text}: {cause}"),
+        })
+}
+
+/// `grpc-message` is percent-encoded UTF-8; what isn't is kept as it stands.
+fn percent_decode(text: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let escaped = match tail {
+            [high, low, ..] if *first == b'%' => hex_digit(*high).zip(hex_digit(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = escaped {
+            decoded.push(high << 4 | low);
+            rest = &tail[2..];
+        } else {
+            decoded.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_from_headers() {
+        let cases = [
+            (&[("grpc-status", "0")][..], Some((Code::Ok, ""))),
+            (
+                &[("grpc-status", "13"), ("grpc-message", "no%20way%21")],
+                Some((Code::Internal, "no way!")),
+            ),
+            (
+                &[("grpc-status", "5"), ("grpc-message", "100% %zz %")],
+                Some((Code::NotFound, "100% %zz %")),
+            ),
+            (
+                &[("grpc-status", "5"), ("grpc-message", "%C3%A4")],
+                Some((Code::NotFound, "ä")),
+            ),
+            (&[("grpc-status", "99")], Some((Code::Unknown, ""))),
+            (&[("grpc-status", "many")], Some((Code::Unknown, ""))),
+            (&[("grpc-message", "alone")], None),
+        ];
+        for (pairs, expected) in cases {
+            let headers: HeaderMap = pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
+            let expected = expected.map(|(code, message)| Outcome::new(code, message));
+            assert_eq!(Outcome::of_headers(&headers), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_transport_error_is_unavailable_unless_it_speaks_of_time() {
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let timed_out = io::Error::from(io::ErrorKind::TimedOut);
+        assert_eq!(
+            Outcome::of_error(&refused, None),
+            Outcome::new(Code::Unavailable, "refused")
+        );
+        assert_eq!(
+            Outcome::of_error(&timed_out, None).code,
+            Code::DeadlineExceeded
+        );
+        let classify: Classify = |_| Some(Code::Aborted);
+        assert_eq!(
+            Outcome::of_error(&refused, Some(classify)).code,
+            Code::Aborted
+        );
+    }
+}
