@@ -1,0 +1,34 @@
+// Loaded before everything else (node --import ./tracing.js …): once gRPC is loaded, it is too late
+// to instrument it.
+import { diag, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
+import { registerInstrumentations } from '@opentelemetry/instrumentation';
+import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
+import {
+  defaultResource,
+  detectResources,
+  envDetector,
+  resourceFromAttributes,
+} from '@opentelemetry/resources';
+import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+
+diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.ERROR);
+
+// What the environment says is merged last, so it wins.
+const resource = defaultResource()
+  .merge(
+    resourceFromAttributes({ 'service.name': 'milvus-client', application: 'milvus-otel-test' }),
+  )
+  .merge(detectResources({ detectors: [envDetector] }));
+
+const provider = new NodeTracerProvider({
+  resource,
+  spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+});
+provider.register();
+registerInstrumentations({ instrumentations: [new GrpcInstrumentation()] });
+
+// Sends the spans that are still waiting when the program has nothing left to do.
+process.once('beforeExit', () =>
+  provider.shutdown().catch((error) => console.error(`spans were lost: ${error.message}`)),
+);
