@@ -1,1 +1,243 @@
+//! An OpenTelemetry receiver that writes what it is sent to files, as OTLP JSON, one request a line.
+//!
+//! It takes traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON, plain or gzip) and judges
+//! nothing about them. `capture.jsonl`, `metrics.jsonl` and `logs.jsonl` can be read by anything that reads what the Collector's
+//! file exporter writes.
+//!
+//! **Acknowledgement.** A request is answered with success once its line was handed to the operating system whole; so what a client
+//! was told is kept survives the end of this process, though not of the machine. Until then it is held in memory, of which
+//! there is a fixed amount ([`Limits::queue_bytes`]); what doesn't fit is refused with the error that OTLP calls
+//! retryable. A line that can't be written is cut off the file again, its client is told to retry, and its records are counted as
+//! [dropped](Stats::dropped_records). A client that gives up waiting and sends again may be stored twice.
 
+mod budget;
+mod grpc;
+mod http;
+mod intake;
+mod reply;
+mod schema;
+mod server;
+mod stats;
+pub mod transcode;
+mod wire;
+mod writer;
+
+pub use schema::Signal;
+pub use stats::{SignalStats, Stats};
+
+use budget::Budget;
+use intake::Intake;
+use server::{Door, Doors};
+use stats::Counters;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use writer::Writer;
+
+/// Called with every line, without its line feed, after it was written.
+pub type Observer = Box<dyn FnMut(Signal, &[u8]) + Send>;
+
+/// What to listen on, where to write, and how much to take.
+pub struct Config {
+    /// Where OTLP/gRPC is received; port 0 takes a free one.
+    pub grpc: SocketAddr,
+    /// Where OTLP/HTTP is received; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// The directory of the files; it is made if it isn't there. Files that are there are appended to.
+    pub dir: PathBuf,
+    /// How much is taken at once.
+    pub limits: Limits,
+    /// When a new file is begun; `None`: never.
+    pub rotation: Option<Rotation>,
+    /// Sees every line, on the writer's thread: what it takes long for delays the writing.
+    pub observer: Option<Observer>,
+}
+
+impl Config {
+    /// Free ports on loopback, the default limits, no rotation.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let limits = Limits::default();
+        Self {
+            grpc: loopback,
+            http: loopback,
+            dir: dir.into(),
+            limits,
+            rotation: None,
+            observer: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("grpc", &self.grpc)
+            .field("http", &self.http)
+            .field("dir", &self.dir)
+            .field("limits", &self.limits)
+            .field("rotation", &self.rotation)
+            .field("observer", &self.observer.as_ref().map(|_| ".."))
+            .finish()
+    }
+}
+
+/// How much is taken at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request as it is received. Default: 64 MiB, as OTLP recommends.
+    pub received_bytes: usize,
+    /// Bytes of a request after decompression. Default: 64 MiB, as OTLP recommends.
+    pub decompressed_bytes: usize,
+    /// Bytes of all requests that are being received or waiting to be written. A single request may exceed it, when it is
+    /// alone. Default: 32 MiB.
+    pub queue_bytes: usize,
+    /// Connections at a time, over gRPC and HTTP each; another is closed at once. Default: 256.
+    pub connections: usize,
+    /// How long the sending of one request may take. Default: 30 s.
+    pub receive_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            received_bytes: 64 * MIB,
+            decompressed_bytes: 64 * MIB,
+            queue_bytes: 32 * MIB,
+            connections: 256,
+            receive_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// When a new file is begun: `capture.jsonl` becomes `capture-1.jsonl`, that `capture-2.jsonl`, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The size that a file doesn't exceed, unless a single line does.
+    pub max_bytes: u64,
+    /// How many older files are kept for each signal, besides the current one.
+    pub keep: u32,
+}
+
+/// Why a capture could not start, or not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port is taken, or may not be used.
+    #[error("cannot listen on `{address}` for OTLP over {protocol}: {source}")]
+    Listen {
+        /// As it was asked for.
+        address: SocketAddr,
+        /// `gRPC` or `HTTP`.
+        protocol: &'static str,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A file can't be made.
+    #[error("cannot write `{path}`: {source}")]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The observer panicked, and nothing was written after that.
+    #[error("the writer of the captured requests panicked")]
+    WriterPanicked,
+}
+
+/// A running receiver. Dropping it closes its ports too, without waiting for what is under way.
+#[derive(Debug)]
+pub struct Capture {
+    grpc_addr: SocketAddr,
+    http_addr: SocketAddr,
+    counters: Arc<Counters>,
+    intake: Arc<Intake>,
+    doors: Doors,
+    writer: Writer,
+}
+
+impl Capture {
+    /// Opens the files and both ports.
+    ///
+    /// # Errors
+    /// A port that can't be listened on, a file that can't be opened.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let Config {
+            grpc,
+            http,
+            dir,
+            limits,
+            rotation,
+            observer,
+        } = config;
+        let grpc = listen(grpc, "gRPC").await?;
+        let http = listen(http, "HTTP").await?;
+        let counters = Arc::new(Counters::default());
+        let (writer, queue) = Writer::start(dir, rotation, observer, Arc::clone(&counters))?;
+        let budget = Budget::new(limits.queue_bytes);
+        let intake = Arc::new(Intake::new(limits, budget, Arc::clone(&counters), queue));
+        let (grpc_addr, http_addr) = (grpc.1, http.1);
+        let mut doors = Doors::new(Arc::clone(&intake));
+        doors.open(grpc.0, Door::Grpc { http: http_addr });
+        doors.open(http.0, Door::Http { grpc: grpc_addr });
+        Ok(Self {
+            grpc_addr,
+            http_addr,
+            counters,
+            intake,
+            doors,
+            writer,
+        })
+    }
+
+    /// Where OTLP/gRPC is received.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Where OTLP/HTTP is received.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// What was received so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// Waits until everything that was accepted before is written and the observer has seen it.
+    pub async fn flush(&self) {
+        self.intake.flush().await;
+    }
+
+    /// Takes no more, finishes the requests under way (for two seconds at most, whatever their clients do), and writes what
+    /// was accepted.
+    ///
+    /// # Errors
+    /// A panic of the observer.
+    pub async fn stop(self) -> Result<Stats, Error> {
+        self.doors.close().await;
+        drop(self.intake);
+        self.writer.finish().await?;
+        Ok(self.counters.snapshot())
+    }
+}
+
+async fn listen(
+    address: SocketAddr,
+    protocol: &'static str,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let error = |source| Error::Listen {
+        address,
+        protocol,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let local = listener.local_addr().map_err(error)?;
+    Ok((listener, local))
+}

@@ -1,0 +1,212 @@
+//! The one thread that writes: a line a request, a file a signal, begun anew when it is full.
+
+use crate::budget::Reservation;
+use crate::schema::Signal;
+use crate::stats::Counters;
+use crate::{Error, Observer, Rotation};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+
+/// Where the lines go in; bounded by the budget that every line holds a part of.
+pub(crate) type Queue = mpsc::UnboundedSender<Job>;
+
+#[derive(Debug)]
+pub(crate) enum Job {
+    Write {
+        line: Line,
+        done: oneshot::Sender<Result<(), String>>,
+    },
+    Flush {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// A request as it is to be written, with its line feed.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) signal: Signal,
+    pub(crate) json: Vec<u8>,
+    pub(crate) records: u64,
+    pub(crate) reservation: Reservation,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Opens the files and starts the thread, which ends when the last queue is dropped.
+    pub(crate) fn start(
+        dir: PathBuf,
+        rotation: Option<Rotation>,
+        observer: Option<Observer>,
+        counters: Arc<Counters>,
+    ) -> Result<(Self, Queue), Error> {
+        fs::create_dir_all(&dir).map_err(|source| Error::File {
+            path: dir.clone(),
+            source,
+        })?;
+        let mut files = Vec::new();
+        for signal in Signal::ALL {
+            files.push(LineFile::open(&dir, signal.file_stem(), rotation)?);
+        }
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let thread = thread::Builder::new()
+            .name("otlp-capture".to_owned())
+            .spawn(move || write(jobs, files, observer, &counters))
+            .map_err(|source| Error::File { path: dir, source })?;
+        Ok((Self { thread }, queue))
+    }
+
+    /// Waits until the thread has written everything.
+    pub(crate) async fn finish(self) -> Result<(), Error> {
+        let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
+        joined
+            .map_err(|_| Error::WriterPanicked)?
+            .map_err(|_| Error::WriterPanicked)
+    }
+}
+
+fn write(
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    mut files: Vec<LineFile>,
+    mut observer: Option<Observer>,
+    counters: &Counters,
+) {
+    while let Some(job) = jobs.blocking_recv() {
+        match job {
+            // A client or a caller that is gone has no use for the answer.
+            Job::Flush { done } => drop(done.send(())),
+            Job::Write { line, done } => {
+                let Line {
+                    signal,
+                    json,
+                    records,
+                    reservation,
+                } = line;
+                let written = files[signal as usize].append(&json);
+                match &written {
+                    Ok(()) => counters.kept(signal, records, json.len()),
+                    Err(error) => counters.dropped(records, error.clone()),
+                }
+                let is_written = written.is_ok();
+                drop(done.send(written));
+                if let (true, Some(observer)) = (is_written, &mut observer) {
+                    observer(signal, json.trim_ascii_end());
+                }
+                drop(reservation);
+            }
+        }
+    }
+}
+
+/// A file of lines that are there whole or not at all.
+#[derive(Debug)]
+struct LineFile {
+    dir: PathBuf,
+    stem: &'static str,
+    rotation: Option<Rotation>,
+    file: File,
+    length: u64,
+    /// A part of a line that could not be written is still there.
+    is_torn: bool,
+}
+
+impl LineFile {
+    fn open(dir: &Path, stem: &'static str, rotation: Option<Rotation>) -> Result<Self, Error> {
+        let path = dir.join(format!("{stem}.jsonl"));
+        match open_after_whole_line(&path) {
+            Ok((file, length)) => Ok(Self {
+                dir: dir.to_owned(),
+                stem,
+                rotation,
+                file,
+                length,
+                is_torn: false,
+            }),
+            Err(source) => Err(Error::File { path, source }),
+        }
+    }
+
+    fn append(&mut self, line: &[u8]) -> Result<(), String> {
+        self.rotate_before(line.len() as u64)
+            .map_err(|error| self.describe("begin", &error))?;
+        let written = self.mend().and_then(|()| self.file.write_all(line));
+        match written {
+            Ok(()) => self.length += line.len() as u64,
+            Err(_) => self.is_torn = true,
+        }
+        // At once, so that nobody reads half a line; if it isn't possible, before the next line.
+        written.map_err(|error| {
+            drop(self.mend());
+            self.describe("write", &error)
+        })
+    }
+
+    fn mend(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.length)?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    fn rotate_before(&mut self, next: u64) -> io::Result<()> {
+        let Some(rotation) = self.rotation else {
+            return Ok(());
+        };
+        if self.length == 0 || self.length + next <= rotation.max_bytes {
+            return Ok(());
+        }
+        for number in (0..rotation.keep).rev() {
+            match fs::rename(self.path(number), self.path(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let path = self.path(0);
+        // With nothing to be kept, the current file is still there.
+        if rotation.keep == 0 {
+            fs::remove_file(&path)?;
+        }
+        (self.file, self.length) = open_after_whole_line(&path)?;
+        Ok(())
+    }
+
+    /// The current file is number 0.
+    fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(match number {
+            0 => format!("{}.jsonl", self.stem),
+            _ => format!("{}-{number}.jsonl", self.stem),
+        })
+    }
+
+    fn describe(&self, what: &str, error: &io::Error) -> String {
+        format!("cannot {what} `{}`: {error}", self.path(0).display())
+    }
+}
+
+/// Opens a file to append to. A part of a line at its end, which a crash may have left, is closed with a line feed.
+fn open_after_whole_line(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)?;
+    let mut length = file.seek(SeekFrom::End(0))?;
+    if length > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::Start(length - 1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+            length += 1;
+        }
+    }
+    Ok((file, length))
+}
