@@ -131,7 +131,7 @@ async fn prepare_one(
     let _lock = lock(task.state.join("lock")).await?;
     let record = task.state.join("prepared.json");
     let fingerprint = fingerprint_of(task)?;
-    if let Some(prepared) = still_good(&record, &fingerprint, &task.prepare) {
+    if let Some(prepared) = still_good(&record, &fingerprint, task) {
         return Ok(prepared.versions);
     }
 
@@ -146,12 +146,7 @@ async fn prepare_one(
         run(task, command, log, supervisor).await?;
     }
     let versions = resolved_versions(task, supervisor).await?;
-    if let Some(absent) = task
-        .prepare
-        .outputs
-        .iter()
-        .find(|output| !output_path(task, output).exists())
-    {
+    if let Some(absent) = absent_output(task) {
         return Err(
             Failure::new(format!("preparing `{}` didn't make `{absent}`", task.name))
                 .hint("its `outputs` in example.toml must name what its `commands` make"),
@@ -219,18 +214,14 @@ fn parse_version(line: &str) -> Option<(String, String)> {
     fits.then(|| (name.trim().to_owned(), version.to_owned()))
 }
 
-fn still_good(record: &Path, fingerprint: &str, prepare: &Prepare) -> Option<Prepared> {
+fn still_good(record: &Path, fingerprint: &str, task: &Task) -> Option<Prepared> {
     let prepared: Prepared = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
-    let outputs_there = prepare
-        .outputs
-        .iter()
-        .all(|output| Path::new(output).exists());
-    (prepared.schema == SCHEMA && prepared.fingerprint == fingerprint && outputs_there)
-        .then_some(prepared)
+    let unchanged = prepared.schema == SCHEMA && prepared.fingerprint == fingerprint;
+    (unchanged && absent_output(task).is_none()).then_some(prepared)
 }
 
-fn output_path(task: &Task, output: &str) -> PathBuf {
-    task.folder.join(output)
+fn absent_output(task: &Task) -> Option<&String> {
+    task.prepare.outputs.iter().find(|output| !task.folder.join(output).exists())
 }
 
 fn fingerprint_of(task: &Task) -> Result<String> {

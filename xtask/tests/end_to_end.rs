@@ -1,0 +1,224 @@
+//! Five languages against one real Milvus, and each kind of fault made for real.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use support::{alone, findings, latest_run, root, xtask};
+
+const LANGUAGES: [&str; 5] = ["py", "go", "node", "java", "rust"];
+
+/// Says why and returns `true` where this machine can't run all five.
+fn skipped() -> bool {
+    let needed = ["python3", "go", "node", "npm", "java", "mvn", "cargo"];
+    let absent: Vec<_> = needed
+        .into_iter()
+        .filter(|tool| Command::new(tool).arg("--version").output().is_err())
+        .collect();
+    if absent.is_empty() {
+        return false;
+    }
+    println!("skipped: not on PATH: {}", absent.join(", "));
+    true
+}
+
+#[test]
+fn five_languages_tell_the_same_story_and_compare_repeats_the_verdict() {
+    if skipped() {
+        return;
+    }
+    let _turn = alone();
+    let run = xtask(&["run-all", "--format", "json"]).finish();
+    assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+    let report = run.json();
+    assert_eq!(report["verdict"], "consistent");
+    assert_eq!(findings(&report), []);
+    let examples = report["examples"].as_array().expect("examples");
+    let names: Vec<_> = examples.iter().map(|example| example["name"].as_str()).collect();
+    assert_eq!(names, LANGUAGES.map(Some));
+    for example in examples {
+        assert_eq!(example["exit_code"], 0, "{example}");
+        assert!(example["client_rpcs"].as_u64() >= Some(9), "{example}");
+        assert_eq!(example["client_rpcs"], example["joined"], "{example}");
+    }
+
+    let folder = latest_run();
+    let capture = folder.join("capture.jsonl");
+    let beside = compared(&capture);
+    assert_eq!(judgement(&beside), judgement(&report));
+
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let copy = elsewhere.path().join("copy.jsonl");
+    std::fs::copy(&capture, &copy).expect("it can be copied");
+    assert_eq!(judgement(&compared(&copy)), judgement(&report));
+}
+
+fn compared(capture: &Path) -> Value {
+    let path = capture.to_str().expect("a UTF-8 path");
+    let run = xtask(&["compare", path, "--format", "json"]).finish();
+    assert_eq!(run.code(), Some(0), "{}", run.stderr);
+    run.json()
+}
+
+/// The parts of a report that a verdict is; the rest is what the run alone knows.
+fn judgement(report: &Value) -> Value {
+    let mut parts = serde_json::Map::new();
+    for part in ["verdict", "steps", "findings", "expected_divergences"] {
+        parts.insert(part.to_owned(), report[part].clone());
+    }
+    Value::Object(parts)
+}
+
+/// A change to one file of an example, which must be there to be changed.
+struct Edit {
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+/// An example with one thing wrong.
+struct Fault {
+    name: &'static str,
+    /// The folder of the example that is changed.
+    of: &'static str,
+    edits: &'static [Edit],
+    /// The one rule that says so.
+    rule: &'static str,
+}
+
+/// Away from the checkout, the Rust example's manifest alone is needed: its program is built where it is.
+const OUTSIDE: &[Edit] = &[
+    Edit {
+        file: "example.toml",
+        from: "\"Cargo.toml\", \"src\", \"examples\", \"../../Cargo.toml\", \"../../Cargo.lock\"",
+        to: "",
+    },
+    Edit {
+        file: "example.toml",
+        from: "\"--locked\", \"--package\"",
+        to: "\"--manifest-path\", \"{workspace}/Cargo.toml\", \"--locked\", \"--package\"",
+    },
+    Edit { file: "example.toml", from: "versions = ", to: "versions = [] #" },
+];
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "java-agent",
+        of: "examples-java",
+        edits: &[Edit { file: "pom.xml", from: "2.25.0", to: "2.33.1" }],
+        rule: "context-lost",
+    },
+    Fault {
+        name: "go-propagator",
+        of: "examples-go",
+        edits: &[
+            Edit { file: "main.go", from: "\totel.SetTextMapPropagator(propagation.TraceContext{})\n", to: "" },
+            Edit { file: "main.go", from: "\t\"go.opentelemetry.io/otel/propagation\"\n", to: "" },
+        ],
+        rule: "context-lost",
+    },
+    Fault {
+        name: "py-uninstrumented",
+        of: "examples-py",
+        edits: &[Edit { file: "quick_setup.py", from: "    GrpcInstrumentorClient().instrument()\n", to: "" }],
+        rule: "client-unseen",
+    },
+    Fault {
+        name: "py-killed",
+        of: "examples-py",
+        edits: &[Edit {
+            file: "quick_setup.py",
+            from: "    provider.shutdown()",
+            to: "    os.kill(os.getpid(), 9)\n    provider.shutdown()",
+        }],
+        rule: "example-failed",
+    },
+    Fault {
+        name: "py-no-search",
+        of: "examples-py",
+        edits: &[
+            Edit {
+                file: "quick_setup.py",
+                from: "client.search(COLLECTION, data=[query], limit=3, timeout=TIMEOUT)[0]",
+                to: "[{\"id\": 1}] * 3",
+            },
+        ],
+        rule: "missing-step",
+    },
+    Fault {
+        name: "rust-service",
+        of: "crates/milvus-otel",
+        edits: &[Edit {
+            file: "example.toml",
+            from: "[run.env]\n",
+            to: "[run.env]\nOTEL_SERVICE_NAME = \"another-client\"\n",
+        }],
+        rule: "resource-mismatch",
+    },
+    Fault {
+        name: "rust-elsewhere",
+        of: "crates/milvus-otel",
+        edits: &[Edit {
+            file: "example.toml",
+            from: "[run.env]\n",
+            to: "[run.env]\nOTEL_EXPORTER_OTLP_ENDPOINT = \"http://127.0.0.1:9\"\n",
+        }],
+        rule: "no-spans",
+    },
+];
+
+#[test]
+fn each_fault_is_found_by_its_own_rule_and_nothing_else_is() {
+    if skipped() {
+        return;
+    }
+    let _turn = alone();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for fault in FAULTS {
+        plant(fault, folder.path());
+    }
+    let folder = folder.path().to_str().expect("a UTF-8 path");
+    let mut arguments = vec!["run-all", "--format", "json", "--examples", folder];
+    for fault in FAULTS {
+        arguments.extend(["--example", fault.name]);
+    }
+    let run = xtask(&arguments).finish();
+    assert_eq!(run.code(), Some(1), "{}\n{}", run.stdout, run.stderr);
+    let mut expected: Vec<(String, String)> =
+        FAULTS.iter().map(|fault| (fault.name.to_owned(), fault.rule.to_owned())).collect();
+    expected.sort();
+    assert_eq!(findings(&run.json()), expected, "{}", run.stdout);
+}
+
+/// Copies an example's own files, as version control has them, and changes the copy.
+fn plant(fault: &Fault, into: &Path) {
+    let from = root().join(fault.of);
+    let copy = into.join(fault.name);
+    for file in tracked_files(&from) {
+        let to = copy.join(&file);
+        std::fs::create_dir_all(to.parent().expect("a folder")).expect("it can be made");
+        std::fs::copy(from.join(&file), to).expect("it can be copied");
+    }
+    let outside = if fault.of == "crates/milvus-otel" { OUTSIDE } else { &[] };
+    for edit in outside.iter().chain(fault.edits) {
+        edit_file(&copy.join(edit.file), edit.from, edit.to);
+    }
+    let manifest = copy.join("example.toml");
+    let text = std::fs::read_to_string(&manifest).expect("the file is there");
+    let first = text.lines().next().expect("a name");
+    edit_file(&manifest, first, &format!("name = {:?}", fault.name));
+}
+
+fn edit_file(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).expect("the file is there");
+    assert!(text.contains(from), "{} has no {from:?}", path.display());
+    std::fs::write(path, text.replacen(from, to, 1)).expect("it can be written");
+}
+
+fn tracked_files(folder: &Path) -> Vec<PathBuf> {
+    let listed = Command::new("git").arg("-C").arg(folder).args(["ls-files", "--cached"]).output();
+    let listed = String::from_utf8(listed.expect("git lists files").stdout).expect("UTF-8 paths");
+    listed.lines().map(PathBuf::from).collect()
+}

@@ -1,0 +1,130 @@
+//! However a run ends, it says how, and nothing of it is left.
+
+mod support;
+
+use support::{ShellExample, alone, findings, latest_run, xtask};
+
+/// A point in a run's life, by what can be seen of it from outside.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Boot,
+    Examples,
+    Settling,
+}
+
+/// Ends a run by `signal` at `stage`, and looks at what is left.
+#[track_caller]
+fn check_signal(stage: Stage, signal: &str, code: Option<i32>) {
+    // An example that leaves at once without a span is waited for until the deadline: a long time to settle in.
+    let script = match stage {
+        Stage::Boot | Stage::Examples => "echo under way; sleep 600",
+        Stage::Settling => "echo under way",
+    };
+    let example = ShellExample::new("sleeper", script, 600);
+    let mut run =
+        xtask(&["run-all", "--examples", example.path(), "--example", "sleeper"]).start();
+    match stage {
+        Stage::Boot => {
+            run.until("Milvus starts", |there| there.with("milvus run standalone"));
+        }
+        Stage::Examples => {
+            run.until("the example runs", |there| there.with("sleep 600"));
+        }
+        Stage::Settling => {
+            let log = run.until("the example has a log", |there| {
+                there.with("milvus run standalone")?;
+                let log = latest_run().join("logs/sleeper.log");
+                log.is_file().then_some(log)
+            });
+            run.until("the example has ended", |there| {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                (said.contains("under way") && there.with("under way").is_none()).then_some(())
+            });
+        }
+    }
+    run.signal(signal);
+    let finished = run.finish();
+    assert_eq!(finished.code(), code, "{stage:?} {signal}: {}", finished.stderr);
+}
+
+#[test]
+fn a_signal_at_any_stage_leaves_nothing_behind() {
+    let _turn = alone();
+    for stage in [Stage::Boot, Stage::Examples, Stage::Settling] {
+        check_signal(stage, "-INT", Some(130));
+        check_signal(stage, "-TERM", Some(143));
+        check_signal(stage, "-KILL", None);
+    }
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() {
+    let _turn = alone();
+    check_signal(Stage::Examples, "-INT", Some(130));
+    let folder = latest_run();
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["failure"], "interrupted");
+    let captured = std::fs::read_to_string(folder.join("capture.jsonl")).expect("a capture");
+    assert!(captured.lines().count() > 0, "Milvus's own spans were captured");
+}
+
+/// Runs one example alone and looks at its exit code and its findings.
+#[track_caller]
+fn check_example(script: &str, timeout: u64, rules: &[&str]) -> support::Finished {
+    let example = ShellExample::new("odd", script, timeout);
+    let run = xtask(&[
+        "run-all", "--examples", example.path(), "--example", "odd", "--format", "json",
+    ])
+    .finish();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    let found: Vec<_> = findings(&run.json()).into_iter().map(|(_, rule)| rule).collect();
+    assert_eq!(found, rules, "{script}");
+    run
+}
+
+#[test]
+fn an_example_that_ends_badly_is_told_by_its_own_rule() {
+    let _turn = alone();
+    let run = check_example("echo tried; exit 3", 60, &["example-failed"]);
+    assert_eq!(run.json()["examples"][0]["exit_code"], 3);
+
+    check_example("echo hanging; sleep 600", 2, &["example-failed"]);
+    let log = std::fs::read_to_string(latest_run().join("logs/odd.log")).expect("its output");
+    assert!(log.starts_with("hanging\n"), "{log}");
+
+    check_example("kill -9 $$", 60, &["example-failed"]);
+    check_example("/no/such/program; exit $?", 60, &["example-failed"]);
+    // It ran and exported nothing.
+    check_example("true", 60, &["no-spans"]);
+}
+
+#[test]
+fn what_an_example_leaves_behind_is_ended() {
+    let _turn = alone();
+    check_example("sleep 600 & exit 3", 60, &["example-failed"]);
+    check_example("setsid sleep 600 & exit 3", 60, &["example-failed"]);
+    check_example("trap '' TERM; sleep 600 & sleep 600", 2, &["example-failed"]);
+    let log = std::fs::read_to_string(latest_run().join("logs/odd.log")).unwrap_or_default();
+    assert_eq!(log, "", "ending a program on time is no fault of its own");
+}
+
+#[test]
+fn a_milvus_that_dies_ends_the_run_with_its_last_words() {
+    let _turn = alone();
+    let example = ShellExample::new("sleeper", "sleep 600", 600);
+    let mut run =
+        xtask(&["run-all", "--examples", example.path(), "--example", "sleeper"]).start();
+    let milvus = run.until("the example runs", |there| {
+        there.with("sleep 600")?;
+        there.with("bin/milvus run standalone").or_else(|| there.with("milvus run standalone"))
+    });
+    let killed = std::process::Command::new("kill").args(["-KILL", &milvus.to_string()]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
+    let finished = run.finish();
+    assert_eq!(finished.code(), Some(2));
+    let said = &finished.stderr;
+    assert!(said.starts_with("error: Milvus ended in the middle of the run: it was ended by signal 9\n"), "{said}");
+    assert!(said.contains("hint: its whole log is in"), "{said}");
+    assert!(said.lines().filter(|line| line.starts_with("    ")).count() >= 5, "{said}");
+}

@@ -1,0 +1,210 @@
+//! Runs the real executable and looks at what it leaves behind.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Everything that comes of a command under test has this variable, with a value of its own.
+const MARK: &str = "XTASK_TEST_MARK";
+/// The longest that anything here is waited for.
+const LIMIT: Duration = Duration::from_secs(300);
+/// How soon after its end nothing of a run may be left.
+pub(crate) const CLEAN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Servers are big: one test at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace")
+}
+
+/// A command under test, and the mark on all that comes of it.
+pub(crate) struct Xtask {
+    mark: String,
+    command: Command,
+}
+
+/// A command that is under way.
+pub(crate) struct Running {
+    mark: String,
+    child: Child,
+}
+
+/// What a command came to.
+pub(crate) struct Finished {
+    pub(crate) mark: String,
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn xtask(arguments: &[&str]) -> Xtask {
+    let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let mark = format!("{}-{}", std::process::id(), unique.as_nanos());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .args(arguments)
+        .current_dir(root())
+        .env(MARK, &mark)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Xtask { mark, command }
+}
+
+impl Xtask {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> Running {
+        let child = self.command.spawn().expect("the executable starts");
+        Running { mark: self.mark, child }
+    }
+
+    pub(crate) fn finish(self) -> Finished {
+        self.start().finish()
+    }
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the process is there to be signalled");
+    }
+
+    /// Waits until `condition` gives something; fails when the command ends or time runs out first.
+    pub(crate) fn until<T>(&mut self, what: &str, mut condition: impl FnMut(&Processes) -> Option<T>) -> T {
+        let began = Instant::now();
+        while began.elapsed() < LIMIT {
+            if let Some(found) = condition(&Processes::of(&self.mark)) {
+                return found;
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                let mut said = String::new();
+                if let Some(stderr) = self.child.stderr.as_mut() {
+                    let _ = stderr.read_to_string(&mut said);
+                }
+                panic!("it ended with {status} before {what}: {said}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("not within {LIMIT:?}: {what}");
+    }
+
+    pub(crate) fn finish(self) -> Finished {
+        let Output { status, stdout, stderr } =
+            self.child.wait_with_output().expect("it can be waited for");
+        Finished {
+            mark: self.mark,
+            status,
+            stdout: String::from_utf8(stdout).expect("UTF-8 on stdout"),
+            stderr: String::from_utf8(stderr).expect("UTF-8 on stderr"),
+        }
+    }
+}
+
+impl Finished {
+    /// Its exit code, after checking that nothing of it is left.
+    pub(crate) fn code(&self) -> Option<i32> {
+        assert_nothing_left(&self.mark);
+        self.status.code()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+}
+
+/// The processes that came of one command and are not zombies, by command line.
+pub(crate) struct Processes(pub(crate) Vec<(u32, String)>);
+
+impl Processes {
+    pub(crate) fn of(mark: &str) -> Self {
+        let wanted = format!("{MARK}={mark}");
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let found = entries.filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let environment = std::fs::read(entry.path().join("environ")).ok()?;
+            let marked = environment.split(|byte| *byte == 0).any(|line| line == wanted.as_bytes());
+            let state = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let zombie = state.rsplit(") ").next()?.starts_with('Z');
+            let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let command = String::from_utf8_lossy(&words).replace('\0', " ");
+            (marked && !zombie).then_some((pid, command))
+        });
+        Self(found.collect())
+    }
+
+    /// The first whose command line holds `text`.
+    pub(crate) fn with(&self, text: &str) -> Option<u32> {
+        self.0.iter().find(|(_, command)| command.contains(text)).map(|(pid, _)| *pid)
+    }
+}
+
+/// Fails if anything of the command is there after [`CLEAN_WITHIN`].
+pub(crate) fn assert_nothing_left(mark: &str) {
+    let began = Instant::now();
+    loop {
+        let left = Processes::of(mark).0;
+        if left.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < CLEAN_WITHIN, "left behind: {left:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder with one example whose program is a line of shell.
+pub(crate) struct ShellExample {
+    folder: tempfile::TempDir,
+}
+
+impl ShellExample {
+    pub(crate) fn new(name: &str, script: &str, timeout_seconds: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = format!(
+            "name = {name:?}\n[run]\ncommand = [\"sh\", \"-c\", {script:?}]\ntimeout_seconds = {timeout_seconds}\n"
+        );
+        std::fs::write(folder.path().join("example.toml"), text).expect("it can be written");
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.folder.path().to_str().expect("a UTF-8 path")
+    }
+}
+
+/// The rules of all findings at warning or worse, with their examples, sorted.
+pub(crate) fn findings(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut found: Vec<_> = report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| finding["severity"] != "info")
+        .map(|finding| (text(&finding["example"]), text(&finding["rule"])))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The newest run's folder, as the command that just ended left it.
+pub(crate) fn latest_run() -> PathBuf {
+    root().join("target/milvus-otel/runs/latest").canonicalize().expect("a run")
+}
