@@ -8,6 +8,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Marks, such as accents, that may stand on one character before they are written out.
 const MARKS_PER_CHARACTER: usize = 4;
 
+/// No screen is wider.
+const WHOLE: usize = 1_000;
+/// Bytes of a character and its marks.
+const MOST_BYTES: usize = 4 * (1 + MARKS_PER_CHARACTER);
+
 /// Which characters the reader's screen has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Charset {
@@ -28,10 +33,7 @@ pub fn visible(text: &str, charset: Charset) -> String {
 
 /// As [`visible`], and cut to `columns` with an ellipsis where it is longer. Reads no more of `text` than it needs.
 pub fn clipped(text: &str, columns: usize, charset: Charset) -> String {
-    let ellipsis = match charset {
-        Charset::Unicode => "…",
-        Charset::Ascii => "...",
-    };
+    let ellipsis = ellipsis(charset);
     let room = columns.saturating_sub(ellipsis.width());
     let mut out = String::new();
     let mut used = 0;
@@ -51,6 +53,50 @@ pub fn clipped(text: &str, columns: usize, charset: Charset) -> String {
         }
     }
     out
+}
+
+/// As [`clipped`], but it is the middle that is left out: the end of a long name says most.
+pub fn clipped_inside(text: &str, columns: usize, charset: Charset) -> String {
+    let whole = clipped(text, WHOLE, charset);
+    if self::columns(&whole) <= columns {
+        return whole;
+    }
+    let ellipsis = ellipsis(charset);
+    let room = columns.saturating_sub(ellipsis.width());
+    let head = take(units(text, charset), room / 4);
+    // Beyond what anybody reads, the end is looked for in the last part only.
+    let last_part = text.len() - text.len().min(WHOLE * MOST_BYTES);
+    let last_part = &text[floor_char_boundary(text, last_part)..];
+    let mut tail: Vec<Unit<'_>> = units(last_part, charset).collect();
+    let mut left = room - head.iter().map(Unit::columns).sum::<usize>();
+    let fits = tail.iter().rev().take_while(|unit| {
+        let fits = unit.columns() <= left;
+        left = left.saturating_sub(unit.columns());
+        fits
+    });
+    let tail = tail.split_off(tail.len() - fits.count());
+    let mut out = String::new();
+    head.iter().for_each(|unit| unit.write(&mut out));
+    out.extend(ellipsis.chars().take(columns));
+    tail.iter().for_each(|unit| unit.write(&mut out));
+    out
+}
+
+/// The units at the beginning that fit.
+fn take<'a>(units: impl Iterator<Item = Unit<'a>>, columns: usize) -> Vec<Unit<'a>> {
+    let mut used = 0;
+    let fits = |unit: &Unit<'_>| {
+        used += unit.columns();
+        used <= columns
+    };
+    units.take_while(fits).collect()
+}
+
+fn ellipsis(charset: Charset) -> &'static str {
+    match charset {
+        Charset::Unicode => "…",
+        Charset::Ascii => "...",
+    }
 }
 
 /// The columns that text made [`visible`] takes on a terminal.
@@ -85,7 +131,8 @@ fn units(text: &str, charset: Charset) -> impl Iterator<Item = Unit<'_>> {
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
         let columns = first.width().unwrap_or(0);
-        if columns == 0 || is_hidden(first) || (charset == Charset::Ascii && !first.is_ascii()) {
+        let shown = columns > 0 && !is_hidden(first) && !begins_ci_command(rest);
+        if !shown || (charset == Charset::Ascii && !first.is_ascii()) {
             rest = &rest[first.len_utf8()..];
             return Some(Unit::WrittenOut(first));
         }
@@ -121,6 +168,145 @@ fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}' | '\u{1bca0}'..='\u{1bca3}'
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A line that a CI system would take for a command to it, changed so that it doesn't; `None` for any other.
+///
+/// GitHub obeys `::set-output` and its like wherever a line begins with them, spaces aside.
+pub fn without_workflow_command(line: &str) -> Option<String> {
+    let text = line.trim_start();
+    text.starts_with("::")
+        .then(|| format!("{}\\x3a{}", &line[..line.len() - text.len()], &text[1..]))
+}
+
+/// For the text or an attribute of an XML document.
+pub fn xml(text: &str, columns: usize) -> String {
+    let text = clipped(text, columns, Charset::Unicode);
+    replaced(&text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&apos;"),
+        _ => None,
+    })
+}
+
+/// For the text of a GitHub workflow command.
+pub fn github_data(text: &str, columns: usize) -> String {
+    let text = clipped(text, columns, Charset::Unicode);
+    replaced(&text, |c| match c {
+        '%' => Some("%25"),
+        '\r' => Some("%0D"),
+        '\n' => Some("%0A"),
+        _ => None,
+    })
+}
+
+/// For a property of a GitHub workflow command.
+pub fn github_property(text: &str, columns: usize) -> String {
+    replaced(&github_data(text, columns), |c| match c {
+        ':' => Some("%3A"),
+        ',' => Some("%2C"),
+        _ => None,
+    })
+}
+
+/// As code inside a line of Markdown, a table's cell included. Nobody is mentioned there and nothing linked.
+pub fn code_span(text: &str, columns: usize) -> String {
+    let text = clipped(text, columns, Charset::Unicode);
+    if text.trim().is_empty() {
+        return "(empty)".to_owned();
+    }
+    // A cell ends at a bar even inside code, and a span at a backtick; written out they are as readable.
+    let text = replaced(&text, |c| match c {
+        '`' => Some("\\x60"),
+        '|' => Some("\\x7c"),
+        _ => None,
+    });
+    format!("`{text}`")
+}
+
+/// As a block of code in Markdown; the lines were made harmless before.
+pub fn fence(lines: &[String]) -> String {
+    let longest = lines
+        .iter()
+        .flat_map(|line| line.split(|c| c != '`'))
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{}\n{fence}\n", lines.join("\n"))
+}
+
+/// As prose inside a line of Markdown: what stands between backticks, and every word that isn't plain, is code.
+pub fn markdown(text: &str, columns: usize) -> String {
+    let text = clipped(text, columns, Charset::Unicode);
+    let parts: Vec<&str> = text.split('`').collect();
+    let balanced = parts.len() % 2 == 1;
+    if !balanced {
+        return prose(&text);
+    }
+    let mut out = String::new();
+    for (index, part) in parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty())
+    {
+        let part = if index % 2 == 0 {
+            prose(part)
+        } else {
+            code_span(part, usize::MAX)
+        };
+        // Two spans without a space between them would be one.
+        if out.ends_with('`') && part.starts_with('`') {
+            out.push(' ');
+        }
+        out.push_str(&part);
+    }
+    out
+}
+
+fn prose(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        if word.is_empty() || is_plain(word) {
+            word.to_owned()
+        } else {
+            code_span(word, usize::MAX)
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A word that Markdown has no other meaning for, GitHub's links to people, issues and pages included.
+fn is_plain(word: &str) -> bool {
+    let word = word.strip_prefix(['(', '"']).unwrap_or(word);
+    let word = word.trim_end_matches(['.', ',', ';', ':', ')', '"', '?']);
+    let is_number = word
+        .chars()
+        .all(|c| c.is_ascii_digit() || matches!(c, '.' | '/'));
+    let is_word = word
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '\'' | '…' | '–'))
+        && !word.ends_with(|c: char| c.is_ascii_digit());
+    !word.is_empty() && (is_word || is_number)
+}
+
+fn replaced(text: &str, replacement: impl Fn(char) -> Option<&'static str>) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match replacement(c) {
+            Some(other) => out.push_str(other),
+            None => out.push(c),
+        }
+    }
+    out
+}
+
+/// `##[group]`, `##vso[task]`, `##teamcity[test]`: some CI systems obey these wherever they stand in a line.
+fn begins_ci_command(text: &str) -> bool {
+    text.strip_prefix("##")
+        .is_some_and(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_alphabetic()))
 }
 
 /// One line of a program's output: its colours are taken out, its tabs are spaces, the rest is [`clipped`].
@@ -174,6 +360,12 @@ mod tests {
             ),
             ("é 検索", "é 検索", r"\u{e9} \u{691c}\u{7d22}"),
             ("e\u{301}", "e\u{301}", r"e\u{301}"),
+            (
+                "see ##[add-path]x",
+                r"see \x23#[add-path]x",
+                r"see \x23#[add-path]x",
+            ),
+            ("# ## title", "# ## title", "# ## title"),
             ("\u{301}alone", r"\u{301}alone", r"\u{301}alone"),
         ];
         for (text, unicode, ascii) in cases {
@@ -215,6 +407,26 @@ mod tests {
     }
 
     #[test]
+    fn cuts_in_the_middle() {
+        let cases = [
+            ("short", 10, "short"),
+            (
+                "milvus.proto.milvus.MilvusService/Search",
+                20,
+                "milv…sService/Search",
+            ),
+            ("検索検索検索", 7, "…索検索"),
+            ("abc", 1, "…"),
+            ("abc", 0, ""),
+        ];
+        for (text, columns, expected) in cases {
+            assert_eq!(clipped_inside(text, columns, Charset::Unicode), expected);
+        }
+        let long = format!("{}/end", "x".repeat(1 << 20));
+        assert!(clipped_inside(&long, 20, Charset::Unicode).ends_with("/end"));
+    }
+
+    #[test]
     fn reads_no_more_than_it_shows() {
         let long = "x".repeat(64 << 20);
         let started = std::time::Instant::now();
@@ -235,6 +447,45 @@ mod tests {
         assert_eq!(shown("\x1b]0;title\x07text\x1b[2J"), "text");
     }
 
+    #[test]
+    fn workflow_commands_are_none() {
+        assert_eq!(
+            without_workflow_command("  ::error::x").as_deref(),
+            Some(r"  \x3a:error::x")
+        );
+        assert_eq!(without_workflow_command("a ::error::x"), None);
+        assert_eq!(without_workflow_command(""), None);
+    }
+
+    #[test]
+    fn prose_in_markdown_keeps_only_plain_words() {
+        let cases = [
+            ("15.2 s", "15.2 s"),
+            ("Milvus 2.3.5 embedded", "Milvus 2.3.5 embedded"),
+            (
+                "writes `/` or `grpc.` before it",
+                "writes `/` or `grpc.` before it",
+            ),
+            ("unbalanced ` tick", r"unbalanced `\x60` tick"),
+            ("@org/team, #12 and GH-3", "`@org/team,` `#12` and `GH-3`"),
+            (
+                "see https://example.org/ or www.example.org",
+                "see `https://example.org/` or `www.example.org`",
+            ),
+            ("<b> *x* a|b", r"`<b>` `*x*` `a\x7cb`"),
+            ("- [ ] 1. item", "`-` `[` `]` 1. item"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(markdown(text, 80), expected);
+        }
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_it_holds() {
+        let lines = ["a ```` b".to_owned(), "```".to_owned()];
+        assert_eq!(fence(&lines), "`````text\na ```` b\n```\n`````\n");
+    }
+
     fn nothing_hidden(text: &str) -> bool {
         text.chars().all(|c| !is_hidden(c))
     }
@@ -251,6 +502,7 @@ mod tests {
         fn is_never_wider_than_asked(text in any::<String>(), limit in 0_usize..100) {
             prop_assert!(columns(&clipped(&text, limit, Charset::Unicode)) <= limit);
             prop_assert!(columns(&clipped(&text, limit, Charset::Ascii)) <= limit);
+            prop_assert!(columns(&clipped_inside(&text, limit, Charset::Unicode)) <= limit);
             prop_assert!(columns(&log_line(&text, limit, Charset::Unicode)) <= limit);
         }
 

@@ -10,7 +10,6 @@ use trace_parity::{
 };
 
 use crate::run::{ExampleRun, Run};
-use crate::words;
 
 /// The value of `schema`; its number changes when a reader of the old form would no longer do.
 pub const SCHEMA_ID: &str = "milvus-otel.report/1";
@@ -79,7 +78,7 @@ struct CellView<'a> {
 
 #[derive(Serialize)]
 struct FindingView<'a> {
-    rule: String,
+    rule: &'static str,
     severity: Severity,
     example: Option<&'a str>,
     step: Option<&'a str>,
@@ -95,7 +94,7 @@ struct FindingView<'a> {
 #[derive(Serialize)]
 struct Divergence<'a> {
     scope: &'a str,
-    rule: String,
+    rule: &'static str,
     subject: &'a str,
     reason: &'a str,
     examples: &'a [String],
@@ -192,7 +191,7 @@ impl<'a> CellView<'a> {
 impl<'a> FindingView<'a> {
     fn of(finding: &'a Finding) -> Self {
         Self {
-            rule: words::rule(finding.rule),
+            rule: finding.rule.name(),
             severity: finding.severity,
             example: finding.example.as_deref(),
             step: finding.step.as_deref(),
@@ -211,7 +210,7 @@ impl<'a> Divergence<'a> {
     fn of(divergence: &'a ObservedDivergence) -> Self {
         Self {
             scope: &divergence.scope,
-            rule: words::rule(divergence.rule),
+            rule: divergence.rule.name(),
             subject: &divergence.subject,
             reason: &divergence.reason,
             examples: &divergence.examples,

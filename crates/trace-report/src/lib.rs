@@ -1,15 +1,24 @@
-//! Renders a filled [`Run`]: as text for a terminal, as JSON.
+//! Renders a filled [`Run`]: for a terminal, for programs, for CI systems.
 //!
 //! Every reporter is a function from that one value to bytes. It reads no clock and no file, so the same run always
 //! gives the same bytes.
 
 pub mod escape;
+mod github;
 mod json;
+mod junit;
+mod markdown;
 mod run;
 mod terminal;
+mod tree;
 mod words;
+mod wrap;
 
 pub use escape::Charset;
+pub use github::github;
 pub use json::{SCHEMA, SCHEMA_ID, json};
+pub use junit::junit;
+pub use markdown::markdown;
 pub use run::{ExampleRun, Phase, Run};
 pub use terminal::{Detail, TerminalStyle, terminal};
+pub use tree::tree;

@@ -1,6 +1,6 @@
 //! A run as text for a terminal: the verdict, the aligned table, what is wrong, and what to do next.
 
-mod layout;
+pub(crate) mod layout;
 mod table;
 
 use anstyle::{AnsiColor, Style};
@@ -13,6 +13,8 @@ use layout::Page;
 
 /// Findings that are written out; the report has the rest.
 const FINDINGS_SHOWN: usize = 20;
+/// Columns of a part of the first line.
+const HEADLINE_PART: usize = 40;
 /// Lines of a failed example's output.
 const LOG_LINES: usize = 12;
 /// Rules that the last lines offer to explain.
@@ -54,7 +56,7 @@ impl Default for TerminalStyle {
 
 /// What a piece of text stands for; its colour never says more than its words do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub(crate) enum Role {
     Plain,
     Heading,
     Good,
@@ -65,7 +67,7 @@ enum Role {
 }
 
 impl TerminalStyle {
-    fn charset(&self) -> Charset {
+    pub(crate) fn charset(&self) -> Charset {
         if self.ascii {
             Charset::Ascii
         } else {
@@ -73,7 +75,7 @@ impl TerminalStyle {
         }
     }
 
-    fn separator(&self) -> &'static str {
+    pub(crate) fn separator(&self) -> &'static str {
         if self.ascii { ", " } else { " · " }
     }
 
@@ -120,32 +122,21 @@ pub fn terminal(run: &Run, style: &TerminalStyle) -> String {
 }
 
 fn headline(page: &mut Page, run: &Run) {
-    let (word, role) = match run.verdict.outcome {
-        Outcome::Consistent => ("consistent", Role::Good),
-        Outcome::Inconsistent => ("inconsistent", Role::Bad),
-        Outcome::CouldNotRun => ("could not run", Role::Bad),
+    let role = if run.verdict.outcome == Outcome::Consistent {
+        Role::Good
+    } else {
+        Role::Bad
     };
-    let counts = Counts::of(&run.verdict.findings);
-    let expected = run.verdict.expected_divergences.len();
-    let parts = [
-        (counts != Counts::default()).then(|| counts.to_string()),
-        Some(words::plural(run.verdict.examples.len(), "example")),
-        run.stack
-            .as_deref()
-            .map(|stack| escape::clipped(stack, 40, page.style.charset())),
-        run.wall_seconds.map(words::seconds),
-        (expected > 0).then(|| words::plural(expected, "expected divergence")),
-    ];
+    let word = words::outcome(run.verdict.outcome);
+    let charset = page.style.charset();
+    let parts = words::summary(run);
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|part| escape::clipped(part, HEADLINE_PART, charset))
+        .collect();
     let separator = page.style.separator();
-    let mut line = format!(
-        "  {}",
-        parts
-            .iter()
-            .flatten()
-            .next()
-            .expect("examples are always counted")
-    );
-    for part in parts.iter().flatten().skip(1) {
+    let mut line = format!("  {}", parts[0]);
+    for part in &parts[1..] {
         // What doesn't fit is left out: the least important stands last.
         if word.len() + escape::columns(&line) + escape::columns(separator) + escape::columns(part)
             > page.width()
@@ -165,7 +156,7 @@ fn findings_in_lines(page: &mut Page, run: &Run) {
         .iter()
         .filter(|f| f.severity > Severity::Info)
     {
-        let head = title(finding);
+        let head = words::title(finding);
         let text = format!("{head}: {}", finding.message);
         let text = escape::clipped(&text, page.width(), page.style.charset());
         page.line(&[(Role::Plain, text)]);
@@ -201,48 +192,23 @@ fn finding(page: &mut Page, finding: &Finding) {
     };
     let severity = words::severity(finding.severity);
     let charset = page.style.charset();
-    let title = escape::clipped(&title(finding), page.width() - severity.len() - 2, charset);
+    let title = escape::clipped(
+        &words::title(finding),
+        page.width() - severity.len() - 2,
+        charset,
+    );
     page.line(&[
         (role, format!("{severity}:")),
         (Role::Heading, format!(" {title}")),
     ]);
     page.paragraph("  ", "  ", &finding.message);
-    if let Some(place) = place(finding) {
+    if let Some(place) = words::place(finding) {
         page.paragraph("  at ", "     ", &place);
     }
     if let Some(hint) = &finding.hint {
         page.blank();
         page.paragraph("  hint: ", "        ", hint);
     }
-}
-
-/// The rule, then what it is said of.
-fn title(finding: &Finding) -> String {
-    let mut title = words::rule(finding.rule);
-    if let Some(example) = &finding.example {
-        title = format!("{title} in {example}");
-    }
-    if let Some(step) = &finding.step {
-        title = format!("{title}, step {step}");
-    }
-    if finding.count > 1 {
-        title = format!("{title} ({} places)", finding.count);
-    }
-    title
-}
-
-fn place(finding: &Finding) -> Option<String> {
-    let parts: Vec<String> = [
-        finding.trace_id.map(|id| format!("trace {id}")),
-        finding.span_id.map(|id| format!("span {id}")),
-        finding
-            .input_line
-            .map(|line| format!("line {line} of the input")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// What is known to differ; divergences that have rule and reason in common are told together.
@@ -269,7 +235,7 @@ fn expected(page: &mut Page, divergences: &[ObservedDivergence]) {
         let text = format!(
             "{}  {}  {}: {}",
             words::distinct(examples).join(", "),
-            words::rule(divergence.rule),
+            divergence.rule.name(),
             words::distinct(subjects).join(", "),
             divergence.reason,
         );
@@ -297,7 +263,7 @@ fn log_tail(page: &mut Page, example: &ExampleRun) {
     let what = format!(
         "{} {} after {}",
         example.name,
-        words::exit(example.exit),
+        example.exit,
         words::seconds(example.seconds)
     );
     page.paragraph("", "", &what);
@@ -371,7 +337,7 @@ fn next_commands(verdict: &Verdict) -> Vec<String> {
     let mut commands: Vec<String> = rules
         .into_iter()
         .take(RULES_EXPLAINED)
-        .map(|rule| format!("cargo xtask explain {}", words::rule(rule)))
+        .map(|rule| format!("cargo xtask explain {}", rule.name()))
         .collect();
     let failed = errors
         .iter()

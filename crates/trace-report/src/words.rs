@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use trace_parity::{Exit, Finding, Rule, Severity, StepRow, Verdict};
+use trace_parity::{Family, Finding, Outcome, Rule, Severity, StepRow, Verdict};
+
+use crate::run::Run;
 
 /// `1 example`, `5 examples`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
@@ -37,25 +39,86 @@ pub(crate) fn nanoseconds(ns: u64) -> String {
     }
 }
 
-pub(crate) fn rule(rule: Rule) -> String {
-    let mut name = String::new();
-    for c in format!("{rule:?}").chars() {
-        if c.is_ascii_uppercase() && !name.is_empty() {
-            name.push('-');
-        }
-        name.push(c.to_ascii_lowercase());
-    }
-    name
+/// In the order in which they are judged.
+pub(crate) const FAMILIES: [Family; 9] = [
+    Family::Delivery,
+    Family::Identity,
+    Family::Structure,
+    Family::Join,
+    Family::Scenario,
+    Family::Vocabulary,
+    Family::Server,
+    Family::Outcome,
+    Family::Bookkeeping,
+];
+
+/// Its rules judge each step by itself.
+pub(crate) fn is_by_step(family: Family) -> bool {
+    use Family::{Join, Outcome, Scenario, Server, Vocabulary};
+    matches!(family, Join | Scenario | Vocabulary | Server | Outcome)
 }
 
-/// How an example ended, as the rest of a sentence that its name begins.
-pub(crate) fn exit(exit: Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(signal) => format!("was ended by signal {signal}"),
-        Exit::TimedOut => "was ended when its time was up".to_owned(),
-        Exit::NotStarted => "could not be started".to_owned(),
+/// What the run amounts to, in parts, the most important first.
+pub(crate) fn summary(run: &Run) -> Vec<String> {
+    let counts = Counts::of(&run.verdict.findings);
+    let expected = run.verdict.expected_divergences.len();
+    let parts = [
+        (counts != Counts::default()).then(|| counts.to_string()),
+        Some(plural(run.verdict.examples.len(), "example")),
+        run.stack.clone(),
+        run.wall_seconds.map(seconds),
+        (expected > 0).then(|| plural(expected, "expected divergence")),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Consistent => "consistent",
+        Outcome::Inconsistent => "inconsistent",
+        Outcome::CouldNotRun => "could not run",
     }
+}
+
+/// The rule, then what it is said of.
+pub(crate) fn title(finding: &Finding) -> String {
+    let mut title = finding.rule.name().to_owned();
+    if let Some(example) = &finding.example {
+        title.push_str(&format!(" in {example}"));
+    }
+    if let Some(step) = &finding.step {
+        title.push_str(&format!(", step {step}"));
+    }
+    if finding.count > 1 {
+        title.push_str(&format!(" ({} places)", finding.count));
+    }
+    title
+}
+
+/// Where a finding was made, as far as that is known.
+pub(crate) fn place(finding: &Finding) -> Option<String> {
+    let parts: Vec<String> = [
+        finding.trace_id.map(|id| format!("trace {id}")),
+        finding.span_id.map(|id| format!("span {id}")),
+        finding
+            .input_line
+            .map(|line| format!("line {line} of the input")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What a finding says, without its title: the facts, the place, what to do.
+pub(crate) fn body(finding: &Finding) -> Vec<String> {
+    let mut lines = vec![finding.message.clone()];
+    lines.extend(place(finding).map(|place| format!("at {place}")));
+    if let Some(hint) = &finding.hint {
+        lines.push(String::new());
+        lines.push(format!("hint: {hint}"));
+    }
+    lines
 }
 
 pub(crate) fn severity(severity: Severity) -> &'static str {

@@ -11,6 +11,34 @@ use trace_report::{ExampleRun, Phase, Run};
 
 pub(crate) const EXAMPLES: [&str; 5] = ["py", "go", "node", "java", "rust"];
 
+/// What would break a format, or act on whoever shows it.
+pub(crate) const NASTY: [&str; 24] = [
+    "",
+    " ",
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(1)>",
+    "\"'`",
+    "]]>",
+    "<![CDATA[",
+    "&amp;&#x3c;",
+    "::error::gone\n::set-output name=a::b",
+    "\n::stop-commands::x",
+    "##[add-path]/tmp",
+    "| a | b |\n|---|---|",
+    "a\\|b\\",
+    "```\n# heading\n```",
+    "``` `` `",
+    "- [ ] task\n\n1. one\n> quote",
+    "[a](javascript:alert(1)) ![](http://example.org/x.png)",
+    "@org/team #1 GH-2 org/repo#3 https://example.org www.example.org",
+    "<https://example.org> <!-- comment",
+    "\x1b[31m\x1b]0;title\x07\x1b[2J",
+    "\u{202e}txet\u{2066}\u{200f}",
+    "\0\u{1}\u{fffe}\u{ffff}\u{feff}",
+    "\r\n\u{85}\u{2028}\u{2029}",
+    "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
+];
+
 /// A step: its name, and the calls of each of [`EXAMPLES`] in it.
 const STEPS: [(&str, [&[&str]; 5]); 8] = [
     (

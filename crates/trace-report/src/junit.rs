@@ -1,0 +1,431 @@
+//! A run as JUnit XML: a suite per example, a case per family of rules and step.
+
+use trace_parity::{
+    ExampleOutcome, ExampleVerdict, Family, Finding, ObservedDivergence, Severity, Verdict,
+};
+
+use crate::escape::{self, Charset};
+use crate::run::{ExampleRun, Run};
+use crate::words::{self, FAMILIES};
+
+/// Columns of an attribute; a name or a message beyond it is cut.
+const ATTRIBUTE: usize = 400;
+/// Columns of a line of text.
+const TEXT: usize = 4_000;
+/// The suite of what no single example is to blame for.
+const WHOLE_RUN: &str = "run";
+/// The case of what no single step is to blame for.
+const WHOLE_TRACE: &str = "trace";
+
+/// The run as one XML document. Findings at or above `fail_on` fail their case; milder ones stand in its output.
+///
+/// A divergence that the contract expects is a skipped case with its reason.
+pub fn junit(run: &Run, fail_on: Severity) -> String {
+    let suites = suites(run, fail_on);
+    let total = suites
+        .iter()
+        .map(Suite::counts)
+        .fold([0; 4], |a, b| std::array::from_fn(|i| a[i] + b[i]));
+    let mut xml = Xml::default();
+    xml.open_suite(
+        "testsuites",
+        "milvus-otel",
+        total,
+        run.wall_seconds.unwrap_or(0.0),
+    );
+    suites.iter().for_each(|suite| suite.write(&mut xml));
+    xml.close("testsuites");
+    xml.out
+}
+
+struct Suite {
+    name: String,
+    seconds: f64,
+    properties: Vec<(String, String)>,
+    cases: Vec<Case>,
+    log: Vec<String>,
+}
+
+struct Case {
+    class: String,
+    name: String,
+    seconds: f64,
+    result: CaseResult,
+    /// What was found and doesn't fail the case.
+    notes: Vec<String>,
+}
+
+enum CaseResult {
+    Passed,
+    Skipped {
+        reason: String,
+    },
+    Failed {
+        rule: &'static str,
+        message: String,
+        text: Vec<String>,
+    },
+    NotJudged {
+        reason: String,
+    },
+}
+
+fn suites(run: &Run, fail_on: Severity) -> Vec<Suite> {
+    let verdict = &run.verdict;
+    let mut suites: Vec<Suite> = verdict
+        .examples
+        .iter()
+        .map(|example| {
+            let process = run
+                .examples
+                .iter()
+                .find(|process| process.name == example.name);
+            example_suite(verdict, example, process, fail_on)
+        })
+        .collect();
+    let cases: Vec<Case> = FAMILIES
+        .into_iter()
+        .filter_map(|family| {
+            let findings = findings(verdict, family, None, None);
+            (!findings.is_empty()).then(|| case(WHOLE_RUN, family, WHOLE_TRACE, &findings, fail_on))
+        })
+        .chain(
+            suites
+                .is_empty()
+                .then(|| not_judged(WHOLE_RUN, "there was nothing to judge")),
+        )
+        .collect();
+    if !cases.is_empty() {
+        let seconds = run.wall_seconds.unwrap_or(0.0);
+        suites.push(Suite {
+            name: WHOLE_RUN.to_owned(),
+            seconds,
+            properties: Vec::new(),
+            cases,
+            log: Vec::new(),
+        });
+    }
+    suites
+}
+
+fn example_suite(
+    verdict: &Verdict,
+    example: &ExampleVerdict,
+    process: Option<&ExampleRun>,
+    fail_on: Severity,
+) -> Suite {
+    let mut properties: Vec<(String, String)> = example
+        .trace_id
+        .iter()
+        .map(|id| ("trace_id".to_owned(), id.to_string()))
+        .collect();
+    properties.extend(process.iter().flat_map(|process| process.versions.clone()));
+    Suite {
+        name: example.name.clone(),
+        seconds: process.map_or(0.0, |process| process.seconds),
+        properties,
+        cases: example_cases(verdict, example, process, fail_on),
+        log: process
+            .map(|process| process.log_tail.clone())
+            .unwrap_or_default(),
+    }
+}
+
+fn example_cases(
+    verdict: &Verdict,
+    example: &ExampleVerdict,
+    process: Option<&ExampleRun>,
+    fail_on: Severity,
+) -> Vec<Case> {
+    let found_something = verdict
+        .findings
+        .iter()
+        .any(|f| f.example.as_ref() == Some(&example.name));
+    if example.outcome == ExampleOutcome::CouldNotRun && !found_something {
+        let reason =
+            process.map_or_else(|| "it never ran".to_owned(), |p| format!("it {}", p.exit));
+        return vec![not_judged(&example.name, &reason)];
+    }
+    let steps = steps_of(verdict, example);
+    let mut cases = Vec::new();
+    for family in FAMILIES {
+        let whole = findings(verdict, family, Some(&example.name), None);
+        cases.push(case(&example.name, family, WHOLE_TRACE, &whole, fail_on));
+        for (step, seconds) in &steps {
+            let found = findings(verdict, family, Some(&example.name), Some(step));
+            if words::is_by_step(family) || !found.is_empty() {
+                let case = case(&example.name, family, step, &found, fail_on);
+                cases.push(Case {
+                    seconds: if family == Family::Scenario {
+                        *seconds
+                    } else {
+                        0.0
+                    },
+                    ..case
+                });
+            }
+        }
+        let expected = verdict.expected_divergences.iter().filter(|divergence| {
+            divergence.rule.family() == family && divergence.examples.contains(&example.name)
+        });
+        cases.extend(expected.map(|divergence| skipped(&example.name, family, divergence)));
+    }
+    cases
+}
+
+/// The steps that the example took, with the seconds in their calls, and those that something is found in.
+fn steps_of<'a>(verdict: &'a Verdict, example: &ExampleVerdict) -> Vec<(&'a str, f64)> {
+    let column = verdict
+        .examples
+        .iter()
+        .position(|e| e.name == example.name)
+        .unwrap_or(0);
+    let taken = verdict.steps.iter().filter_map(|row| {
+        let cell = row.cells.get(column)?.as_ref()?;
+        Some((row.name.as_str(), cell.client_ns as f64 / 1e9))
+    });
+    let mut steps: Vec<(&str, f64)> = taken.collect();
+    for finding in verdict
+        .findings
+        .iter()
+        .filter(|f| f.example.as_ref() == Some(&example.name))
+    {
+        if let Some(step) = &finding.step
+            && !steps.iter().any(|(name, _)| name == step)
+        {
+            steps.push((step, 0.0));
+        }
+    }
+    steps
+}
+
+fn findings<'a>(
+    verdict: &'a Verdict,
+    family: Family,
+    example: Option<&str>,
+    step: Option<&str>,
+) -> Vec<&'a Finding> {
+    // An example that the verdict has no column for has no suite either; its findings are the run's.
+    let known = |name: &str| verdict.examples.iter().any(|e| e.name == name);
+    verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.rule.family() == family)
+        .filter(
+            |finding| match finding.example.as_deref().filter(|name| known(name)) {
+                Some(name) => Some(name) == example && finding.step.as_deref() == step,
+                None => example.is_none(),
+            },
+        )
+        .collect()
+}
+
+fn case(suite: &str, family: Family, name: &str, findings: &[&Finding], fail_on: Severity) -> Case {
+    let (failing, milder): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|f| f.severity >= fail_on);
+    let result = match failing.as_slice() {
+        [] => CaseResult::Passed,
+        [first, rest @ ..] => CaseResult::Failed {
+            rule: first.rule.name(),
+            message: match rest.len() {
+                0 => first.message.clone(),
+                more => format!("{} (and {more} more)", first.message),
+            },
+            text: failing
+                .iter()
+                .flat_map(|finding| described(finding))
+                .collect(),
+        },
+    };
+    let notes = milder
+        .iter()
+        .flat_map(|finding| described(finding))
+        .collect();
+    Case {
+        class: format!("{suite}.{family}"),
+        name: name.to_owned(),
+        seconds: 0.0,
+        result,
+        notes,
+    }
+}
+
+fn described(finding: &Finding) -> Vec<String> {
+    let title = format!(
+        "{}: {}",
+        words::severity(finding.severity),
+        words::title(finding)
+    );
+    std::iter::once(title).chain(words::body(finding)).collect()
+}
+
+fn skipped(suite: &str, family: Family, divergence: &ObservedDivergence) -> Case {
+    Case {
+        class: format!("{suite}.{family}"),
+        name: format!(
+            "{} {} of {}",
+            divergence.rule.name(),
+            divergence.subject,
+            divergence.scope
+        ),
+        seconds: 0.0,
+        result: CaseResult::Skipped {
+            reason: format!("expected: {}", divergence.reason),
+        },
+        notes: Vec::new(),
+    }
+}
+
+fn not_judged(suite: &str, reason: &str) -> Case {
+    Case {
+        class: suite.to_owned(),
+        name: WHOLE_TRACE.to_owned(),
+        seconds: 0.0,
+        result: CaseResult::NotJudged {
+            reason: reason.to_owned(),
+        },
+        notes: Vec::new(),
+    }
+}
+
+impl Suite {
+    /// All, failed, not judged, skipped.
+    fn counts(&self) -> [usize; 4] {
+        let count = |wanted: fn(&CaseResult) -> bool| {
+            self.cases
+                .iter()
+                .filter(|case| wanted(&case.result))
+                .count()
+        };
+        [
+            self.cases.len(),
+            count(|result| matches!(result, CaseResult::Failed { .. })),
+            count(|result| matches!(result, CaseResult::NotJudged { .. })),
+            count(|result| matches!(result, CaseResult::Skipped { .. })),
+        ]
+    }
+
+    fn write(&self, xml: &mut Xml) {
+        xml.open_suite("testsuite", &self.name, self.counts(), self.seconds);
+        if !self.properties.is_empty() {
+            xml.open("properties", &[]);
+            for (name, value) in &self.properties {
+                xml.empty("property", &[("name", name), ("value", value)]);
+            }
+            xml.close("properties");
+        }
+        self.cases.iter().for_each(|case| case.write(xml));
+        if !self.log.is_empty() {
+            let lines = self
+                .log
+                .iter()
+                .map(|line| escape::log_line(line, TEXT, Charset::Unicode));
+            xml.text("system-out", &[], &lines.collect::<Vec<_>>());
+        }
+        xml.close("testsuite");
+    }
+}
+
+impl Case {
+    fn write(&self, xml: &mut Xml) {
+        let seconds = format!("{:.3}", self.seconds);
+        let attributes = [
+            ("classname", self.class.as_str()),
+            ("name", &self.name),
+            ("time", &seconds),
+        ];
+        if matches!(self.result, CaseResult::Passed) && self.notes.is_empty() {
+            xml.empty("testcase", &attributes);
+            return;
+        }
+        xml.open("testcase", &attributes);
+        match &self.result {
+            CaseResult::Passed => {}
+            CaseResult::Skipped { reason } => xml.empty("skipped", &[("message", reason)]),
+            CaseResult::NotJudged { reason } => {
+                xml.empty("error", &[("message", reason), ("type", "could-not-run")]);
+            }
+            CaseResult::Failed {
+                rule,
+                message,
+                text,
+            } => {
+                xml.text("failure", &[("message", message), ("type", rule)], text);
+            }
+        }
+        if !self.notes.is_empty() {
+            xml.text("system-out", &[], &self.notes);
+        }
+        xml.close("testcase");
+    }
+}
+
+/// An indented document. Every value is escaped here and nowhere else.
+struct Xml {
+    out: String,
+    depth: usize,
+}
+
+impl Default for Xml {
+    fn default() -> Self {
+        Self {
+            out: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(),
+            depth: 0,
+        }
+    }
+}
+
+impl Xml {
+    fn open(&mut self, tag: &str, attributes: &[(&str, &str)]) {
+        self.start(tag, attributes);
+        self.out.push_str(">\n");
+        self.depth += 1;
+    }
+
+    /// A suite, or all of them.
+    fn open_suite(&mut self, tag: &str, name: &str, counts: [usize; 4], seconds: f64) {
+        let [tests, failures, errors, skipped] = counts.map(|count| count.to_string());
+        let attributes = [
+            ("name", name),
+            ("tests", &tests),
+            ("failures", &failures),
+            ("errors", &errors),
+            ("skipped", &skipped),
+            ("time", &format!("{seconds:.3}")),
+        ];
+        self.open(tag, &attributes);
+    }
+
+    fn close(&mut self, tag: &str) {
+        self.depth -= 1;
+        self.indent();
+        self.out.push_str(&format!("</{tag}>\n"));
+    }
+
+    fn empty(&mut self, tag: &str, attributes: &[(&str, &str)]) {
+        self.start(tag, attributes);
+        self.out.push_str("/>\n");
+    }
+
+    fn text(&mut self, tag: &str, attributes: &[(&str, &str)], lines: &[String]) {
+        self.start(tag, attributes);
+        self.out.push('>');
+        let lines: Vec<String> = lines.iter().map(|line| escape::xml(line, TEXT)).collect();
+        self.out.push_str(&lines.join("\n"));
+        self.out.push_str(&format!("</{tag}>\n"));
+    }
+
+    fn start(&mut self, tag: &str, attributes: &[(&str, &str)]) {
+        self.indent();
+        self.out.push('<');
+        self.out.push_str(tag);
+        for (name, value) in attributes {
+            self.out
+                .push_str(&format!(" {name}=\"{}\"", escape::xml(value, ATTRIBUTE)));
+        }
+    }
+
+    fn indent(&mut self) {
+        self.out.push_str(&"  ".repeat(self.depth));
+    }
+}
