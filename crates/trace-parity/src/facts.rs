@@ -38,3 +38,14 @@ pub struct Drops {
     /// Spans that were accepted and then lost.
     pub dropped_spans: u64,
 }
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::TimedOut => f.write_str("was ended when its time was up"),
+            Self::NotStarted => f.write_str("could not be started"),
+        }
+    }
+}

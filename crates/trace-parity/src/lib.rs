@@ -2,13 +2,28 @@
 //!
 //! Pure: no clock, no network, no files, no processes. A malformed trace is a finding, never an `Err`.
 
+mod contract;
 mod facts;
+mod intern;
+mod judge;
+mod read;
 mod rules;
+mod semconv;
+mod settlement;
+mod traces;
 mod verdict;
+mod version;
+mod view;
 
+pub use contract::{Contract, ContractError};
 pub use facts::{Drops, ExampleFacts, Exit, RunFacts};
-pub use rules::Rule;
+pub use judge::judge;
+pub use read::{Input, Problem, ProblemKind, read};
+pub use rules::{Family, Rule, UnknownRule};
+pub use settlement::{Progress, Settlement};
+pub use traces::{Attributes, Event, Kind, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
     Cell, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, Severity, SpanId,
     StepRow, TraceId, Verdict,
 };
+pub use view::examples::{ExampleTrace, example_traces};

@@ -1,0 +1,372 @@
+//! From prepared views to a verdict: the rules are asked, causes silence their consequences, and expected divergences are set aside.
+
+mod divergence;
+mod precedence;
+
+use std::collections::HashMap;
+
+use crate::contract::Contract;
+use crate::facts::{Exit, RunFacts};
+use crate::read::Problem;
+use crate::rules::{self, Rule};
+use crate::traces::{Traces, Value};
+use crate::verdict::{
+    Cell, ExampleOutcome, ExampleVerdict, Finding, Outcome, Severity, StepRow, Verdict,
+};
+use crate::view::View;
+use crate::view::examples::Example;
+
+/// A finding before it is known whether it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) rule: Rule,
+    pub(crate) severity: Severity,
+    pub(crate) example: Option<u32>,
+    pub(crate) step: Option<u16>,
+    pub(crate) span: Option<u32>,
+    pub(crate) subject: Option<String>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    pub(crate) count: u64,
+    pub(crate) input_line: Option<u64>,
+    /// The scope whose words these are, for the rules that expected divergences speak of.
+    pub(crate) scope: Option<u32>,
+    /// Spans at which the same cause would show as something else.
+    pub(crate) explains: Vec<u32>,
+}
+
+impl Draft {
+    pub(crate) fn new(rule: Rule, message: String) -> Self {
+        Draft {
+            rule,
+            severity: rule.severity(),
+            example: None,
+            step: None,
+            span: None,
+            subject: None,
+            message,
+            hint: None,
+            count: 1,
+            input_line: None,
+            scope: None,
+            explains: Vec::new(),
+        }
+    }
+
+    pub(crate) fn example(mut self, example: u32) -> Self {
+        self.example = Some(example);
+        self
+    }
+
+    pub(crate) fn step(mut self, step: Option<u16>) -> Self {
+        self.step = step;
+        self
+    }
+
+    pub(crate) fn span(mut self, span: u32) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    pub(crate) fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn count(mut self, count: usize) -> Self {
+        self.count = count as u64;
+        self
+    }
+
+    pub(crate) fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    pub(crate) fn scope(mut self, scope: u32) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    pub(crate) fn explains(mut self, spans: impl IntoIterator<Item = u32>) -> Self {
+        self.explains.extend(spans);
+        self
+    }
+}
+
+/// Judges what was read.
+///
+/// Without a contract, the rules that need a scenario stay silent and the built-in names and divergences apply. `facts` are what a run
+/// knows besides its spans; with them, traces of other programs are ignored.
+#[must_use]
+pub fn judge(
+    traces: &Traces,
+    problems: &[Problem],
+    contract: Option<&Contract>,
+    facts: Option<&RunFacts>,
+) -> Verdict {
+    let builtin;
+    let words = match contract {
+        Some(contract) => contract,
+        None => {
+            builtin = Contract::builtin();
+            &builtin
+        }
+    };
+    let view = View::new(traces, problems, words, facts);
+    let mut drafts = Vec::new();
+    for check in rules::CHECKS {
+        if contract.is_some() || !check.needs_contract {
+            (check.check)(&view, &mut drafts);
+        }
+    }
+    let expected = divergence::set_aside(&view, &mut drafts, contract.is_some());
+    precedence::apply(&view, &mut drafts);
+    let seen = Seen {
+        drafts: &drafts,
+        expected: &expected,
+    };
+    let findings = findings(&view, &drafts);
+    Verdict {
+        outcome: outcome(&view, &findings),
+        examples: (0..)
+            .zip(&view.examples)
+            .map(|(index, example)| example_verdict(&view, index, example, &seen))
+            .collect(),
+        steps: if contract.is_some() {
+            steps(&view, &drafts)
+        } else {
+            Vec::new()
+        },
+        findings,
+        expected_divergences: divergence::observed(&view, &expected),
+    }
+}
+
+/// What each example is judged by.
+struct Seen<'d> {
+    drafts: &'d [Draft],
+    expected: &'d [divergence::Expected],
+}
+
+fn outcome(view: &View<'_>, findings: &[Finding]) -> Outcome {
+    let told = view.facts.is_some_and(|facts| !facts.examples.is_empty());
+    if view.examples.is_empty() && !told {
+        Outcome::CouldNotRun
+    } else if findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
+        Outcome::Inconsistent
+    } else {
+        Outcome::Consistent
+    }
+}
+
+/// Folds drafts of one rule about one subject of one step of one example, and puts the worst first.
+fn findings(view: &View<'_>, drafts: &[Draft]) -> Vec<Finding> {
+    let mut order: Vec<&Draft> = drafts.iter().collect();
+    order.sort_by_key(|draft| {
+        let example = draft.example.unwrap_or(u32::MAX);
+        let start = draft
+            .span
+            .map(|span| (view.traces.record(span).start, span));
+        (
+            std::cmp::Reverse(draft.severity),
+            example,
+            start,
+            draft.rule,
+            draft.input_line,
+        )
+    });
+    let mut folded: Vec<Finding> = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
+    for draft in order {
+        let key = (
+            draft.rule,
+            draft.severity,
+            draft.example,
+            draft.step,
+            &draft.subject,
+            &draft.hint,
+        );
+        if let Some(&place) = places.get(&key).filter(|_| draft.subject.is_some()) {
+            folded[place].count += draft.count;
+        } else {
+            places.insert(key, folded.len());
+            folded.push(finding(view, draft));
+        }
+    }
+    folded
+}
+
+fn finding(view: &View<'_>, draft: &Draft) -> Finding {
+    let span = draft.span.map(|span| view.traces.span(span));
+    let example = draft
+        .example
+        .map(|example| &view.examples[example as usize]);
+    Finding {
+        rule: draft.rule,
+        severity: draft.severity,
+        example: example.map(|example| example.name.clone()),
+        step: view.step_name(draft.step).map(str::to_owned),
+        trace_id: span.map(|span| span.trace_id()),
+        span_id: span.map(|span| span.id()),
+        subject: draft.subject.clone(),
+        message: draft.message.clone(),
+        hint: draft.hint.clone(),
+        count: draft.count,
+        input_line: draft.input_line,
+    }
+}
+
+fn example_verdict(
+    view: &View<'_>,
+    index: u32,
+    example: &Example<'_>,
+    seen: &Seen<'_>,
+) -> ExampleVerdict {
+    let mut rules: Vec<(Rule, ExampleOutcome)> = Vec::new();
+    let mut note = |rule: Rule, outcome: ExampleOutcome| match rules
+        .iter_mut()
+        .find(|(known, _)| *known == rule)
+    {
+        Some((_, known)) => *known = outcome.max(*known),
+        None => rules.push((rule, outcome)),
+    };
+    for expected in seen
+        .expected
+        .iter()
+        .filter(|expected| expected.example == index)
+    {
+        note(expected.rule, ExampleOutcome::ExpectedDivergence);
+    }
+    for draft in seen
+        .drafts
+        .iter()
+        .filter(|draft| draft.example == Some(index))
+    {
+        match draft.severity {
+            Severity::Error => note(draft.rule, ExampleOutcome::Fail),
+            Severity::Warning | Severity::Info => note(draft.rule, ExampleOutcome::Pass),
+        }
+    }
+    let never_ran = example
+        .facts
+        .is_some_and(|facts| facts.exit == Exit::NotStarted);
+    if never_ran {
+        note(Rule::ExampleFailed, ExampleOutcome::CouldNotRun);
+    }
+    rules.sort_unstable();
+    let worst = rules.iter().map(|&(_, outcome)| outcome).max();
+    let calls = view.calls_of(example);
+    let first = example
+        .traces
+        .first()
+        .map(|&trace| view.traces.traces[trace as usize].first);
+    let root = example.root.or(first).map(|span| view.traces.span(span));
+    let language = root.and_then(|root| {
+        let mut attributes = root.resource_attributes();
+        attributes
+            .find(|(key, _)| *key == "telemetry.sdk.language")
+            .and_then(|(_, value)| Value::as_str(value).map(str::to_owned))
+    });
+    let spans = example
+        .traces
+        .iter()
+        .map(|&trace| u64::from(view.traces.traces[trace as usize].len));
+    ExampleVerdict {
+        name: example.name.clone(),
+        outcome: worst.unwrap_or(ExampleOutcome::Pass),
+        language,
+        trace_id: root.map(|root| root.trace_id()),
+        spans: spans.sum(),
+        client_rpcs: calls.len() as u64,
+        joined: calls.iter().filter(|call| call.server.is_some()).count() as u64,
+        rules,
+    }
+}
+
+fn steps(view: &View<'_>, drafts: &[Draft]) -> Vec<StepRow> {
+    let mut rows: Vec<StepRow> = (0..)
+        .zip(&view.contract.steps)
+        .map(|(step, declared)| StepRow {
+            name: declared.name.clone(),
+            cells: (0..)
+                .zip(&view.examples)
+                .map(|(index, example)| cell(view, step, index, example, drafts))
+                .collect(),
+        })
+        .collect();
+    for row in &mut rows {
+        mark_unlike(row);
+    }
+    rows
+}
+
+fn cell(
+    view: &View<'_>,
+    step: u16,
+    index: u32,
+    example: &Example<'_>,
+    drafts: &[Draft],
+) -> Option<Cell> {
+    let mut cell = Cell {
+        rpcs: Vec::new(),
+        count: 0,
+        polling: view.contract.steps[usize::from(step)].polling,
+        joined: 0,
+        client_ns: 0,
+        server_ns: 0,
+        differs: false,
+    };
+    for call in view
+        .calls_of(example)
+        .iter()
+        .filter(|call| call.step == Some(step))
+    {
+        if !cell.rpcs.iter().any(|known| known == call.method) {
+            cell.rpcs.push(call.method.to_owned());
+        }
+        cell.count += 1;
+        cell.joined += u64::from(call.server.is_some());
+        cell.client_ns += view.traces.span(call.span).duration_ns();
+        cell.server_ns += call
+            .server
+            .map_or(0, |server| view.traces.span(server).duration_ns());
+    }
+    let points_here = |draft: &Draft| {
+        draft.severity >= Severity::Warning
+            && (draft.example, draft.step) == (Some(index), Some(step))
+    };
+    cell.differs = drafts.iter().any(points_here);
+    (cell.count > 0).then_some(cell)
+}
+
+/// Marks the cells whose own RPCs are others than most examples'.
+fn mark_unlike(row: &mut StepRow) {
+    let mut tally: Vec<(Vec<String>, usize)> = Vec::new();
+    let sorted = |cell: &Cell| {
+        let mut rpcs = cell.rpcs.clone();
+        rpcs.sort_unstable();
+        rpcs
+    };
+    for rpcs in row.cells.iter().flatten().map(sorted) {
+        match tally.iter_mut().find(|(known, _)| *known == rpcs) {
+            Some((_, count)) => *count += 1,
+            None => tally.push((rpcs, 1)),
+        }
+    }
+    let all: usize = tally.iter().map(|(_, count)| count).sum();
+    let Some((usual, _)) = tally.into_iter().find(|(_, count)| 2 * count > all) else {
+        return;
+    };
+    for cell in row.cells.iter_mut().flatten() {
+        cell.differs |= sorted(cell) != usual;
+    }
+}

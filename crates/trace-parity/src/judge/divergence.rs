@@ -1,0 +1,133 @@
+//! Differences that the contract expects: set aside where they occur, an error where they no longer do.
+
+use super::Draft;
+use crate::contract::Divergence;
+use crate::rules::Rule;
+use crate::verdict::ObservedDivergence;
+use crate::view::View;
+
+/// An expected difference that one example shows.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) example: u32,
+    pub(crate) rule: Rule,
+    divergence: usize,
+}
+
+/// Moves expected drafts out of `drafts`; with `judge_stale`, adds the divergences that are gone.
+pub(crate) fn set_aside(
+    view: &View<'_>,
+    drafts: &mut Vec<Draft>,
+    judge_stale: bool,
+) -> Vec<Expected> {
+    let mut expected: Vec<Expected> = Vec::new();
+    drafts.retain(|draft| {
+        let Some((example, divergence)) = find(view, draft) else {
+            return true;
+        };
+        let known = |e: &Expected| (e.example, e.divergence) == (example, divergence);
+        if !expected.iter().any(known) {
+            expected.push(Expected {
+                example,
+                rule: draft.rule,
+                divergence,
+            });
+        }
+        false
+    });
+    if judge_stale {
+        let divergences = view.contract.divergences.iter().enumerate();
+        drafts.extend(
+            divergences.flat_map(|(index, divergence)| stale(view, index, divergence, &expected)),
+        );
+    }
+    expected.sort_by_key(|expected| (expected.divergence, expected.example));
+    expected
+}
+
+fn find(view: &View<'_>, draft: &Draft) -> Option<(u32, usize)> {
+    let (example, scope, subject) = (draft.example?, draft.scope?, draft.subject.as_deref()?);
+    let matches = |divergence: &Divergence| {
+        divergence.rule == draft.rule
+            && divergence.subject == subject
+            && covers(view, divergence, scope)
+    };
+    let place = view.contract.divergences.iter().position(matches)?;
+    Some((example, place))
+}
+
+fn covers(view: &View<'_>, divergence: &Divergence, scope: u32) -> bool {
+    let record = &view.traces.scopes[scope as usize];
+    view.traces.str(record.name) == divergence.scope
+        && divergence
+            .versions
+            .contains(view.traces.str(record.version))
+}
+
+/// The divergence in each example whose calls its scope made, and which doesn't show it.
+fn stale(
+    view: &View<'_>,
+    index: usize,
+    divergence: &Divergence,
+    expected: &[Expected],
+) -> Vec<Draft> {
+    let shows = |example: u32| {
+        expected
+            .iter()
+            .any(|e| (e.example, e.divergence) == (example, index))
+    };
+    let mut drafts = Vec::new();
+    for (number, example) in view.examples().filter(|(number, _)| !shows(*number)) {
+        let calls = view.calls_of(example).iter().filter(|call| call.judged);
+        let scope = |span: u32| view.traces.record(span).scope;
+        let Some(call) = calls
+            .clone()
+            .find(|call| covers(view, divergence, scope(call.span)))
+        else {
+            continue;
+        };
+        let span = view.traces.span(call.span);
+        let message = format!(
+            "`{}` at {} no longer shows `{}`: {}",
+            divergence.scope,
+            version(span.scope_version()),
+            divergence.rule,
+            divergence.subject,
+        );
+        let draft = Draft::new(Rule::StaleDivergence, message)
+            .example(number)
+            .subject(format!("{}: {}", divergence.rule, divergence.subject))
+            .hint(format!(
+                "take the divergence out of the contract, or end its `versions` before {}",
+                version(span.scope_version())
+            ));
+        drafts.push(draft);
+    }
+    drafts
+}
+
+fn version(version: &str) -> &str {
+    if version.is_empty() {
+        "no version"
+    } else {
+        version
+    }
+}
+
+/// What was set aside, as the verdict shows it.
+pub(crate) fn observed(view: &View<'_>, expected: &[Expected]) -> Vec<ObservedDivergence> {
+    expected
+        .chunk_by(|a, b| a.divergence == b.divergence)
+        .map(|same| {
+            let divergence = &view.contract.divergences[same[0].divergence];
+            let name = |e: &Expected| view.examples[e.example as usize].name.clone();
+            ObservedDivergence {
+                scope: divergence.scope.clone(),
+                rule: divergence.rule,
+                subject: divergence.subject.clone(),
+                reason: divergence.reason.clone(),
+                examples: same.iter().map(name).collect(),
+            }
+        })
+        .collect()
+}

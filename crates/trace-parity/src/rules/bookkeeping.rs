@@ -1,0 +1,28 @@
+//! Could the input be read?
+
+use crate::judge::Draft;
+use crate::read::ProblemKind;
+use crate::rules::Rule;
+use crate::view::View;
+
+pub(crate) fn malformed_input(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for problem in view.problems {
+        let (subject, hint) = match problem.kind {
+            ProblemKind::LostRecord => (
+                None,
+                "the rest was read; capture again, or see how the file was cut: a writer that was killed leaves a last line that breaks \
+                 off",
+            ),
+            ProblemKind::LostSpan => (None, "the other spans were read; see what wrote it"),
+            ProblemKind::UnknownField => (
+                Some(problem.message.clone()),
+                "its spans were read without it; a newer OTLP than this reader, or not OTLP",
+            ),
+        };
+        let mut draft = Draft::new(Rule::MalformedInput, problem.message.clone()).hint(hint);
+        draft.subject = subject;
+        draft.count = problem.count;
+        draft.input_line = problem.line;
+        drafts.push(draft);
+    }
+}

@@ -1,0 +1,181 @@
+//! Did each example run, and did what it exported arrive?
+
+use crate::facts::Exit;
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::traces::Status;
+use crate::view::View;
+use crate::view::examples::Example;
+
+pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        let Some(exit) = example
+            .facts
+            .map(|facts| facts.exit)
+            .filter(|&exit| exit != Exit::Code(0))
+        else {
+            continue;
+        };
+        let mut message = match exit {
+            Exit::Code(code) => format!("`{}` exited with {code}", example.name),
+            Exit::Signal(signal) => format!("`{}` was ended by signal {signal}", example.name),
+            Exit::TimedOut => format!("`{}` was ended because its time was up", example.name),
+            Exit::NotStarted => format!("`{}` could not be started", example.name),
+        };
+        let mut draft = Draft::new(Rule::ExampleFailed, String::new())
+            .example(index)
+            .hint(hint(exit));
+        let calls = view.calls_of(example);
+        let failed = |span: u32| view.traces.record(span).status == Status::Error;
+        if let Some(call) = calls.iter().rev().find(|call| failed(call.span)) {
+            message.push_str(&format!("; its call `{}` ended with ERROR", call.method));
+            let text = view.traces.span(call.span).status_message();
+            if !text.is_empty() {
+                message.push_str(&format!(": {text}"));
+            }
+            draft = draft.span(call.span).step(call.step);
+        } else if let Some(last) = calls.last() {
+            message.push_str(&format!("; its last call was `{}`", last.method));
+            draft = draft.span(last.span).step(last.step);
+        }
+        draft.message = message;
+        drafts.push(draft);
+    }
+}
+
+fn hint(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Code(_) => "the last lines of its log say why; its trace is judged as far as it goes",
+        Exit::Signal(_) => "what it had not flushed is lost; its log says how far it came",
+        Exit::TimedOut => {
+            "its log says what it waited for: often a server that can't be reached, or an exporter that retries"
+        }
+        Exit::NotStarted => {
+            "run it by hand with its README's command; a tool it needs may be missing"
+        }
+    }
+}
+
+pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view
+        .examples()
+        .filter(|(_, example)| example.traces.is_empty())
+    {
+        if example
+            .facts
+            .is_none_or(|facts| facts.exit == Exit::NotStarted)
+        {
+            continue;
+        }
+        let message = format!(
+            "`{}` ran to its end and not one of its spans arrived",
+            example.name
+        );
+        let hint = match stranger(view) {
+            Some(stranger) => format!(
+                "{stranger} did arrive: if that is this example, it doesn't read `OTEL_RESOURCE_ATTRIBUTES`"
+            ),
+            None => "check that it exports to `OTEL_EXPORTER_OTLP_ENDPOINT` and flushes before it ends; a guess: an exporter with an \
+                     endpoint of its own, or no shutdown of the tracer provider"
+                .to_owned(),
+        };
+        drafts.push(Draft::new(Rule::NoSpans, message).example(index).hint(hint));
+    }
+}
+
+/// A client's trace that belongs to none of the run's examples.
+fn stranger(view: &View<'_>) -> Option<String> {
+    let nobodys = view
+        .traces
+        .iter()
+        .zip(&view.links.owners)
+        .filter(|(_, owner)| owner.is_none());
+    nobodys.into_iter().find_map(|(trace, _)| {
+        let mut spans = trace.spans();
+        let span = spans.find(|span| {
+            span.service_name()
+                .is_some_and(|name| !view.contract.is_server(name))
+        })?;
+        Some(format!("a trace of service `{}`", span.service_name()?))
+    })
+}
+
+pub(crate) fn no_root(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        if example.traces.is_empty() || example.root.is_some() {
+            continue;
+        }
+        let orphans: Vec<u32> = children_of_root(view, index, example);
+        let root = &view.contract.root.name;
+        let message = match orphans
+            .first()
+            .map(|&span| view.traces.span(span).parent_id())
+        {
+            Some(Some(parent)) => format!(
+                "the root span never arrived: {} name `{parent}` as their parent, where `{root}` should be",
+                spans(orphans.len())
+            ),
+            _ => format!("there is no span without a parent, where `{root}` should be"),
+        };
+        let mut draft = Draft::new(Rule::NoRoot, message)
+            .example(index)
+            .count(1)
+            .hint("end the root span and flush before the program ends: a span is exported when it ends, and the root ends last");
+        if let Some(&first) = orphans.first() {
+            draft = draft.span(first);
+        }
+        drafts.push(draft.explains(orphans));
+    }
+}
+
+/// The spans that name an absent parent and were made by the client.
+fn children_of_root(view: &View<'_>, index: u32, example: &Example<'_>) -> Vec<u32> {
+    let mine = view
+        .links
+        .orphans
+        .iter()
+        .filter(|orphans| orphans.example == index);
+    let calls = view.calls_of(example);
+    let called = |span: u32| view.call_of.contains_key(&span);
+    mine.filter(|orphans| orphans.elsewhere.is_none())
+        .max_by_key(|orphans| orphans.spans.iter().filter(|&&span| called(span)).count())
+        .filter(|orphans| calls.is_empty() || orphans.spans.iter().any(|&span| called(span)))
+        .map(|orphans| orphans.spans.clone())
+        .unwrap_or_default()
+}
+
+pub(crate) fn dropped_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let Some(drops) = view.facts.map(|facts| facts.drops) else {
+        return;
+    };
+    let mut parts = Vec::new();
+    if drops.dropped_spans > 0 {
+        parts.push(format!(
+            "{} accepted and then lost",
+            spans(drops.dropped_spans as usize)
+        ));
+    }
+    if drops.refused_requests > 0 {
+        parts.push(format!(
+            "{} requests refused because the queue was full",
+            drops.refused_requests
+        ));
+    }
+    if !parts.is_empty() {
+        let message = format!("the capture is not whole: {}", parts.join(", "));
+        drafts.push(
+            Draft::new(Rule::DroppedSpans, message).hint(
+                "run again on a quieter machine, or with fewer examples at a time (`--jobs 1`)",
+            ),
+        );
+    }
+}
+
+/// `1 span`, `3 spans`.
+pub(crate) fn spans(count: usize) -> String {
+    if count == 1 {
+        "1 span".to_owned()
+    } else {
+        format!("{count} spans")
+    }
+}

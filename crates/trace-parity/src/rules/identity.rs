@@ -1,0 +1,184 @@
+//! Do the spans say whose they are?
+
+use std::collections::BTreeMap;
+
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::traces::Value;
+use crate::view::View;
+use crate::view::examples::Example;
+use crate::view::links::Side;
+
+/// Spans by resource, with the first span of each; of the client's side alone.
+fn resources(view: &View<'_>, example: &Example<'_>) -> BTreeMap<u32, (usize, u32)> {
+    let mut counts = BTreeMap::new();
+    for span in example
+        .traces
+        .iter()
+        .flat_map(|&trace| view.traces.traces[trace as usize].spans())
+    {
+        if view.links.side(span) == Side::Client {
+            let resource = view.traces.record(span).resource;
+            counts.entry(resource).or_insert((0, span)).0 += 1;
+        }
+    }
+    counts
+}
+
+fn value<'a>(view: &View<'a>, resource: u32, key: &str) -> Option<Value<'a>> {
+    let slice = view.traces.resources[resource as usize].attributes;
+    view.traces.attribute_named(slice, key)
+}
+
+pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let runs: Vec<Option<String>> = view
+        .examples
+        .iter()
+        .map(|example| run_of(view, example))
+        .collect();
+    for (index, example) in view.examples() {
+        let resources = resources(view, example);
+        for declared in &view.contract.resource {
+            let key = declared.key.as_str();
+            drafts.extend(mismatch(
+                view,
+                index,
+                &resources,
+                key,
+                declared.value.as_deref(),
+            ));
+        }
+        // What tells examples apart must stand on all spans of an example, once it stands on any span of the run.
+        let run = runs[index as usize]
+            .as_ref()
+            .or_else(|| runs.iter().flatten().next());
+        if let Some(run) = run {
+            drafts.extend(mismatch(
+                view,
+                index,
+                &resources,
+                "milvus_otel.run",
+                Some(run),
+            ));
+            let name = example
+                .facts
+                .map(|facts| facts.name.clone())
+                .or_else(|| instance_of(view, &resources));
+            drafts.extend(mismatch(
+                view,
+                index,
+                &resources,
+                "service.instance.id",
+                name.as_deref(),
+            ));
+        }
+    }
+}
+
+fn run_of(view: &View<'_>, example: &Example<'_>) -> Option<String> {
+    most(view, &resources(view, example), "milvus_otel.run")
+}
+
+fn instance_of(view: &View<'_>, resources: &BTreeMap<u32, (usize, u32)>) -> Option<String> {
+    most(view, resources, "service.instance.id")
+}
+
+/// The value that most spans have.
+fn most(view: &View<'_>, resources: &BTreeMap<u32, (usize, u32)>, key: &str) -> Option<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (&resource, &(count, _)) in resources {
+        if let Some(value) = value(view, resource, key) {
+            *counts.entry(value.to_string()).or_default() += count;
+        }
+    }
+    counts
+        .into_iter()
+        .max_by_key(|(_, count)| *count)
+        .map(|(value, _)| value)
+}
+
+/// The spans whose resource lacks `key`, or has another value than the expected one.
+fn mismatch(
+    view: &View<'_>,
+    example: u32,
+    resources: &BTreeMap<u32, (usize, u32)>,
+    key: &str,
+    expected: Option<&str>,
+) -> Vec<Draft> {
+    let all: usize = resources.values().map(|(count, _)| count).sum();
+    let mut wrong: BTreeMap<Option<String>, (usize, u32)> = BTreeMap::new();
+    for (&resource, &(count, span)) in resources {
+        let found = value(view, resource, key).map(|value| value.to_string());
+        let fits = match (&found, expected) {
+            (Some(found), Some(expected)) => found == expected,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if !fits {
+            let entry = wrong.entry(found).or_insert((0, span));
+            entry.0 += count;
+            entry.1 = entry.1.min(span);
+        }
+    }
+    let should = expected.map_or_else(String::new, |expected| {
+        format!("; it should be `{expected}`")
+    });
+    wrong
+        .into_iter()
+        .map(|(found, (count, span))| {
+            let what = match found {
+                Some(found) => {
+                    format!("`{key}` is `{found}` on {count} of {all} client spans{should}")
+                }
+                None => format!("`{key}` is absent from {count} of {all} client spans{should}"),
+            };
+            Draft::new(Rule::ResourceMismatch, what)
+                .example(example)
+                .span(span)
+                .subject(key)
+                .hint(cure(key))
+        })
+        .collect()
+}
+
+fn cure(key: &str) -> String {
+    match key {
+        "service.name" => "set `OTEL_SERVICE_NAME`, and let the program read it: a name in the code wins over the environment in some \
+                           SDKs"
+            .to_owned(),
+        _ => format!("put `{key}` into `OTEL_RESOURCE_ATTRIBUTES`, and build the resource from the environment"),
+    }
+}
+
+const SDK: [&str; 3] = [
+    "telemetry.sdk.name",
+    "telemetry.sdk.language",
+    "telemetry.sdk.version",
+];
+
+pub(crate) fn sdk_unknown(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        let resources = resources(view, example);
+        let all: usize = resources.values().map(|(count, _)| count).sum();
+        for key in SDK {
+            let lacking = resources
+                .iter()
+                .filter(|&(&resource, _)| value(view, resource, key).is_none());
+            let lacking: Vec<(usize, u32)> = lacking.map(|(_, &lacking)| lacking).collect();
+            let Some(span) = lacking.iter().map(|&(_, span)| span).min() else {
+                continue;
+            };
+            let count: usize = lacking.iter().map(|(count, _)| count).sum();
+            drafts.push(
+                Draft::new(
+                    Rule::SdkUnknown,
+                    format!("`{key}` is absent from {count} of {all} client spans"),
+                )
+                .example(index)
+                .span(span)
+                .subject(key)
+                .hint("start from the SDK's default resource and merge one's own into it, instead of replacing it"),
+            );
+        }
+    }
+}

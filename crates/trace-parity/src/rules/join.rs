@@ -1,0 +1,317 @@
+//! Does each client call have its server span?
+
+use std::collections::HashSet;
+
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::rules::delivery::spans;
+use crate::traces::Value;
+use crate::view::View;
+use crate::view::calls::Call;
+use crate::view::examples::Example;
+use crate::view::links::Side;
+
+pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        let (Some(root), true) = (example.root, example.calls.is_empty()) else {
+            continue;
+        };
+        let unclaimed = unclaimed_tops(view, root);
+        let mut message = format!(
+            "`{}` has the root span `{}` and no client RPC span",
+            example.name,
+            view.traces.span(root).name()
+        );
+        if unclaimed > 0 {
+            message.push_str(&format!(
+                "; in its time the server recorded {} that nobody asked for",
+                spans(unclaimed)
+            ));
+        }
+        let draft = Draft::new(Rule::ClientUnseen, message)
+            .example(index)
+            .span(root);
+        drafts.push(draft.hint(unseen_hint(language(view, root).as_deref())));
+    }
+}
+
+/// Server spans of the contract's service that begin a trace of their own while `root` lasts.
+fn unclaimed_tops(view: &View<'_>, root: u32) -> usize {
+    let (from, to) = (view.traces.record(root).start, view.traces.record(root).end);
+    let nobodys = view
+        .traces
+        .traces
+        .iter()
+        .zip(&view.links.owners)
+        .filter(|(_, owner)| owner.is_none());
+    nobodys
+        .map(|(trace, _)| trace.first)
+        .filter(|&span| {
+            let record = view.traces.record(span);
+            (from..=to).contains(&record.start)
+                && record.parent_id == [0; 8]
+                && view.links.side(span) == Side::Server
+                && view
+                    .reader
+                    .words(span)
+                    .calls(&view.contract.server.rpc_service)
+        })
+        .count()
+}
+
+fn unseen_hint(language: Option<&str>) -> &'static str {
+    match language {
+        Some("nodejs") => {
+            "load the instrumentation before anything that loads `@grpc/grpc-js` (`--require` or `--import`); a guess: it is \
+             registered too late"
+        }
+        Some("java") => {
+            "the agent knows `io.grpc` alone: milvus-sdk-java 2.6.22 and later relocate it to `io.milvus.shaded.io.grpc`, where it \
+             sees nothing; a guess: use 2.6.21 or before, or start with `-javaagent`"
+        }
+        Some("python") => {
+            "call `GrpcInstrumentorClient().instrument()` before the client makes its channel; a guess: it is never called, or \
+             too late"
+        }
+        Some("go") => {
+            "give the client `grpc.WithStatsHandler(otelgrpc.NewClientHandler())`; a guess: it isn't among the `DialOptions`"
+        }
+        _ => {
+            "instrument the gRPC client before it makes its channel; a guess: the instrumentation is loaded too late, or the SDK has a gRPC of its own"
+        }
+    }
+}
+
+fn language(view: &View<'_>, span: u32) -> Option<String> {
+    let mut attributes = view.traces.span(span).resource_attributes();
+    let found = attributes.find(|(key, _)| *key == "telemetry.sdk.language");
+    found.and_then(|(_, value)| Value::as_str(value).map(str::to_owned))
+}
+
+pub(crate) fn no_server_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let served = view.traces.resources.iter().any(|resource| {
+        resource
+            .service_name
+            .is_some_and(|name| view.contract.is_server(view.traces.str(name)))
+    });
+    for (index, example) in view.examples() {
+        let calls = view.calls_of(example);
+        let judged = calls.iter().filter(|call| call.judged).count();
+        let open: Vec<&Call<'_>> = calls.iter().filter(|call| is_open(call)).collect();
+        if !served && !open.is_empty() && open.len() == judged {
+            drafts.push(no_server_at_all(index, example, &open));
+            continue;
+        }
+        for call in open {
+            let swallowed = swallowed(view, index, call);
+            let mut message = format!("the call `{}` has no server span", call.method);
+            if !swallowed.is_empty() {
+                message.push_str(&format!(
+                    "; {} of the server's name it as their parent, so it was made and never arrived",
+                    spans(swallowed.len())
+                ));
+            }
+            drafts.push(
+                Draft::new(Rule::NoServerSpan, message)
+                    .example(index)
+                    .step(call.step)
+                    .span(call.span)
+                    .subject(call.method)
+                    .hint(
+                        "see whether the server exports every span (`trace.sampleFraction: 1`) and how long its exporter waits; a \
+                         guess: the input was cut off before its last batch",
+                    )
+                    .explains(swallowed),
+            );
+        }
+    }
+}
+
+fn is_open(call: &Call<'_>) -> bool {
+    call.judged && call.server.is_none() && call.lost.is_none() && call.wrong.is_none()
+}
+
+fn no_server_at_all(index: u32, example: &Example<'_>, open: &[&Call<'_>]) -> Draft {
+    let message = format!(
+        "none of the {} calls of `{}` has a server span, and the input holds not one span of the server",
+        open.len(),
+        example.name
+    );
+    Draft::new(Rule::NoServerSpan, message)
+        .example(index)
+        .span(open[0].span)
+        .count(open.len())
+        .hint("turn on the server's tracing (`trace.exporter: otlp`) and send it to the same place; a service by another name goes into the contract's `[server] services`")
+}
+
+/// The server's spans that name an absent parent within a call's time: the parent can only have been the call's own server span.
+fn swallowed(view: &View<'_>, example: u32, call: &Call<'_>) -> Vec<u32> {
+    if call.astray.is_some() {
+        return Vec::new();
+    }
+    let (from, to) = (
+        view.traces.record(call.span).start,
+        view.traces.record(call.span).end,
+    );
+    let within = |&span: &u32| {
+        let record = view.traces.record(span);
+        view.links.side(span) == Side::Server && record.start >= from && record.start <= to
+    };
+    let groups = view
+        .links
+        .orphans_of(example)
+        .iter()
+        .filter(|group| group.elsewhere.is_none());
+    groups
+        .filter(|group| group.spans.iter().all(within))
+        .flat_map(|group| group.spans.iter().copied())
+        .collect()
+}
+
+pub(crate) fn context_lost(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        let calls = view.calls_of(example);
+        let lost: Vec<&Call<'_>> = calls.iter().filter(|call| call.lost.is_some()).collect();
+        let (Some(first), Some(server)) = (lost.first(), lost.first().and_then(|call| call.lost))
+        else {
+            continue;
+        };
+        let judged = calls.iter().filter(|call| call.judged).count();
+        let message = format!(
+            "{} of {judged} calls reached the server, which began a trace of its own for each: `{}` is answered in trace `{}`",
+            lost.len(),
+            first.method,
+            view.traces.span(server).trace_id(),
+        );
+        let whole = lost.len() == judged;
+        let step = first
+            .step
+            .filter(|_| !whole && lost.iter().all(|call| call.step == first.step));
+        drafts.push(
+            Draft::new(Rule::ContextLost, message)
+                .example(index)
+                .step(step)
+                .span(first.span)
+                .count(lost.len())
+                .hint(why_lost(view, first.span, server, whole))
+                .explains(lost.iter().map(|call| call.span)),
+        );
+    }
+}
+
+/// What the evidence points to.
+fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
+    let (client, server) = (view.traces.span(call), view.traces.span(server));
+    let flags = client.flags() & 0xff;
+    if flags > 1 {
+        let mut attributes = client.resource_attributes();
+        let distribution = attributes
+            .find(|(key, _)| *key == "telemetry.distro.version")
+            .map_or_else(String::new, |(_, version)| format!(" (agent {version})"));
+        return format!(
+            "the calls were sent with trace flags {flags:02x}{distribution}, and the server's instrumentation is `{}` {}: otel-go \
+             before 1.42 drops a `traceparent` with flags above 01. Take the Java agent 2.25.0 or before, or a server built with \
+             otel-go 1.42 or later",
+            short(server.scope_name()),
+            server.scope_version(),
+        );
+    }
+    if !whole {
+        return "some calls carry their context and these don't; a guess: they are made outside of the instrumented channel, or a proxy \
+                strips `traceparent` from them"
+            .to_owned();
+    }
+    let cure = match language(view, call).as_deref() {
+        Some("go") => {
+            "set one: `otel.SetTextMapPropagator(propagation.TraceContext{})`; Go's default sends nothing"
+        }
+        Some("nodejs") => {
+            "register the provider with its default propagator, or set `OTEL_PROPAGATORS=tracecontext`"
+        }
+        _ => "set the W3C one (`OTEL_PROPAGATORS=tracecontext`)",
+    };
+    format!(
+        "no call carried its context (their trace flags are {flags:02x}, which any server takes). A guess: there is no propagator: {cure}. \
+         Else a proxy between them strips `traceparent`"
+    )
+}
+
+/// The last part of a scope's path.
+fn short(scope: &str) -> &str {
+    scope.rsplit('/').next().unwrap_or(scope)
+}
+
+pub(crate) fn wrong_server(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let mut told: HashSet<u32> = HashSet::new();
+    for call in &view.calls {
+        let Some(server) = call.wrong else { continue };
+        told.insert(server);
+        let answer = view.traces.span(server);
+        let (message, subject) = match view.links.side(server) {
+            Side::Undeclared => undeclared(view, call.method, server),
+            _ => (
+                format!(
+                    "the call `{}` is answered by the server span `{}`",
+                    call.method,
+                    answer.name()
+                ),
+                call.method.to_owned(),
+            ),
+        };
+        drafts.push(
+            Draft::new(Rule::WrongServer, message)
+                .example(call.example)
+                .step(call.step)
+                .span(call.span)
+                .subject(subject)
+                .hint(
+                    "a service that is the server's goes into the contract's `[server] services`; a guess otherwise: a context is used for \
+                     two calls at once, or a proxy answers in the server's place",
+                )
+                .explains(std::iter::once(server).chain([call.span])),
+        );
+    }
+    undeclared_within(view, &told, drafts);
+}
+
+fn undeclared(view: &View<'_>, method: &str, span: u32) -> (String, String) {
+    let service = view.service(span);
+    let message = format!(
+        "the server's work for `{method}` is in part service `{service}`'s, which the contract doesn't name: `{}`",
+        view.traces.span(span).name()
+    );
+    (message, format!("service `{service}`"))
+}
+
+/// Undeclared services further down.
+fn undeclared_within(view: &View<'_>, told: &HashSet<u32>, drafts: &mut Vec<Draft>) {
+    for trace in view.links.owned() {
+        for span in view.traces.traces[trace as usize].spans() {
+            if view.links.side(span) != Side::Undeclared || told.contains(&span) {
+                continue;
+            }
+            let below_told = view
+                .traces
+                .parent(span)
+                .is_some_and(|parent| view.links.side(parent) == Side::Undeclared);
+            let Some(example) = view
+                .links
+                .example_of(view.traces, span)
+                .filter(|_| !below_told)
+            else {
+                continue;
+            };
+            let call = view.call_around(example, span);
+            let (message, subject) =
+                undeclared(view, call.map_or("a call", |call| call.method), span);
+            drafts.push(
+                Draft::new(Rule::WrongServer, message)
+                    .example(example)
+                    .step(call.and_then(|call| call.step))
+                    .span(span)
+                    .subject(subject)
+                    .hint("a service that is the server's goes into the contract's `[server] services`"),
+            );
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Did the example do what the scenario says, in its order?
+
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::view::View;
+
+pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view
+        .examples()
+        .filter(|(_, example)| !example.traces.is_empty())
+    {
+        let alignment = &view.alignments[index as usize];
+        for (step, declared) in (0..).zip(&view.contract.steps) {
+            let at = usize::from(step);
+            if declared.optional || alignment.reached[at] {
+                continue;
+            }
+            let before = alignment.order.iter().rev().find(|&&done| done < step);
+            let place = match before {
+                Some(&before) => {
+                    format!(" after `{}`", view.contract.steps[usize::from(before)].name)
+                }
+                None => String::new(),
+            };
+            let message = format!(
+                "`{}` made no call of {}{place}",
+                example.name,
+                either(&declared.rpcs)
+            );
+            let mut draft = Draft::new(Rule::MissingStep, message)
+                .example(index)
+                .step(Some(step))
+                .subject(declared.name.clone())
+                .hint("add the step to the example; if it is there, its calls are made by something that isn't instrumented");
+            draft.span = alignment.ghostly[at];
+            drafts.push(draft);
+        }
+    }
+}
+
+/// `A`, `A` or `B`.
+fn either(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" or ")
+}
+
+pub(crate) fn step_order(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, alignment) in (0..).zip(&view.alignments) {
+        let name = |step: u16| view.contract.steps[usize::from(step)].name.as_str();
+        let order: Vec<&str> = alignment.order.iter().map(|&step| name(step)).collect();
+        for &(step, span) in &alignment.displaced {
+            let after = alignment
+                .order
+                .iter()
+                .take_while(|&&done| done != step)
+                .filter(|&&done| done > step)
+                .last();
+            let relation = match after {
+                Some(&after) => format!("after `{}`", name(after)),
+                None => "too early".to_owned(),
+            };
+            drafts.push(
+                Draft::new(
+                    Rule::StepOrder,
+                    format!("`{}` comes {relation}; the steps ran as {}", name(step), order.join(", ")),
+                )
+                .example(index)
+                .step(Some(step))
+                .span(span)
+                .subject(name(step))
+                .hint("put the calls in the scenario's order; calls that run at the same time may overtake each other: await each one"),
+            );
+        }
+    }
+}
+
+pub(crate) fn repeated_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, alignment) in (0..).zip(&view.alignments) {
+        for &(step, span) in &alignment.repeated {
+            let name = view.contract.steps[usize::from(step)].name.as_str();
+            let message = format!("`{name}` is done again");
+            drafts.push(
+                Draft::new(Rule::RepeatedStep, message)
+                    .example(index)
+                    .step(Some(step))
+                    .span(span)
+                    .subject(name)
+                    .hint("a guess: the client retries the call, or the code makes it twice"),
+            );
+        }
+    }
+}
+
+pub(crate) fn undeclared_rpc(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let declared = |method: &str| {
+        let steps = view
+            .contract
+            .steps
+            .iter()
+            .flat_map(|step| step.rpcs.iter().chain(&step.with));
+        steps
+            .chain(&view.contract.housekeeping)
+            .any(|known| known == method)
+    };
+    for call in &view.calls {
+        if call.judged && declared(call.method) {
+            continue;
+        }
+        let name = view.traces.span(call.span).name();
+        let what = if call.judged { call.method } else { name };
+        drafts.push(
+            Draft::new(
+                Rule::UndeclaredRpc,
+                format!("the call `{name}` belongs to no step and isn't housekeeping"),
+            )
+            .example(call.example)
+            .span(call.span)
+            .subject(what)
+            .hint("name it in the contract: under a step's `with`, or under `[housekeeping]`; or take it out of the example"),
+        );
+    }
+}

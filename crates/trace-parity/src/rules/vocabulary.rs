@@ -1,0 +1,381 @@
+//! Do the calls' names and attributes say what everybody else's say?
+
+use std::collections::BTreeMap;
+
+use crate::contract::AttributeRule;
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::semconv::{self, Concept, Generation};
+use crate::traces::{Attribute, Value};
+use crate::view::View;
+use crate::view::calls::Call;
+
+pub(crate) fn span_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let service = &view.contract.server.rpc_service;
+    for call in view.calls.iter().filter(|call| call.judged) {
+        let name = view.traces.span(call.span).name();
+        let expected = format!("{service}/{}", call.method);
+        if name == expected {
+            continue;
+        }
+        let subject = match call.named {
+            Some(named) if named.method == call.method && named.service == service => {
+                format!("prefix \"{}\"", named.prefix)
+            }
+            // The attribute is the one that contradicts.
+            Some(named) if call.answered_by().is_none() && named.service == service => continue,
+            _ => format!("name `{name}`"),
+        };
+        drafts.push(
+            Draft::new(
+                Rule::SpanName,
+                format!("a call of `{}` is named `{name}`; its name is `{expected}`", call.method),
+            )
+            .example(call.example)
+            .step(call.step)
+            .span(call.span)
+            .scope(view.traces.record(call.span).scope)
+            .subject(subject)
+            .hint(
+                "queries by name miss it: use an instrumentation that names spans by `package.Service/Method`, rename it in a span \
+                 processor, or declare the divergence in the contract with its reason",
+            ),
+        );
+    }
+}
+
+pub(crate) fn root_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let expected = &view.contract.root.name;
+    for (index, example) in view.examples() {
+        let Some(root) = example.root else { continue };
+        let span = view.traces.span(root);
+        if span.name() == expected || view.call_of.contains_key(&root) {
+            continue;
+        }
+        drafts.push(
+            Draft::new(
+                Rule::SpanName,
+                format!("the root span is named `{}`; the contract calls it `{expected}`", span.name()),
+            )
+            .example(index)
+            .span(root)
+            .scope(view.traces.record(root).scope)
+            .subject(format!("name `{}`", span.name()))
+            .hint("name the root span as the scenario does, or the scenario's trace can't be found by its name"),
+        );
+    }
+}
+
+/// One attribute as one call writes it.
+struct Written {
+    name: &'static str,
+    generation: Generation,
+    attribute: Attribute,
+}
+
+/// Missing, renamed, of another type or value: what is wrong with one attribute of one example's calls of one scope.
+#[derive(Default)]
+struct Tally {
+    first: Option<u32>,
+    count: usize,
+    shown: String,
+}
+
+impl Tally {
+    fn add(&mut self, span: u32, shown: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = Some(span);
+            self.shown = shown();
+        }
+        self.count += 1;
+    }
+}
+
+pub(crate) fn attributes(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for rule in &view.contract.attributes {
+        let usual = usual_generation(view, rule);
+        for (index, example) in view.examples() {
+            attribute_of(view, rule, usual, index, view.calls_of(example), drafts);
+        }
+    }
+}
+
+fn attribute_of(
+    view: &View<'_>,
+    rule: &AttributeRule,
+    usual: Option<Generation>,
+    index: u32,
+    calls: &[Call<'_>],
+    drafts: &mut Vec<Draft>,
+) {
+    let judged: Vec<&Call<'_>> = calls.iter().filter(|call| call.judged).collect();
+    let concept = semconv::concept(&rule.key);
+    let constant = rule
+        .constant
+        .then(|| most_common(view, rule, concept, &judged))
+        .flatten();
+    let mut missing: BTreeMap<u32, Tally> = BTreeMap::new();
+    let mut renamed: BTreeMap<(u32, &str, Generation), Tally> = BTreeMap::new();
+    let mut mistyped: BTreeMap<(u32, &str), Tally> = BTreeMap::new();
+    let mut unequal: BTreeMap<u32, Tally> = BTreeMap::new();
+    for call in &judged {
+        let scope = view.traces.record(call.span).scope;
+        let Some(written) = written(view, rule, concept, call) else {
+            if !said_within(view, concept, call) {
+                missing
+                    .entry(scope)
+                    .or_default()
+                    .add(call.span, String::new);
+            }
+            continue;
+        };
+        if usual.is_some_and(|usual| usual != written.generation) {
+            let key = (scope, written.name, written.generation);
+            renamed.entry(key).or_default().add(call.span, String::new);
+        }
+        let value = view.traces.value(written.attribute);
+        if !type_fits(rule, concept, written.generation, value) {
+            let what = || format!("{} `{value}`", value.type_name());
+            mistyped
+                .entry((scope, written.name))
+                .or_default()
+                .add(call.span, what);
+        } else if let Some(expected) = rule.value.as_deref().or(constant.as_deref()) {
+            let text = value.to_string();
+            if text != expected {
+                let what = || format!("`{text}`; it should be `{expected}`");
+                unequal.entry(scope).or_default().add(call.span, what);
+            }
+        }
+    }
+    let all = judged.len();
+    let key = rule.key.as_str();
+    let step = |span: Option<u32>| span.and_then(|span| view.step_at(index, span));
+    let draft = |kind: Rule, scope: u32, tally: &Tally, message: String| {
+        let mut draft = Draft::new(kind, message)
+            .example(index)
+            .scope(scope)
+            .count(tally.count)
+            .subject(key);
+        draft.span = tally.first;
+        draft.step = step(tally.first).filter(|_| tally.count < all);
+        draft
+    };
+    for (scope, tally) in &missing {
+        let message = format!(
+            "`{key}` is absent from {} of {all} client RPC spans",
+            tally.count
+        );
+        drafts.push(
+            draft(Rule::AttributeMissing, *scope, tally, message)
+                .hint("set it where the span is made, or declare the divergence in the contract with its reason"),
+        );
+    }
+    for ((scope, name, generation), tally) in &renamed {
+        let Some(usual) = usual else { continue };
+        let message = format!(
+            "`{key}` is written as `{name}` on {} of {all} client RPC spans, as semantic conventions {} call it; the others write it as \
+             conventions {} do",
+            tally.count,
+            generation.versions(),
+            usual.versions(),
+        );
+        drafts.push(
+            draft(Rule::AttributeRenamed, *scope, tally, message)
+                .hint(together(*generation, usual)),
+        );
+    }
+    for ((scope, name), tally) in &mistyped {
+        let message = format!(
+            "`{name}` is a {} on {} of {all} client RPC spans; it should be a {}",
+            tally.shown, tally.count, rule.type_name
+        );
+        drafts.push(draft(Rule::AttributeType, *scope, tally, message).hint(
+            "backends index by type: a number that is written as text can't be compared or summed",
+        ));
+    }
+    for (scope, tally) in &unequal {
+        let message = format!(
+            "`{key}` is {} on {} of {all} client RPC spans",
+            tally.shown, tally.count
+        );
+        drafts.push(
+            draft(Rule::AttributeValue, *scope, tally, message).hint(
+                "see what sets it: a span processor, or a span that is reused for another call",
+            ),
+        );
+    }
+}
+
+/// The attribute by any of its names; the newest name where a span has several.
+fn written(
+    view: &View<'_>,
+    rule: &AttributeRule,
+    concept: Option<&'static Concept>,
+    call: &Call<'_>,
+) -> Option<Written> {
+    let slice = view.traces.record(call.span).attributes;
+    let find = |name: &str| {
+        view.traces
+            .attribute(slice, view.traces.strings.find(name)?)
+    };
+    let Some(concept) = concept else {
+        return find(&rule.key).map(|attribute| Written {
+            name: "",
+            generation: Generation::Old,
+            attribute,
+        });
+    };
+    let own = concept.names.iter().find(|(_, name)| *name == rule.key);
+    let others = concept
+        .names
+        .iter()
+        .rev()
+        .filter(|(_, name)| *name != rule.key);
+    own.into_iter()
+        .chain(others)
+        .find_map(|&(generation, name)| {
+            find(name).map(|attribute| Written {
+                name,
+                generation,
+                attribute,
+            })
+        })
+}
+
+/// Whether a newer generation says it as a part of something else: `rpc.service` within a fully qualified `rpc.method`.
+fn said_within(view: &View<'_>, concept: Option<&'static Concept>, call: &Call<'_>) -> bool {
+    let Some((_, name)) = concept.and_then(|concept| concept.within) else {
+        return false;
+    };
+    let slice = view.traces.record(call.span).attributes;
+    let value = view
+        .traces
+        .attribute_named(slice, name)
+        .and_then(Value::as_str);
+    value.is_some_and(|value| semconv::qualified(value).0.is_some())
+}
+
+fn type_fits(
+    rule: &AttributeRule,
+    concept: Option<&'static Concept>,
+    generation: Generation,
+    value: Value<'_>,
+) -> bool {
+    let retyped = concept.and_then(|concept| {
+        concept
+            .retyped
+            .iter()
+            .find(|(known, _)| *known == generation)
+    });
+    match retyped {
+        Some((_, type_name)) => value.type_name() == *type_name,
+        None => rule.type_fits(value),
+    }
+}
+
+fn most_common(
+    view: &View<'_>,
+    rule: &AttributeRule,
+    concept: Option<&'static Concept>,
+    calls: &[&Call<'_>],
+) -> Option<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for call in calls {
+        if let Some(written) = written(view, rule, concept, call) {
+            *counts
+                .entry(view.traces.value(written.attribute).to_string())
+                .or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.filter(|(_, count)| 2 * count > calls.len())
+        .map(|(value, _)| value)
+}
+
+/// The generation in which most examples write an attribute; an example counts by its first call that has it.
+fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Generation> {
+    let concept = semconv::concept(&rule.key)?;
+    let mut counts: BTreeMap<Generation, usize> = BTreeMap::new();
+    for (_, example) in view.examples() {
+        let mut own: BTreeMap<Generation, usize> = BTreeMap::new();
+        for call in view.calls_of(example).iter().filter(|call| call.judged) {
+            if let Some(written) = written(view, rule, Some(concept), call) {
+                *own.entry(written.generation).or_default() += 1;
+            }
+        }
+        if let Some((generation, _)) = own.into_iter().max_by_key(|(_, count)| *count) {
+            *counts.entry(generation).or_default() += 1;
+        }
+    }
+    let all: usize = counts.values().sum();
+    let most = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    (2 * most.1 > all).then_some(most.0)
+}
+
+/// How to bring two generations together.
+fn together(found: Generation, usual: Generation) -> String {
+    match (found, usual) {
+        (Generation::New | Generation::Next, Generation::Old | Generation::Ancient) => {
+            "set `OTEL_SEMCONV_STABILITY_OPT_IN=rpc/dup` where the instrumentation knows it, which writes both; else take a version from \
+             before semantic conventions 1.39, or bring the others up"
+                .to_owned()
+        }
+        (Generation::Old | Generation::Ancient, Generation::New | Generation::Next) => {
+            "set `OTEL_SEMCONV_STABILITY_OPT_IN=rpc`, which writes the new names where the instrumentation knows them; else take a newer \
+             version of it"
+                .to_owned()
+        }
+        _ => format!("take a version of the instrumentation that follows semantic conventions {}", usual.versions()),
+    }
+}
+
+/// Attributes that contradict the span's name; where that gives no method, its server span.
+pub(crate) fn contradiction(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let service = view.contract.server.rpc_service.as_str();
+    for call in view.calls.iter().filter(|call| call.judged) {
+        let named = call.named.filter(|named| named.service == service);
+        if let Some(said) = call
+            .said
+            .filter(|&said| said != call.method || contradicts_alone(call, said))
+        {
+            drafts.push(contradicted(
+                view,
+                call,
+                "rpc.method",
+                said,
+                call.named.map_or(call.method, |named| named.method),
+            ));
+        }
+        if let Some(said) = call
+            .said_service
+            .filter(|&said| said != service && (named.is_some() || call.named.is_none()))
+        {
+            drafts.push(contradicted(view, call, "rpc.service", said, service));
+        }
+    }
+}
+
+/// No server span says who is right: then the name is.
+fn contradicts_alone(call: &Call<'_>, said: &str) -> bool {
+    call.answered_by().is_none() && call.named.is_some_and(|named| named.method != said)
+}
+
+fn contradicted(view: &View<'_>, call: &Call<'_>, key: &str, said: &str, expected: &str) -> Draft {
+    let name = view.traces.span(call.span).name();
+    let by = match (call.named, call.answered_by()) {
+        (Some(_), _) => format!("the span's name is `{name}`"),
+        (None, Some(server)) => format!("its server span is `{}`", view.traces.span(server).name()),
+        (None, None) => format!("it should be `{expected}`"),
+    };
+    Draft::new(
+        Rule::AttributeValue,
+        format!("`{key}` is `{said}` and {by}"),
+    )
+    .example(call.example)
+    .step(call.step)
+    .span(call.span)
+    .scope(view.traces.record(call.span).scope)
+    .subject(key)
+    .hint("see what sets it: a span processor, or a span that is reused for another call")
+}

@@ -1,0 +1,211 @@
+//! The join while a run goes on: fed line by line as requests arrive, it says which calls still wait for their server span.
+//!
+//! It owns no clock. A call whose context was lost waits for ever: the caller has a deadline.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::contract::Contract;
+use crate::read::{Input, read};
+use crate::traces::Traces;
+use crate::view::calls::Reader;
+use crate::view::examples::{claim_of, server_resources};
+
+/// Server spans that arrive before their client's span are remembered up to this many.
+const REMEMBERED: usize = 65_536;
+
+type SpanKey = ([u8; 16], [u8; 8]);
+
+/// What has arrived of a run.
+#[derive(Debug)]
+pub struct Settlement {
+    contract: Arc<Contract>,
+    run: Option<String>,
+    examples: Vec<Example>,
+    owners: HashMap<[u8; 16], usize>,
+    answered: HashSet<SpanKey>,
+    answered_in_order: VecDeque<SpanKey>,
+    arrivals: u64,
+}
+
+#[derive(Debug, Default)]
+struct Example {
+    name: String,
+    root_seen: bool,
+    seen: HashSet<SpanKey>,
+    waiting: HashSet<SpanKey>,
+}
+
+/// How far one example has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub name: String,
+    /// The root span is there; it is the last that a client exports.
+    pub root_seen: bool,
+    /// Client RPC spans of the contract's service.
+    pub calls: u64,
+    /// Those of them that have no server span yet.
+    pub waiting: u64,
+}
+
+impl Settlement {
+    /// Waits for the examples called `expected`, as in `service.instance.id`, of the run called `run`; of any run without it.
+    #[must_use]
+    pub fn new(contract: Contract, run: Option<&str>, expected: &[&str]) -> Self {
+        Settlement {
+            contract: Arc::new(contract),
+            run: run.map(str::to_owned),
+            examples: expected
+                .iter()
+                .map(|&name| Example {
+                    name: name.to_owned(),
+                    ..Example::default()
+                })
+                .collect(),
+            owners: HashMap::new(),
+            answered: HashSet::new(),
+            answered_in_order: VecDeque::new(),
+            arrivals: 0,
+        }
+    }
+
+    /// Takes one line of the capture: an OTLP JSON export request. What can't be read is left to the verdict.
+    pub fn feed(&mut self, line: &[u8]) {
+        let (traces, _) = read(&[Input {
+            label: None,
+            bytes: line,
+        }]);
+        let contract = Arc::clone(&self.contract);
+        let servers = server_resources(&traces, &contract);
+        let reader = Reader::new(&traces, &contract);
+        self.claim(&traces, &servers);
+        for index in 0..traces.span_count() as u32 {
+            let record = traces.record(index);
+            let trace = traces.traces[record.trace as usize].id;
+            let owner = self.owners.get(&trace).copied();
+            self.arrivals += u64::from(owner.is_some());
+            if servers[record.resource as usize] {
+                if reader.words(index).calls(&contract.server.rpc_service)
+                    && record.parent_id != [0; 8]
+                {
+                    self.answer((trace, record.parent_id), owner);
+                }
+            } else if let Some(owner) = owner {
+                let example = &mut self.examples[owner];
+                example.root_seen |= record.parent_id == [0; 8];
+                let key = (trace, record.id);
+                if reader.words(index).calls(&contract.server.rpc_service)
+                    && example.seen.insert(key)
+                    && !self.answered.contains(&key)
+                {
+                    example.waiting.insert(key);
+                }
+            }
+        }
+    }
+
+    /// How far each expected example has arrived, in the order of [`Settlement::new`].
+    pub fn status(&self) -> impl Iterator<Item = Progress> {
+        self.examples.iter().map(|example| Progress {
+            name: example.name.clone(),
+            root_seen: example.root_seen,
+            calls: example.seen.len() as u64,
+            waiting: example.waiting.len() as u64,
+        })
+    }
+
+    /// Every expected example has its root, and every call its server span.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.examples
+            .iter()
+            .all(|example| example.root_seen && example.waiting.is_empty())
+    }
+
+    /// Rises whenever a span of an example's trace arrives, the server's included: while it stands still, the traces are quiet.
+    #[must_use]
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    fn claim(&mut self, traces: &Traces, servers: &[bool]) {
+        for record in &traces.spans {
+            if servers[record.resource as usize] {
+                continue;
+            }
+            let claim = claim_of(traces, record.resource);
+            let ours = self.run.is_none() || claim.run == self.run.as_deref();
+            let named = |example: &Example| ours && claim.instance == Some(example.name.as_str());
+            if let Some(owner) = self.examples.iter().position(named) {
+                self.owners
+                    .insert(traces.traces[record.trace as usize].id, owner);
+            }
+        }
+    }
+
+    fn answer(&mut self, key: SpanKey, owner: Option<usize>) {
+        let waited = owner.is_some_and(|owner| self.examples[owner].waiting.remove(&key));
+        if waited || !self.answered.insert(key) {
+            return;
+        }
+        self.answered_in_order.push_back(key);
+        if self.answered_in_order.len() > REMEMBERED {
+            let oldest = self.answered_in_order.pop_front();
+            self.answered.remove(&oldest.unwrap_or(key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, Settlement};
+    use crate::Contract;
+
+    fn fed(lines: &[&[u8]], expected: &[&str]) -> Settlement {
+        let mut settlement = Settlement::new(Contract::builtin(), Some("fixture"), expected);
+        lines.iter().for_each(|line| settlement.feed(line));
+        settlement
+    }
+
+    #[test]
+    fn a_whole_run_is_complete_whatever_the_order() {
+        let capture = include_bytes!("../tests/data/five-languages.jsonl");
+        let mut lines: Vec<&[u8]> = capture.split(|&byte| byte == b'\n').collect();
+        let expected = ["py", "go", "node", "java", "rust"];
+        for _ in 0..2 {
+            let settlement = fed(&lines, &expected);
+            assert!(settlement.is_complete());
+            let calls: Vec<u64> = settlement.status().map(|progress| progress.calls).collect();
+            assert_eq!(calls, [26, 20, 17, 17, 23]);
+            lines.reverse();
+        }
+        let unfinished = fed(&lines[1..], &["py", "absent"]);
+        assert!(!unfinished.is_complete());
+    }
+
+    #[test]
+    fn calls_that_lost_their_context_wait() {
+        let capture = include_bytes!("../tests/data/java-context-lost.jsonl");
+        let lines: Vec<&[u8]> = capture.split(|&byte| byte == b'\n').collect();
+        let settlement = fed(&lines, &["java-agent233"]);
+        let expected = Progress {
+            name: "java-agent233".to_owned(),
+            root_seen: true,
+            calls: 17,
+            waiting: 17,
+        };
+        assert_eq!(settlement.status().collect::<Vec<_>>(), [expected]);
+        assert!(!settlement.is_complete());
+        assert_eq!(settlement.arrivals(), 18);
+    }
+
+    #[test]
+    fn another_run_is_another_matter() {
+        let capture = include_bytes!("../tests/data/five-languages.jsonl");
+        let mut settlement = Settlement::new(Contract::builtin(), Some("another"), &["py"]);
+        capture
+            .split(|&byte| byte == b'\n')
+            .for_each(|line| settlement.feed(line));
+        assert_eq!(settlement.arrivals(), 0);
+    }
+}

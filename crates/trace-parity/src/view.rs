@@ -1,0 +1,144 @@
+//! What rules read: the traces sorted into examples, client calls joined to server spans, and calls aligned to steps.
+
+pub(crate) mod calls;
+pub(crate) mod examples;
+pub(crate) mod links;
+pub(crate) mod steps;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::contract::Contract;
+use crate::facts::RunFacts;
+use crate::read::Problem;
+use crate::traces::Traces;
+use calls::{Call, Ghost, Reader};
+use examples::Example;
+use links::Links;
+use steps::Alignment;
+
+/// Everything that is known, prepared once.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) traces: &'a Traces,
+    pub(crate) reader: Reader<'a>,
+    pub(crate) contract: &'a Contract,
+    pub(crate) facts: Option<&'a RunFacts>,
+    pub(crate) problems: &'a [Problem],
+    pub(crate) examples: Vec<Example<'a>>,
+    pub(crate) links: Links,
+    /// By example, and in an example by start.
+    pub(crate) calls: Vec<Call<'a>>,
+    /// By span.
+    pub(crate) call_of: HashMap<u32, u32>,
+    /// Calls by the server span that answers them from elsewhere.
+    astray: HashMap<u32, u32>,
+    /// Server spans of calls whose client span isn't there.
+    pub(crate) ghosts: Vec<Ghost<'a>>,
+    /// One per example.
+    pub(crate) alignments: Vec<Alignment>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(
+        traces: &'a Traces,
+        problems: &'a [Problem],
+        contract: &'a Contract,
+        facts: Option<&'a RunFacts>,
+    ) -> Self {
+        let (mut examples, owners) = examples::assign(traces, contract, facts);
+        let links = links::find(traces, contract, owners);
+        let mut calls = calls::find(traces, contract, &links, &mut examples);
+        let call_of = (0..)
+            .zip(&calls)
+            .map(|(index, call)| (call.span, index))
+            .collect();
+        let ghosts = calls::join(traces, contract, &links, &mut calls, &call_of);
+        let astray = (0..)
+            .zip(&calls)
+            .filter_map(|(index, call)| Some((call.astray?, index)))
+            .collect();
+        let alignments = (0..)
+            .zip(&examples)
+            .map(|(index, example)| {
+                let ghosts = ghosts.iter().filter(|ghost| ghost.example == index);
+                steps::align(traces, contract, &mut calls[example.calls.clone()], ghosts)
+            })
+            .collect();
+        View {
+            reader: Reader::new(traces, contract),
+            traces,
+            contract,
+            facts,
+            problems,
+            examples,
+            links,
+            calls,
+            call_of,
+            astray,
+            ghosts,
+            alignments,
+        }
+    }
+
+    /// Each example with its index.
+    pub(crate) fn examples(&self) -> impl Iterator<Item = (u32, &Example<'a>)> {
+        (0..).zip(&self.examples)
+    }
+
+    pub(crate) fn calls_of(&self, example: &Example<'a>) -> &[Call<'a>] {
+        &self.calls[example.calls.clone()]
+    }
+
+    pub(crate) fn step_name(&self, step: Option<u16>) -> Option<&'a str> {
+        step.map(|step| self.contract.steps[usize::from(step)].name.as_str())
+    }
+
+    pub(crate) fn service(&self, span: u32) -> &'a str {
+        self.traces.span(span).service_name().unwrap_or_default()
+    }
+
+    /// The call that `span` is, or in whose time it begins.
+    pub(crate) fn call_around(&self, example: u32, span: u32) -> Option<&Call<'a>> {
+        /// Calls that run side by side are few.
+        const LOOKED_AT: usize = 32;
+        if let Some(&call) = self.call_of.get(&span) {
+            return Some(&self.calls[call as usize]);
+        }
+        let start = self.traces.record(span).start;
+        let calls = self.calls_of(&self.examples[example as usize]);
+        let behind = calls.partition_point(|call| self.traces.record(call.span).start <= start);
+        calls[..behind]
+            .iter()
+            .rev()
+            .take(LOOKED_AT)
+            .find(|call| self.traces.record(call.span).end >= start)
+    }
+
+    /// The step of the call that `span` belongs to.
+    pub(crate) fn step_at(&self, example: u32, span: u32) -> Option<u16> {
+        self.call_around(example, span).and_then(|call| call.step)
+    }
+
+    /// The call that a server span answers from where it shouldn't be.
+    pub(crate) fn astray_call(&self, server: u32) -> Option<u32> {
+        self.astray
+            .get(&server)
+            .map(|&call| self.calls[call as usize].span)
+    }
+
+    /// Names of the server's spans that work for a step's calls.
+    pub(crate) fn work(&self, example: u32, step: u16) -> BTreeSet<&'a str> {
+        let calls = self.calls_of(&self.examples[example as usize]);
+        let mut seen: HashSet<u32> = HashSet::new();
+        let own = calls.iter().filter(|call| call.step == Some(step));
+        let mut open: Vec<u32> = own.filter_map(Call::answered_by).collect();
+        let mut names = BTreeSet::new();
+        while let Some(span) = open.pop() {
+            if seen.insert(span) {
+                names.insert(self.traces.span(span).name());
+                open.extend_from_slice(self.traces.children(span));
+            }
+        }
+        names
+    }
+}

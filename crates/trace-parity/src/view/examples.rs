@@ -1,0 +1,270 @@
+//! Which traces are whose.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::contract::Contract;
+use crate::facts::{ExampleFacts, RunFacts};
+use crate::traces::{Span, Trace, Traces, Value};
+use crate::verdict::TraceId;
+
+/// One example and the traces that it made.
+#[derive(Debug)]
+pub(crate) struct Example<'a> {
+    pub(crate) name: String,
+    pub(crate) facts: Option<&'a ExampleFacts>,
+    /// Indices of traces, in order of start.
+    pub(crate) traces: Vec<u32>,
+    /// The client's span without a parent: the first, where there are several; one that has the contract's name is preferred.
+    pub(crate) root: Option<u32>,
+    /// Its part of [`super::View::calls`].
+    pub(crate) calls: Range<usize>,
+}
+
+/// Whose a trace says it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Claim<'a> {
+    source: Option<u32>,
+    pub(crate) run: Option<&'a str>,
+    pub(crate) instance: Option<&'a str>,
+    language: Option<&'a str>,
+    /// Where nothing else tells traces apart.
+    trace: Option<u32>,
+}
+
+type Groups<'a> = Vec<(Claim<'a>, Vec<u32>)>;
+
+/// Sorts traces into examples. A trace of server spans alone is nobody's; its owner is `None`.
+pub(crate) fn assign<'a>(
+    traces: &'a Traces,
+    contract: &Contract,
+    facts: Option<&'a RunFacts>,
+) -> (Vec<Example<'a>>, Vec<Option<u32>>) {
+    let servers = server_resources(traces, contract);
+    let claims: Vec<Option<Claim<'a>>> = (0..traces.traces.len() as u32)
+        .map(|trace| claim(traces, trace, &servers))
+        .collect();
+    let groups = group(&claims);
+    let mut examples = match facts {
+        Some(facts) => of_run(traces, facts, groups),
+        None => of_input(traces, groups),
+    };
+    let mut owners = vec![None; traces.traces.len()];
+    for (index, example) in (0..).zip(&mut examples) {
+        let start = |&trace: &u32| traces.record(traces.traces[trace as usize].first).start;
+        example.traces.sort_by_key(start);
+        for &trace in &example.traces {
+            owners[trace as usize] = Some(index);
+        }
+        example.root = root(traces, contract, &example.traces, &servers);
+    }
+    (examples, owners)
+}
+
+/// Per resource, whether it is the server's.
+pub(crate) fn server_resources(traces: &Traces, contract: &Contract) -> Vec<bool> {
+    traces
+        .resources
+        .iter()
+        .map(|resource| {
+            let name = resource.service_name.map(|name| traces.str(name));
+            name.is_some_and(|name| contract.is_server(name))
+        })
+        .collect()
+}
+
+/// The fullest claim among a trace's client resources: one batch may have lost what the others have.
+fn claim<'a>(traces: &'a Traces, trace: u32, servers: &[bool]) -> Option<Claim<'a>> {
+    let mut best: Option<(u8, Claim<'a>)> = None;
+    let mut last = None;
+    for index in traces.traces[trace as usize].spans() {
+        let resource = traces.record(index).resource;
+        if servers[resource as usize] || last == Some(resource) {
+            continue;
+        }
+        last = Some(resource);
+        let claim = claim_of(traces, resource);
+        let weight = 2 * u8::from(claim.run.is_some())
+            + 2 * u8::from(claim.instance.is_some())
+            + u8::from(claim.language.is_some());
+        if best.as_ref().is_none_or(|(known, _)| weight > *known) {
+            best = Some((weight, claim));
+        }
+    }
+    let (_, mut claim) = best?;
+    if claim.instance.is_some() {
+        claim.language = None;
+    } else if claim.run.is_none() && claim.source.is_none() {
+        claim.trace = Some(trace);
+    }
+    Some(claim)
+}
+
+pub(crate) fn claim_of(traces: &Traces, resource: u32) -> Claim<'_> {
+    let record = &traces.resources[resource as usize];
+    let get = |key: &str| {
+        traces
+            .attribute_named(record.attributes, key)
+            .and_then(Value::as_str)
+    };
+    let run = get("milvus_otel.run");
+    let labelled = traces.sources[record.source as usize].is_some();
+    Claim {
+        source: labelled.then_some(record.source),
+        run,
+        // An agent makes up an instance id of its own; it says something only in a run.
+        instance: run.and(get("service.instance.id")),
+        language: get("telemetry.sdk.language"),
+        trace: None,
+    }
+}
+
+/// Traces by claim, in order of first appearance.
+fn group<'a>(claims: &[Option<Claim<'a>>]) -> Groups<'a> {
+    let mut groups: Groups<'a> = Vec::new();
+    let mut places: HashMap<&Claim<'a>, usize> = HashMap::new();
+    for (trace, claim) in (0..).zip(claims) {
+        let Some(claim) = claim else { continue };
+        let place = *places.entry(claim).or_insert_with(|| {
+            groups.push((claim.clone(), Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(trace);
+    }
+    groups
+}
+
+/// The examples that a run started, each with its traces; other programs' traces are nobody's.
+fn of_run<'a>(traces: &Traces, facts: &'a RunFacts, groups: Groups<'a>) -> Vec<Example<'a>> {
+    let mut examples: Vec<Example<'a>> = facts
+        .examples
+        .iter()
+        .map(|facts| example(facts.name.clone(), Some(facts)))
+        .collect();
+    let printed: HashMap<TraceId, usize> = facts
+        .examples
+        .iter()
+        .enumerate()
+        .filter_map(|(index, facts)| Some((facts.trace_id?, index)))
+        .collect();
+    for (claim, owned) in groups {
+        let same_run = facts.run.is_none() || claim.run == facts.run.as_deref();
+        let named = |facts: &ExampleFacts| same_run && claim.instance == Some(facts.name.as_str());
+        let by_name = facts.examples.iter().position(named);
+        for trace in owned {
+            let id = TraceId(traces.traces[trace as usize].id);
+            if let Some(index) = by_name.or_else(|| printed.get(&id).copied()) {
+                examples[index].traces.push(trace);
+            }
+        }
+    }
+    examples
+}
+
+/// Every program that the input holds.
+fn of_input<'a>(traces: &'a Traces, groups: Groups<'a>) -> Vec<Example<'a>> {
+    let mut labelled: HashMap<u32, u32> = HashMap::new();
+    for source in groups.iter().filter_map(|(claim, _)| claim.source) {
+        *labelled.entry(source).or_default() += 1;
+    }
+    let mut taken: HashMap<String, u32> = HashMap::new();
+    let mut examples = Vec::with_capacity(groups.len());
+    for (claim, owned) in groups {
+        let own = match claim.instance.or(claim.language) {
+            Some(own) => own.to_owned(),
+            None => TraceId(traces.traces[owned[0] as usize].id).to_string(),
+        };
+        let label = claim.source.and_then(|source| {
+            Some((
+                traces.sources[source as usize].as_deref()?,
+                labelled[&source],
+            ))
+        });
+        let name = match label {
+            Some((label, 1)) => label.to_owned(),
+            Some((label, _)) => format!("{label}:{own}"),
+            None => own,
+        };
+        let count = taken.entry(name.clone()).or_default();
+        *count += 1;
+        let name = if *count == 1 {
+            name
+        } else {
+            format!("{name}-{count}")
+        };
+        let mut example = example(name, None);
+        example.traces = owned;
+        examples.push(example);
+    }
+    examples
+}
+
+fn example(name: String, facts: Option<&ExampleFacts>) -> Example<'_> {
+    Example {
+        name,
+        facts,
+        traces: Vec::new(),
+        root: None,
+        calls: 0..0,
+    }
+}
+
+fn root(traces: &Traces, contract: &Contract, owned: &[u32], servers: &[bool]) -> Option<u32> {
+    let mut first = None;
+    for index in owned
+        .iter()
+        .flat_map(|&trace| traces.traces[trace as usize].spans())
+    {
+        let span = traces.record(index);
+        if span.parent_id != [0; 8] || servers[span.resource as usize] {
+            continue;
+        }
+        if traces.str(span.name) == contract.root.name {
+            return Some(index);
+        }
+        first = first.or(Some(index));
+    }
+    first
+}
+
+/// A trace and whose it is.
+#[derive(Clone, Debug)]
+pub struct ExampleTrace<'t> {
+    pub label: String,
+    pub trace: Trace<'t>,
+    /// The client's span without a parent.
+    pub root: Option<Span<'t>>,
+}
+
+/// The traces of examples, in report order, labelled as [`crate::judge`] labels them; the server's own are left out.
+#[must_use]
+pub fn example_traces<'t>(
+    traces: &'t Traces,
+    contract: Option<&Contract>,
+    facts: Option<&RunFacts>,
+) -> Vec<ExampleTrace<'t>> {
+    let builtin;
+    let contract = match contract {
+        Some(contract) => contract,
+        None => {
+            builtin = Contract::builtin();
+            &builtin
+        }
+    };
+    let (examples, _) = assign(traces, contract, facts);
+    examples
+        .iter()
+        .flat_map(|example| {
+            example.traces.iter().map(|&trace| {
+                let root = example
+                    .root
+                    .filter(|&root| traces.record(root).trace == trace);
+                ExampleTrace {
+                    label: example.name.clone(),
+                    trace: traces.trace(trace),
+                    root: root.map(|root| traces.span(root)),
+                }
+            })
+        })
+        .collect()
+}

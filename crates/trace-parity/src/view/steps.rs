@@ -1,0 +1,184 @@
+//! Alignment by step: which call belongs to which step of the scenario, whatever else happens between them.
+
+use crate::contract::{Contract, Step};
+use crate::traces::Traces;
+
+use super::calls::{Call, Ghost};
+
+/// What one example did, step by step.
+#[derive(Debug, Default)]
+pub(crate) struct Alignment {
+    /// Steps in the order in which they were done, by their index in the contract.
+    pub(crate) order: Vec<u16>,
+    /// Steps that were done out of the contract's order, with a span of theirs.
+    pub(crate) displaced: Vec<(u16, u32)>,
+    /// Calls that do a step's work again: the span, and its step.
+    pub(crate) repeated: Vec<(u16, u32)>,
+    /// Steps that some call or ghost stands for.
+    pub(crate) reached: Vec<bool>,
+    /// Steps that only ghosts stand for, with the first of them.
+    pub(crate) ghostly: Vec<Option<u32>>,
+}
+
+/// One call or ghost that some step may own.
+struct Item {
+    span: u32,
+    start: u64,
+    candidates: Vec<u16>,
+    /// It is one of the step's own calls, and no housekeeping.
+    own: bool,
+    call: Option<usize>,
+    step: Option<u16>,
+}
+
+/// Sets the calls' steps.
+///
+/// The longest selection of calls that follows the contract's order wins: first by the number of steps in it, then by the number of
+/// calls. What is outside of it is either more of a step that the selection has, or a step done at the wrong time.
+pub(crate) fn align<'g>(
+    traces: &Traces,
+    contract: &Contract,
+    calls: &mut [Call<'_>],
+    ghosts: impl Iterator<Item = &'g Ghost<'g>>,
+) -> Alignment {
+    let mut items: Vec<Item> = Vec::new();
+    let mut add = |span: u32, method: &str, call: Option<usize>| {
+        let candidates = candidates(contract, method);
+        if candidates.is_empty() {
+            return;
+        }
+        let housekeeping = contract.housekeeping.iter().any(|known| known == method);
+        let named = |&step: &u16| owns(&contract.steps[usize::from(step)], method);
+        items.push(Item {
+            span,
+            start: traces.record(span).start,
+            own: !housekeeping && candidates.iter().any(named),
+            candidates,
+            call,
+            step: None,
+        });
+    };
+    for (index, call) in calls.iter().enumerate().filter(|(_, call)| call.judged) {
+        add(call.span, call.method, Some(index));
+    }
+    for ghost in ghosts {
+        add(ghost.span, ghost.method, None);
+    }
+    items.sort_by_key(|item| (item.start, item.span));
+    select(contract.steps.len(), &mut items);
+    let alignment = settle(contract, &mut items);
+    for item in items {
+        if let Some(call) = item.call {
+            calls[call].step = item.step;
+        }
+    }
+    alignment
+}
+
+fn owns(step: &Step, method: &str) -> bool {
+    step.rpcs.iter().any(|rpc| rpc == method)
+}
+
+fn candidates(contract: &Contract, method: &str) -> Vec<u16> {
+    (0..)
+        .zip(&contract.steps)
+        .filter(|(_, step)| owns(step, method) || step.with.iter().any(|rpc| rpc == method))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// Steps and calls in a selection; more is better.
+type Worth = (u32, u32);
+
+/// Gives each item of the best selection its step.
+fn select(steps: usize, items: &mut [Item]) {
+    const NOWHERE: u16 = u16::MAX;
+    let mut best: Vec<Option<Worth>> = vec![None; steps];
+    // Per item and step, the step that the selection was in before.
+    let mut before: Vec<Vec<(u16, u16)>> = Vec::with_capacity(items.len());
+    for item in &*items {
+        let mut choices = Vec::with_capacity(item.candidates.len());
+        let mut updates = Vec::with_capacity(item.candidates.len());
+        for &step in &item.candidates {
+            let at = usize::from(step);
+            let entered = (0..at)
+                .filter_map(|earlier| best[earlier].map(|worth| (worth, earlier as u16)))
+                .max_by_key(|&(worth, earlier)| (worth, std::cmp::Reverse(earlier)));
+            let fresh = entered.map_or(((1, 1), NOWHERE), |((steps, calls), earlier)| {
+                ((steps + 1, calls + 1), earlier)
+            });
+            let stayed = best[at].map(|(steps, calls)| ((steps, calls + 1), step));
+            let (worth, from) = stayed.filter(|stayed| stayed.0 >= fresh.0).unwrap_or(fresh);
+            if best[at].is_none_or(|known| worth >= known) {
+                updates.push((at, worth));
+                choices.push((step, from));
+            }
+        }
+        for (at, worth) in updates {
+            best[at] = Some(worth);
+        }
+        before.push(choices);
+    }
+    let last = (0..steps)
+        .filter_map(|step| best[step].map(|worth| (worth, step as u16)))
+        .max();
+    let Some((_, mut at)) = last else { return };
+    for (item, choices) in items.iter_mut().zip(&before).rev() {
+        if let Some(&(step, from)) = choices.iter().find(|(step, _)| *step == at) {
+            item.step = Some(step);
+            at = from;
+            if at == NOWHERE {
+                return;
+            }
+        }
+    }
+}
+
+/// Decides on the items outside of the selection, and tells what was done.
+fn settle(contract: &Contract, items: &mut [Item]) -> Alignment {
+    let count = contract.steps.len();
+    let mut selected = vec![false; count];
+    for step in items.iter().filter_map(|item| item.step) {
+        selected[usize::from(step)] = true;
+    }
+    let mut alignment = Alignment {
+        reached: vec![false; count],
+        ghostly: vec![None; count],
+        ..Alignment::default()
+    };
+    let mut done = vec![false; count];
+    let mut displaced = vec![false; count];
+    for item in items.iter_mut() {
+        let chosen = item.step;
+        let late = chosen.is_none() && item.own;
+        if late {
+            let open = |step: &&u16| !selected[usize::from(**step)];
+            let required =
+                |step: &&u16| open(step) && !contract.steps[usize::from(**step)].optional;
+            let options = &item.candidates;
+            let step = options
+                .iter()
+                .find(required)
+                .or_else(|| options.iter().find(open));
+            item.step = Some(*step.unwrap_or(&options[options.len() - 1]));
+        }
+        let Some(step) = item.step else { continue };
+        let at = usize::from(step);
+        if late && !selected[at] && !std::mem::replace(&mut displaced[at], true) {
+            alignment.displaced.push((step, item.span));
+        }
+        if item.own && done[at] && !contract.steps[at].polling {
+            alignment.repeated.push((step, item.span));
+        }
+        done[at] |= item.own;
+        if item.call.is_some() {
+            alignment.reached[at] = true;
+        } else {
+            alignment.ghostly[at].get_or_insert(item.span);
+        }
+        if alignment.order.last() != Some(&step) && !alignment.order.contains(&step) {
+            alignment.order.push(step);
+        }
+    }
+    alignment
+}

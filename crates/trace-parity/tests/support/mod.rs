@@ -1,0 +1,74 @@
+//! What the tests share: the captures, and a verdict as text.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use trace_parity::{Contract, Input, RunFacts, Verdict, judge, read};
+
+pub(crate) fn capture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn judged(bytes: &[u8], facts: Option<&RunFacts>) -> Verdict {
+    let (traces, problems) = read(&[Input { label: None, bytes }]);
+    judge(&traces, &problems, Some(&Contract::builtin()), facts)
+}
+
+/// The whole verdict, a line per thing, without times.
+pub(crate) fn text(verdict: &Verdict) -> String {
+    let mut out = format!("{:?}\n", verdict.outcome);
+    for example in &verdict.examples {
+        let _ = writeln!(
+            out,
+            "{}: {:?} {} spans, {} of {} joined",
+            example.name, example.outcome, example.spans, example.joined, example.client_rpcs
+        );
+    }
+    for row in &verdict.steps {
+        let cells: Vec<String> = row
+            .cells
+            .iter()
+            .map(|cell| match cell {
+                Some(cell) => {
+                    let mark = if cell.differs { "!" } else { "" };
+                    format!(
+                        "{}×{}/{}{mark}",
+                        cell.rpcs.join("+"),
+                        cell.joined,
+                        cell.count
+                    )
+                }
+                None => "-".to_owned(),
+            })
+            .collect();
+        let _ = writeln!(out, "{}: {}", row.name, cells.join(" "));
+    }
+    for finding in &verdict.findings {
+        let at = [&finding.example, &finding.step, &finding.subject]
+            .map(|part| part.as_deref().unwrap_or("-"));
+        let _ = writeln!(
+            out,
+            "{:?} {} {} ×{}\n  {}\n  hint: {}",
+            finding.severity,
+            finding.rule,
+            at.join(" | "),
+            finding.count,
+            finding.message,
+            finding.hint.as_deref().unwrap_or("-")
+        );
+    }
+    for expected in &verdict.expected_divergences {
+        let _ = writeln!(
+            out,
+            "expected {} {} {} {}",
+            expected.examples.join(","),
+            expected.scope,
+            expected.rule,
+            expected.subject
+        );
+    }
+    out
+}
