@@ -11,7 +11,8 @@ use crate::read::Problem;
 use crate::rules::{self, Rule};
 use crate::traces::{Traces, Value};
 use crate::verdict::{
-    Cell, ExampleOutcome, ExampleVerdict, Finding, Outcome, Severity, StepRow, Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, Outcome, Severity, StepRow, TraceId,
+    Verdict,
 };
 use crate::view::View;
 use crate::view::examples::Example;
@@ -285,11 +286,26 @@ fn example_verdict(
         outcome: worst.unwrap_or(ExampleOutcome::Pass),
         language,
         trace_id: root.map(|root| root.trace_id()),
+        traces: traces_of(view, example),
         spans: spans.sum(),
         client_rpcs: calls.len() as u64,
         joined: calls.iter().filter(|call| call.server.is_some()).count() as u64,
         rules,
     }
+}
+
+/// The root's trace first.
+fn traces_of(view: &View<'_>, example: &Example<'_>) -> Vec<TraceId> {
+    let main = example.root.map(|root| view.traces.record(root).trace);
+    let others = example
+        .traces
+        .iter()
+        .copied()
+        .filter(|&trace| Some(trace) != main);
+    main.into_iter()
+        .chain(others)
+        .map(|trace| view.traces.trace(trace).id())
+        .collect()
 }
 
 fn steps(view: &View<'_>, drafts: &[Draft]) -> Vec<StepRow> {
@@ -317,13 +333,14 @@ fn cell(
     drafts: &[Draft],
 ) -> Option<Cell> {
     let mut cell = Cell {
-        rpcs: Vec::new(),
-        count: 0,
         polling: view.contract.steps[usize::from(step)].polling,
-        joined: 0,
-        client_ns: 0,
-        server_ns: 0,
-        differs: false,
+        ..Cell::default()
+    };
+    let ids = |span: u32| {
+        (
+            view.traces.span(span).trace_id(),
+            view.traces.span(span).id(),
+        )
     };
     for call in view
         .calls_of(example)
@@ -335,6 +352,11 @@ fn cell(
         }
         cell.count += 1;
         cell.joined += u64::from(call.server.is_some());
+        cell.calls.push(CellCall {
+            client: ids(call.span),
+            server: call.server.map(ids),
+            elsewhere: call.astray.or(call.lost).or(call.wrong).map(ids),
+        });
         cell.client_ns += view.traces.span(call.span).duration_ns();
         cell.server_ns += call
             .server

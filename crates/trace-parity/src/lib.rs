@@ -20,10 +20,11 @@ pub use facts::{Drops, ExampleFacts, Exit, RunFacts};
 pub use judge::judge;
 pub use read::{Input, Problem, ProblemKind, read};
 pub use rules::{Family, Rule, UnknownRule};
+pub use semconv::names_of;
 pub use settlement::{Progress, Settlement};
 pub use traces::{Attributes, Event, Kind, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
-    Cell, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, Severity, SpanId,
-    StepRow, TraceId, Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, Severity,
+    SpanId, StepRow, TraceId, Verdict,
 };
 pub use view::examples::{ExampleTrace, example_traces};

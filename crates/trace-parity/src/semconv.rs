@@ -124,6 +124,13 @@ pub(crate) fn concept(name: &str) -> Option<&'static Concept> {
         .find(|concept| concept.names.iter().any(|(_, known)| *known == name))
 }
 
+/// Every name that conventions, old and new, have for what `attribute` says, itself included; empty for an attribute that no table
+/// has.
+pub fn names_of(attribute: &str) -> impl Iterator<Item = &'static str> {
+    let names = concept(attribute).map_or(&[][..], |concept| concept.names);
+    names.iter().map(|&(_, name)| name)
+}
+
 /// `service/method` at the end of a span's name, and what stands before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RpcName<'n> {

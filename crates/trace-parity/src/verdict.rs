@@ -27,10 +27,11 @@ pub enum Outcome {
 }
 
 /// The result of one example, or of one rule for one example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExampleOutcome {
     /// Nothing at warning or worse.
+    #[default]
     Pass,
     /// Only differences that the contract expects.
     ExpectedDivergence,
@@ -63,7 +64,7 @@ pub struct Verdict {
     pub expected_divergences: Vec<ObservedDivergence>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExampleVerdict {
     pub name: String,
     pub outcome: ExampleOutcome,
@@ -71,6 +72,8 @@ pub struct ExampleVerdict {
     pub language: Option<String>,
     /// The trace of the root span.
     pub trace_id: Option<TraceId>,
+    /// All of the example's traces, the root's first.
+    pub traces: Vec<TraceId>,
     /// Spans of the example's traces, the server's included.
     pub spans: u64,
     /// Client RPC spans.
@@ -90,7 +93,7 @@ pub struct StepRow {
 }
 
 /// What one example did in one step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     /// The methods of the step's client RPCs, each once, in order of first appearance.
     pub rpcs: Vec<String>,
@@ -106,6 +109,18 @@ pub struct Cell {
     pub server_ns: u64,
     /// A finding of warning or worse points at this cell, or its RPCs differ from most others'.
     pub differs: bool,
+    /// The step's client RPCs, in order of start.
+    pub calls: Vec<CellCall>,
+}
+
+/// A client RPC span and what answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellCall {
+    pub client: (TraceId, SpanId),
+    /// The server span that it is joined to.
+    pub server: Option<(TraceId, SpanId)>,
+    /// The server span that it should have been joined to, or that stands in its place.
+    pub elsewhere: Option<(TraceId, SpanId)>,
 }
 
 /// One thing that is wrong.
