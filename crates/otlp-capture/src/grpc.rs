@@ -132,12 +132,7 @@ async fn export(
     mut body: Incoming,
     is_gzip: bool,
 ) -> Result<(), Refusal> {
-    let received = intake
-        .receive(
-            &mut body,
-            intake.limits.received_bytes.saturating_add(PREFIX),
-        )
-        .await?;
+    let received = intake.receive(&mut body, PREFIX).await?;
     let (is_compressed, message) = unframe(received)?;
     let message = match (is_compressed, is_gzip) {
         (false, _) => message,

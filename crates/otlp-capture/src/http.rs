@@ -125,7 +125,7 @@ impl Plan {
     }
 
     async fn export(&self, intake: &Intake, body: &mut Incoming) -> Result<(), Refusal> {
-        let received = intake.receive(body, intake.limits.received_bytes).await?;
+        let received = intake.receive(body, 0).await?;
         let request = if self.is_gzip {
             intake.inflate(received)?
         } else {

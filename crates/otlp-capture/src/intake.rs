@@ -10,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use hyper::body::{Body, Bytes, Incoming};
 use std::future::poll_fn;
 use std::io::Read as _;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -61,6 +62,15 @@ pub(crate) struct Received {
     reservation: Reservation,
 }
 
+/// Counts a request as broken off, unless it is forgotten. It is dropped with the call when a client resets its stream.
+struct Unfinished<'a>(&'a Counters);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        add(&self.0.broken_requests, 1);
+    }
+}
+
 /// Even an empty request costs something while it waits.
 const OVERHEAD: usize = 512;
 const MAX_MESSAGE: usize = 400;
@@ -81,13 +91,17 @@ impl Intake {
         }
     }
 
-    /// Reads a body to its end, or until `limit`.
+    /// Reads a body to its end, or until it is larger than a request may be with `framing` before it.
     pub(crate) async fn receive(
         &self,
         body: &mut Incoming,
-        limit: usize,
+        framing: usize,
     ) -> Result<Received, Refusal> {
-        let too_large = Refusal::TooLarge { limit, when: "" };
+        let limit = self.limits.received_bytes.saturating_add(framing);
+        let too_large = Refusal::TooLarge {
+            limit: self.limits.received_bytes,
+            when: "",
+        };
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large);
         }
@@ -96,6 +110,7 @@ impl Intake {
             start: 0,
             reservation: self.budget.reserve(),
         };
+        let unfinished = Unfinished(&self.counters);
         let reading = async {
             while let Some(chunk) = next_chunk(body).await? {
                 let length = received.buffer.len() + chunk.len();
@@ -108,10 +123,13 @@ impl Intake {
             Ok(())
         };
         let allowed = self.limits.receive_timeout;
-        timeout(allowed, reading)
+        let read = timeout(allowed, reading)
             .await
-            .map_err(|_| Refusal::Slow(allowed))??;
-        Ok(received)
+            .unwrap_or(Err(Refusal::Slow(allowed)));
+        if !matches!(read, Err(Refusal::Broken | Refusal::Slow(_))) {
+            mem::forget(unfinished);
+        }
+        read.map(|()| received)
     }
 
     /// Decompresses what was received, and stops where the limit is passed.
@@ -185,9 +203,8 @@ impl Intake {
             }
             Refusal::TooLarge { .. } => &counters.rejected_requests,
             Refusal::Full | Refusal::Stopping => &counters.refused_requests,
-            Refusal::Broken | Refusal::Slow(_) => &counters.broken_requests,
-            // The writer has counted its records.
-            Refusal::NotStored(_) => return,
+            // The receiving has counted the former, the writer the records of the latter.
+            Refusal::Broken | Refusal::Slow(_) | Refusal::NotStored(_) => return,
         };
         add(counter, 1);
     }

@@ -87,7 +87,7 @@ async fn attend(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok(_) if connections.len() >= intake.limits.connections => {
-                add(&intake.counters.refused_connections, 1)
+                add(&intake.counters.refused_connections, 1);
             }
             Ok((stream, _)) => {
                 connections.spawn(serve(

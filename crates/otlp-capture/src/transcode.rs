@@ -225,7 +225,7 @@ impl Writer<'_> {
             (Kind::Bytes, Value::Bytes(bytes)) => self.base64(bytes),
             (Kind::Bool, Value::Varint(n)) => {
                 self.out
-                    .extend_from_slice(if n == 0 { b"false" } else { b"true" })
+                    .extend_from_slice(if n == 0 { b"false" } else { b"true" });
             }
             (Kind::Int32 | Kind::Enum(_), Value::Varint(n)) => self.integer(n as i32),
             (Kind::Sint32, Value::Varint(n)) => self.integer(unzigzag(n)),

@@ -69,15 +69,16 @@ impl<'de> Visitor<'de> for MessageVisitor<'_> {
                 is_element: false,
             };
             let is_set = map.next_value_seed(seed)?;
-            if is_set && field.label == Label::Oneof {
-                if let Some(other) = chosen.replace(field) {
-                    let both = format_args!(
-                        "both `{}` and `{}` in one object",
-                        other.name(),
-                        field.name()
-                    );
-                    return Err(A::Error::custom(both));
-                }
+            if is_set
+                && field.label == Label::Oneof
+                && let Some(other) = chosen.replace(field)
+            {
+                let both = format_args!(
+                    "both `{}` and `{}` in one object",
+                    other.name(),
+                    field.name()
+                );
+                return Err(A::Error::custom(both));
             }
         }
         Ok(())
@@ -264,7 +265,7 @@ fn put_number(out: &mut Vec<u8>, field: u32, kind: Kind, number: Number) -> Opti
     match kind {
         Kind::Double => put_fixed64_field(out, field, number.double().to_bits()),
         Kind::Int32 | Kind::Enum(_) => {
-            put_varint_field(out, field, i64::from(number.integer::<i32>()?) as u64)
+            put_varint_field(out, field, i64::from(number.integer::<i32>()?) as u64);
         }
         Kind::Sint32 => put_varint_field(out, field, zigzag(number.integer()?)),
         Kind::Uint32 => put_varint_field(out, field, number.integer::<u32>()?.into()),

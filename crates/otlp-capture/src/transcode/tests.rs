@@ -9,7 +9,6 @@ use crate::wire::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig as Config, any, prop_assert_eq, proptest};
-use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -183,7 +182,7 @@ impl Maker<'_> {
 
     fn message(&mut self, table: &'static Message, out: &mut Vec<u8>, depth: u32) {
         let mut positions: Vec<u8> = (0..self.byte() % 12).map(|_| self.byte()).collect();
-        if self.byte() % 2 == 0 {
+        if self.byte().is_multiple_of(2) {
             positions.sort_by_key(|position| usize::from(*position) % (table.fields.len() + 1));
         }
         for position in positions {
@@ -199,8 +198,9 @@ impl Maker<'_> {
 
     fn field(&mut self, field: &'static crate::schema::Field, out: &mut Vec<u8>, depth: u32) {
         let number = field.number;
-        let is_packed =
-            field.label == Label::Repeated && field.kind.is_number() && self.byte() % 2 == 0;
+        let is_packed = field.label == Label::Repeated
+            && field.kind.is_number()
+            && self.byte().is_multiple_of(2);
         match field.kind {
             _ if is_packed => {
                 let mut packed = Vec::new();
@@ -223,7 +223,7 @@ impl Maker<'_> {
             Kind::String => put_bytes_field(out, number, self.text().as_bytes()),
             Kind::Bytes | Kind::Id => put_bytes_field(out, number, &self.word().to_be_bytes()),
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => {
-                put_fixed64_field(out, number, self.word())
+                put_fixed64_field(out, number, self.word());
             }
             Kind::Fixed32 => put_fixed32_field(out, number, self.word() as u32),
             Kind::Bool

@@ -1,0 +1,112 @@
+//! OTLP/gRPC: what clients get wrong, and how they are told.
+
+use crate::lab::*;
+use otlp_capture::{Limits, Signal};
+use prost::Message as _;
+use tonic::Code;
+
+#[tokio::test]
+async fn what_grpc_clients_get_wrong_is_answered_and_harms_nothing() {
+    let lab = Lab::start(|config| {
+        config.limits = Limits {
+            received_bytes: 100_000,
+            decompressed_bytes: 1_000_000,
+            ..Limits::default()
+        };
+    })
+    .await;
+    let addr = lab.capture.grpc_addr();
+    let traces = Signal::Traces.grpc_path();
+    let good = spans("x", 1).encode_to_vec();
+    let cut = gzip(&good)[..20].to_vec();
+
+    #[rustfmt::skip]
+    let cases: Vec<(&str, &str, &str, Vec<u8>)> = vec![
+        ("malformed",           traces, "identity", framed(0, b"hello")),
+        ("damaged gzip",        traces, "gzip",     framed(1, &cut)),
+        ("no prefix",           traces, "identity", b"\0\0".to_vec()),
+        ("a wrong length",      traces, "identity", framed(0, &good)[..20].to_vec()),
+        ("an unknown flag",     traces, "identity", framed(2, &good)),
+        ("two messages",        traces, "identity", framed(0, &good).repeat(2)),
+        ("gzip unannounced",    traces, "identity", framed(1, &gzip(&good))),
+        ("over the limit",      traces, "identity", framed(0, &vec![0; 200_000])),
+        ("gzip bomb",           traces, "gzip",     framed(1, &gzip(&vec![0; 10_000_000]))),
+        ("unknown encoding",    traces, "snappy",   framed(0, &good)),
+        ("unknown service",     "/a.B/C", "identity", framed(0, &good)),
+    ];
+    let mut report = String::new();
+    for (what, path, encoding, body) in cases {
+        let answer = grpc(addr, path, encoding, body).await;
+        report += &format!("{what}: {} {}\n", answer.status, answer.message);
+        assert!(
+            !answer.headers.contains_key("grpc-status-details-bin"),
+            "{what} is not to be sent again"
+        );
+        lab.still_keeps(what).await;
+    }
+    insta::assert_snapshot!(report);
+
+    let plain = grpc(addr, traces, "gzip", framed(0, &good)).await;
+    assert_eq!(
+        plain.status, "0",
+        "a message may be plain where gzip was announced"
+    );
+    let stats = lab.stop().await;
+    assert_eq!(
+        (
+            stats.malformed_requests,
+            stats.rejected_requests,
+            stats.traces.records
+        ),
+        (7, 4, 12)
+    );
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_not_sent_again() {
+    let lab = Lab::start(|config| config.limits.decompressed_bytes = 1_000).await;
+    let mut client = traces_client(lab.capture.grpc_addr())
+        .await
+        .send_compressed(tonic::codec::CompressionEncoding::Gzip);
+    let status = client
+        .export(spans("x", 1_000))
+        .await
+        .expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(
+        status.details().is_empty(),
+        "no `RetryInfo`, which would make it retryable"
+    );
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn each_port_says_where_the_other_protocol_goes() {
+    let lab = Lab::start(|_| {}).await;
+    let (grpc_addr, http_addr) = (lab.capture.grpc_addr(), lab.capture.http_addr());
+    let good = spans("x", 1).encode_to_vec();
+
+    let answer = post(grpc_addr, "/v1/traces", PROTOBUF, &good).await;
+    let text = String::from_utf8(answer.body).expect("text");
+    assert_eq!(answer.status, 415);
+    assert_eq!(
+        text,
+        format!("this port takes OTLP over gRPC; OTLP over HTTP goes to http://{http_addr}\n")
+    );
+
+    let answer = grpc(
+        http_addr,
+        Signal::Traces.grpc_path(),
+        "identity",
+        framed(0, &good),
+    )
+    .await;
+    assert_eq!(answer.status, "12");
+    assert_eq!(
+        answer.message,
+        format!("this port takes OTLP over HTTP; OTLP over gRPC goes to http://{grpc_addr}")
+    );
+
+    lab.still_keeps("what comes to the right port").await;
+    assert_eq!(lab.stop().await.rejected_requests, 2);
+}

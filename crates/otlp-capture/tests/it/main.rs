@@ -1,0 +1,7 @@
+//! A running capture and its clients: a real OTLP/gRPC client, and plainer ones for what such a client never sends.
+
+mod grpc;
+mod http;
+mod lab;
+mod life;
+mod signals;
