@@ -36,7 +36,10 @@ fn five_languages_tell_the_same_story_and_compare_repeats_the_verdict() {
     assert_eq!(report["verdict"], "consistent");
     assert_eq!(findings(&report), []);
     let examples = report["examples"].as_array().expect("examples");
-    let names: Vec<_> = examples.iter().map(|example| example["name"].as_str()).collect();
+    let names: Vec<_> = examples
+        .iter()
+        .map(|example| example["name"].as_str())
+        .collect();
     assert_eq!(names, LANGUAGES.map(Some));
     for example in examples {
         assert_eq!(example["exit_code"], 0, "{example}");
@@ -100,29 +103,49 @@ const OUTSIDE: &[Edit] = &[
         from: "\"--locked\", \"--package\"",
         to: "\"--manifest-path\", \"{workspace}/Cargo.toml\", \"--locked\", \"--package\"",
     },
-    Edit { file: "example.toml", from: "versions = ", to: "versions = [] #" },
+    Edit {
+        file: "example.toml",
+        from: "versions = ",
+        to: "versions = [] #",
+    },
 ];
 
 const FAULTS: &[Fault] = &[
     Fault {
         name: "java-agent",
         of: "examples-java",
-        edits: &[Edit { file: "pom.xml", from: "2.25.0", to: "2.33.1" }],
+        edits: &[Edit {
+            file: "pom.xml",
+            from: "2.25.0",
+            to: "2.33.1",
+        }],
         rule: "context-lost",
     },
     Fault {
         name: "go-propagator",
         of: "examples-go",
         edits: &[
-            Edit { file: "main.go", from: "\totel.SetTextMapPropagator(propagation.TraceContext{})\n", to: "" },
-            Edit { file: "main.go", from: "\t\"go.opentelemetry.io/otel/propagation\"\n", to: "" },
+            Edit {
+                file: "main.go",
+                from: "\totel.SetTextMapPropagator(propagation.TraceContext{})\n",
+                to: "",
+            },
+            Edit {
+                file: "main.go",
+                from: "\t\"go.opentelemetry.io/otel/propagation\"\n",
+                to: "",
+            },
         ],
         rule: "context-lost",
     },
     Fault {
         name: "py-uninstrumented",
         of: "examples-py",
-        edits: &[Edit { file: "quick_setup.py", from: "    GrpcInstrumentorClient().instrument()\n", to: "" }],
+        edits: &[Edit {
+            file: "quick_setup.py",
+            from: "    GrpcInstrumentorClient().instrument()\n",
+            to: "",
+        }],
         rule: "client-unseen",
     },
     Fault {
@@ -138,13 +161,11 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "py-no-search",
         of: "examples-py",
-        edits: &[
-            Edit {
-                file: "quick_setup.py",
-                from: "client.search(COLLECTION, data=[query], limit=3, timeout=TIMEOUT)[0]",
-                to: "[{\"id\": 1}] * 3",
-            },
-        ],
+        edits: &[Edit {
+            file: "quick_setup.py",
+            from: "client.search(COLLECTION, data=[query], limit=3, timeout=TIMEOUT)[0]",
+            to: "[{\"id\": 1}] * 3",
+        }],
         rule: "missing-step",
     },
     Fault {
@@ -186,8 +207,10 @@ fn each_fault_is_found_by_its_own_rule_and_nothing_else_is() {
     }
     let run = xtask(&arguments).finish();
     assert_eq!(run.code(), Some(1), "{}\n{}", run.stdout, run.stderr);
-    let mut expected: Vec<(String, String)> =
-        FAULTS.iter().map(|fault| (fault.name.to_owned(), fault.rule.to_owned())).collect();
+    let mut expected: Vec<(String, String)> = FAULTS
+        .iter()
+        .map(|fault| (fault.name.to_owned(), fault.rule.to_owned()))
+        .collect();
     expected.sort();
     assert_eq!(findings(&run.json()), expected, "{}", run.stdout);
 }
@@ -201,7 +224,11 @@ fn plant(fault: &Fault, into: &Path) {
         std::fs::create_dir_all(to.parent().expect("a folder")).expect("it can be made");
         std::fs::copy(from.join(&file), to).expect("it can be copied");
     }
-    let outside = if fault.of == "crates/milvus-otel" { OUTSIDE } else { &[] };
+    let outside = if fault.of == "crates/milvus-otel" {
+        OUTSIDE
+    } else {
+        &[]
+    };
     for edit in outside.iter().chain(fault.edits) {
         edit_file(&copy.join(edit.file), edit.from, edit.to);
     }
@@ -218,7 +245,11 @@ fn edit_file(path: &Path, from: &str, to: &str) {
 }
 
 fn tracked_files(folder: &Path) -> Vec<PathBuf> {
-    let listed = Command::new("git").arg("-C").arg(folder).args(["ls-files", "--cached"]).output();
+    let listed = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(["ls-files", "--cached"])
+        .output();
     let listed = String::from_utf8(listed.expect("git lists files").stdout).expect("UTF-8 paths");
     listed.lines().map(PathBuf::from).collect()
 }

@@ -21,8 +21,14 @@ fn check_signal(stage: Stage, signal: &str, code: Option<i32>) {
         Stage::Settling => "echo under way",
     };
     let example = ShellExample::new("sleeper", script, 600);
-    let mut run =
-        xtask(&["run-all", "--examples", example.path(), "--example", "sleeper"]).start();
+    let mut run = xtask(&[
+        "run-all",
+        "--examples",
+        example.path(),
+        "--example",
+        "sleeper",
+    ])
+    .start();
     match stage {
         Stage::Boot => {
             run.until("Milvus starts", |there| there.with("milvus run standalone"));
@@ -44,7 +50,12 @@ fn check_signal(stage: Stage, signal: &str, code: Option<i32>) {
     }
     run.signal(signal);
     let finished = run.finish();
-    assert_eq!(finished.code(), code, "{stage:?} {signal}: {}", finished.stderr);
+    assert_eq!(
+        finished.code(),
+        code,
+        "{stage:?} {signal}: {}",
+        finished.stderr
+    );
 }
 
 #[test]
@@ -66,7 +77,10 @@ fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() 
     let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
     assert_eq!(manifest["failure"], "interrupted");
     let captured = std::fs::read_to_string(folder.join("capture.jsonl")).expect("a capture");
-    assert!(captured.lines().count() > 0, "Milvus's own spans were captured");
+    assert!(
+        captured.lines().count() > 0,
+        "Milvus's own spans were captured"
+    );
 }
 
 /// Runs one example alone and looks at its exit code and its findings.
@@ -74,11 +88,20 @@ fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() 
 fn check_example(script: &str, timeout: u64, rules: &[&str]) -> support::Finished {
     let example = ShellExample::new("odd", script, timeout);
     let run = xtask(&[
-        "run-all", "--examples", example.path(), "--example", "odd", "--format", "json",
+        "run-all",
+        "--examples",
+        example.path(),
+        "--example",
+        "odd",
+        "--format",
+        "json",
     ])
     .finish();
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
-    let found: Vec<_> = findings(&run.json()).into_iter().map(|(_, rule)| rule).collect();
+    let found: Vec<_> = findings(&run.json())
+        .into_iter()
+        .map(|(_, rule)| rule)
+        .collect();
     assert_eq!(found, rules, "{script}");
     run
 }
@@ -104,7 +127,11 @@ fn what_an_example_leaves_behind_is_ended() {
     let _turn = alone();
     check_example("sleep 600 & exit 3", 60, &["example-failed"]);
     check_example("setsid sleep 600 & exit 3", 60, &["example-failed"]);
-    check_example("trap '' TERM; sleep 600 & sleep 600", 2, &["example-failed"]);
+    check_example(
+        "trap '' TERM; sleep 600 & sleep 600",
+        2,
+        &["example-failed"],
+    );
     let log = std::fs::read_to_string(latest_run().join("logs/odd.log")).unwrap_or_default();
     assert_eq!(log, "", "ending a program on time is no fault of its own");
 }
@@ -113,18 +140,36 @@ fn what_an_example_leaves_behind_is_ended() {
 fn a_milvus_that_dies_ends_the_run_with_its_last_words() {
     let _turn = alone();
     let example = ShellExample::new("sleeper", "sleep 600", 600);
-    let mut run =
-        xtask(&["run-all", "--examples", example.path(), "--example", "sleeper"]).start();
+    let mut run = xtask(&[
+        "run-all",
+        "--examples",
+        example.path(),
+        "--example",
+        "sleeper",
+    ])
+    .start();
     let milvus = run.until("the example runs", |there| {
         there.with("sleep 600")?;
-        there.with("bin/milvus run standalone").or_else(|| there.with("milvus run standalone"))
+        there
+            .with("bin/milvus run standalone")
+            .or_else(|| there.with("milvus run standalone"))
     });
-    let killed = std::process::Command::new("kill").args(["-KILL", &milvus.to_string()]).status();
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", &milvus.to_string()])
+        .status();
     assert!(killed.is_ok_and(|status| status.success()));
     let finished = run.finish();
     assert_eq!(finished.code(), Some(2));
     let said = &finished.stderr;
-    assert!(said.starts_with("error: Milvus ended in the middle of the run: it was ended by signal 9\n"), "{said}");
+    assert!(
+        said.starts_with(
+            "error: Milvus ended in the middle of the run: it was ended by signal 9\n"
+        ),
+        "{said}"
+    );
     assert!(said.contains("hint: its whole log is in"), "{said}");
-    assert!(said.lines().filter(|line| line.starts_with("    ")).count() >= 5, "{said}");
+    assert!(
+        said.lines().filter(|line| line.starts_with("    ")).count() >= 5,
+        "{said}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trace_parity::{Contract, Input, RunFacts, Verdict};
+use trace_parity::{Contract, Input, RunFacts, Traces, Verdict};
 use trace_report::Run;
 
 use crate::failure::{Failure, IoContext, Result};
@@ -84,6 +84,12 @@ pub(crate) fn verdict_of_run(
 ) -> Result<Verdict> {
     let loaded = read_all(None, &folder.captures())?;
     Ok(judge(&loaded, contract, Some(&manifest.facts())))
+}
+
+/// What a run captured.
+pub(crate) fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
+    let loaded = read_all(None, &folder.captures())?;
+    Ok(trace_parity::read(&inputs(&loaded)).0)
 }
 
 fn judge(loaded: &[Loaded], contract: &Contract, facts: Option<&RunFacts>) -> Verdict {

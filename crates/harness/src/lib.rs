@@ -20,6 +20,7 @@ mod process;
 mod run;
 mod session;
 mod stack;
+mod trace;
 mod workspace;
 
 pub use compare::{CaptureArgument, compare, contract};
@@ -32,4 +33,5 @@ pub use prepare::prepare;
 pub use process::GUARD_COMMAND;
 pub use run::{Options, run_all};
 pub use stack::{KEEPER_COMMAND, StackState, down, keep, status, up};
+pub use trace::trace;
 pub use workspace::Workspace;

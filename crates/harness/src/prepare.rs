@@ -221,7 +221,10 @@ fn still_good(record: &Path, fingerprint: &str, task: &Task) -> Option<Prepared>
 }
 
 fn absent_output(task: &Task) -> Option<&String> {
-    task.prepare.outputs.iter().find(|output| !task.folder.join(output).exists())
+    task.prepare
+        .outputs
+        .iter()
+        .find(|output| !task.folder.join(output).exists())
 }
 
 fn fingerprint_of(task: &Task) -> Result<String> {

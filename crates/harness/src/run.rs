@@ -114,7 +114,7 @@ async fn judge_examples(
 
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "embedded")?);
-    let live = live(&contract, &starts);
+    let live = live(&contract, &session.folder.id, &starts);
     let endpoints = session.capture((0, 0), None, Some(live.clone())).await?;
     let milvus = session
         .milvus(workspace, Ports::free()?, endpoints.grpc, stack_versions)
@@ -189,9 +189,13 @@ fn starts(
     once.iter().cloned().chain(again).collect()
 }
 
-fn live(contract: &Contract, starts: &[Start]) -> Live {
-    let names = starts.iter().map(|start| start.name.clone());
-    Arc::new(Mutex::new(Settlement::new(contract, names)))
+fn live(contract: &Contract, run: &str, starts: &[Start]) -> Live {
+    let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
+    Arc::new(Mutex::new(Settlement::new(
+        contract.clone(),
+        Some(run),
+        &names,
+    )))
 }
 
 async fn run_examples(
@@ -322,20 +326,21 @@ async fn settle(live: &Live, finished: &[ExampleRun], events: &Events) {
     let mut quiet_since = began;
     let mut seen = None;
     while began.elapsed() < SETTLE_LIMIT {
-        let status = live.lock().unwrap_or_else(PoisonError::into_inner).status();
-        if seen != Some(status.arrivals) {
-            seen = Some(status.arrivals);
+        let (arrivals, progress) = {
+            let live = live.lock().unwrap_or_else(PoisonError::into_inner);
+            (live.arrivals(), live.status().collect::<Vec<_>>())
+        };
+        if seen != Some(arrivals) {
+            seen = Some(arrivals);
             quiet_since = Instant::now();
         }
-        let of_interest = status
-            .examples
-            .iter()
-            .filter(|example| waited_for.contains(&example.name.as_str()));
-        let (mut open_roots, mut open_calls) = (0, 0);
-        for example in of_interest {
-            open_roots += usize::from(!example.root_seen);
-            open_calls += example.open_calls;
-        }
+        let awaited = || {
+            progress
+                .iter()
+                .filter(|one| waited_for.contains(&one.name.as_str()))
+        };
+        let open_calls = awaited().map(|one| one.waiting).sum();
+        let open_roots = awaited().filter(|one| !one.root_seen).count();
         events.emit(Event::Settling {
             open_calls,
             open_roots,

@@ -137,7 +137,7 @@ pub(crate) fn stack_name() -> String {
 
 fn drops(stats: &otlp_capture::Stats) -> DropsManifest {
     DropsManifest {
-        refused_requests: stats.traces.refused_requests,
-        dropped_spans: stats.traces.dropped_records,
+        refused_requests: stats.refused_requests,
+        dropped_spans: stats.dropped_records,
     }
 }

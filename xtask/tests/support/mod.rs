@@ -23,7 +23,9 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 }
 
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is in the workspace")
 }
 
 /// A command under test, and the mark on all that comes of it.
@@ -47,7 +49,9 @@ pub(crate) struct Finished {
 }
 
 pub(crate) fn xtask(arguments: &[&str]) -> Xtask {
-    let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let unique = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock");
     let mark = format!("{}-{}", std::process::id(), unique.as_nanos());
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command
@@ -69,7 +73,10 @@ impl Xtask {
 
     pub(crate) fn start(mut self) -> Running {
         let child = self.command.spawn().expect("the executable starts");
-        Running { mark: self.mark, child }
+        Running {
+            mark: self.mark,
+            child,
+        }
     }
 
     pub(crate) fn finish(self) -> Finished {
@@ -83,12 +90,21 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.pid().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "the process is there to be signalled");
+        let sent = Command::new("kill")
+            .args([name, &self.pid().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "the process is there to be signalled"
+        );
     }
 
     /// Waits until `condition` gives something; fails when the command ends or time runs out first.
-    pub(crate) fn until<T>(&mut self, what: &str, mut condition: impl FnMut(&Processes) -> Option<T>) -> T {
+    pub(crate) fn until<T>(
+        &mut self,
+        what: &str,
+        mut condition: impl FnMut(&Processes) -> Option<T>,
+    ) -> T {
         let began = Instant::now();
         while began.elapsed() < LIMIT {
             if let Some(found) = condition(&Processes::of(&self.mark)) {
@@ -107,8 +123,11 @@ impl Running {
     }
 
     pub(crate) fn finish(self) -> Finished {
-        let Output { status, stdout, stderr } =
-            self.child.wait_with_output().expect("it can be waited for");
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.child.wait_with_output().expect("it can be waited for");
         Finished {
             mark: self.mark,
             status,
@@ -141,7 +160,9 @@ impl Processes {
         let found = entries.filter_map(|entry| {
             let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
             let environment = std::fs::read(entry.path().join("environ")).ok()?;
-            let marked = environment.split(|byte| *byte == 0).any(|line| line == wanted.as_bytes());
+            let marked = environment
+                .split(|byte| *byte == 0)
+                .any(|line| line == wanted.as_bytes());
             let state = std::fs::read_to_string(entry.path().join("stat")).ok()?;
             let zombie = state.rsplit(") ").next()?.starts_with('Z');
             let words = std::fs::read(entry.path().join("cmdline")).ok()?;
@@ -153,7 +174,10 @@ impl Processes {
 
     /// The first whose command line holds `text`.
     pub(crate) fn with(&self, text: &str) -> Option<u32> {
-        self.0.iter().find(|(_, command)| command.contains(text)).map(|(pid, _)| *pid)
+        self.0
+            .iter()
+            .find(|(_, command)| command.contains(text))
+            .map(|(pid, _)| *pid)
     }
 }
 
@@ -206,5 +230,8 @@ pub(crate) fn findings(report: &Value) -> Vec<(String, String)> {
 
 /// The newest run's folder, as the command that just ended left it.
 pub(crate) fn latest_run() -> PathBuf {
-    root().join("target/milvus-otel/runs/latest").canonicalize().expect("a run")
+    root()
+        .join("target/milvus-otel/runs/latest")
+        .canonicalize()
+        .expect("a run")
 }
