@@ -71,8 +71,23 @@ fn a_signal_at_any_stage_leaves_nothing_behind() {
 #[test]
 fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() {
     let _turn = alone();
-    check_signal(Stage::Examples, "-INT", Some(130));
-    let folder = latest_run();
+    let example = ShellExample::new("sleeper", "sleep 600", 600);
+    let mut run = xtask(&[
+        "run-all",
+        "--examples",
+        example.path(),
+        "--example",
+        "sleeper",
+    ])
+    .start();
+    let folder = run.until("Milvus's own spans are captured", |there| {
+        there.with("sleep 600")?;
+        let folder = latest_run();
+        let capture = std::fs::metadata(folder.join("capture.jsonl")).ok()?;
+        (capture.len() > 0).then_some(folder)
+    });
+    run.signal("-INT");
+    assert_eq!(run.finish().code(), Some(130));
     let manifest = std::fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
     let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
     assert_eq!(manifest["failure"], "interrupted");
