@@ -1,1 +1,4 @@
-//! Tests and benchmarks of `milvus-otel`.
+//! What the tests and benchmarks of `milvus-otel` have in common.
+
+pub mod embedded;
+pub mod spans;

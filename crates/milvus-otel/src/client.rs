@@ -17,23 +17,33 @@ mod connect;
 mod connection;
 mod data;
 mod error;
+mod operation;
 mod rows;
 mod rpc;
 mod schema;
 mod search;
 
-pub use collection::CreateCollection;
+pub use collection::{CollectionInfo, CreateCollection, IndexInfo};
 pub use connect::MilvusClientBuilder;
-pub use data::{Insert, Mutation};
+#[cfg(feature = "tls")]
+pub use connect::Tls;
+pub use connection::Retry;
+pub use data::{Delete, Mutation, Query, Write};
 pub use error::{Error, ErrorKind, Result};
-pub use schema::{ConsistencyLevel, Id, LoadState, MetricType, Vector};
+pub use rows::Row;
+pub use schema::{
+    CollectionSchema, ConsistencyLevel, DataType, FieldSchema, Id, IndexParams, LoadState,
+    MetricType, Vector,
+};
 pub use search::{Hit, Search};
 
+use crate::proto::milvus::GetVersionRequest;
 use connection::Connection;
+use operation::Operations;
 use rpc::Rpc;
-use schema::CollectionSchema;
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What awaiting a builder runs.
@@ -49,8 +59,11 @@ pub struct MilvusClient {
 struct Shared {
     connection: Connection,
     database: String,
-    /// What inserting needs to know of a collection, as last seen.
+    operations: Option<Operations>,
+    /// What reading and writing need to know of a collection, as last seen.
     schemas: RwLock<HashMap<String, Arc<CollectionSchema>>>,
+    /// When this client last wrote, on Milvus's clock; 0 before it has.
+    last_write: AtomicU64,
 }
 
 impl MilvusClient {
@@ -67,11 +80,53 @@ impl MilvusClient {
         MilvusClientBuilder::new(uri.as_ref())
     }
 
+    /// The server's version, such as `2.3.5`.
+    ///
+    /// # Errors
+    /// The server couldn't be asked.
+    pub async fn get_server_version(&self) -> Result<String> {
+        Ok(self
+            .operation("get_server_version", "", self.call(GetVersionRequest {}))
+            .await?
+            .version)
+    }
+
+    /// Makes an RPC that this client has no method for, with messages of your own, and traces it as any other.
+    ///
+    /// `method` is a method of `milvus.proto.milvus.MilvusService`, such as `HybridSearch`. An answer that is a
+    /// status of Milvus's, or begins with one, is taken for a failure where that status says so. It is tried again
+    /// only where Milvus has not seen it or asks for it.
+    ///
+    /// # Errors
+    /// As of any other call.
+    pub async fn raw_call<Answer>(
+        &self,
+        method: &str,
+        request: &impl prost::Message,
+    ) -> Result<Answer>
+    where
+        Answer: prost::Message + Default + 'static,
+    {
+        self.shared.connection.raw_call(method, request).await
+    }
+
     /// Ends this client's part in the connection, which closes when the last of its clones does so.
     pub fn close(self) {}
 
     async fn call<R: Rpc>(&self, request: R) -> Result<R::Response> {
         self.shared.connection.call(&request).await
+    }
+
+    async fn operation<T>(
+        &self,
+        name: &'static str,
+        collection: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match &self.shared.operations {
+            None => work.await,
+            Some(operations) => operations.trace(name, collection, work).await,
+        }
     }
 
     fn database(&self) -> String {
@@ -101,6 +156,26 @@ impl MilvusClient {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(collection);
+    }
+
+    fn saw_write(&self, timestamp: u64) {
+        self.shared
+            .last_write
+            .fetch_max(timestamp, Ordering::AcqRel);
+    }
+
+    /// The time up to which writes must be seen, on Milvus's clock, where 0, 1 and 2 stand for all writes, for none in
+    /// particular, and for all but the latest.
+    fn guarantee(&self, level: Option<ConsistencyLevel>) -> u64 {
+        match level {
+            Some(ConsistencyLevel::Strong) => 0,
+            Some(ConsistencyLevel::Bounded) => 2,
+            Some(ConsistencyLevel::Eventually) => 1,
+            // A collection's own level may be Session, for which the server takes this.
+            Some(ConsistencyLevel::Session) | None => {
+                self.shared.last_write.load(Ordering::Acquire).max(1)
+            }
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub use status::Code;
 
 use crate::semconv;
 #[cfg(feature = "client")]
-pub(crate) use {call::SpanSlot, status::causes};
+pub(crate) use {call::SpanSlot, status::causes, status::chain};
 
 use call::CallSpan;
 use http::{Request, Response};
@@ -115,6 +115,12 @@ impl GrpcTraceLayer {
         classify: fn(&(dyn std::error::Error + 'static)) -> Option<Code>,
     ) -> Self {
         self.set(|settings| settings.classify = Some(classify))
+    }
+
+    /// Starts a span of this crate's scope in the current context.
+    #[cfg(feature = "client")]
+    pub(crate) fn start(&self, span: SpanBuilder) -> Context {
+        Context::map_current(|parent| self.settings.tracer().start(span, parent))
     }
 
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -218,19 +224,21 @@ impl Default for Settings {
 }
 
 impl Settings {
+    fn tracer(&self) -> &Arc<dyn StartSpan> {
+        self.tracer
+            .get_or_init(|| Arc::new(global::tracer_with_scope(scope())))
+    }
+
     fn traces(&self, method: &RpcMethod) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter(method))
     }
 
     fn start(&self, method: &RpcMethod, uri: &http::Uri) -> Context {
-        let tracer = self
-            .tracer
-            .get_or_init(|| Arc::new(global::tracer_with_scope(scope())));
         let span = SpanBuilder {
             attributes: Some(self.attributes(method, uri)),
             ..SpanBuilder::from_name(method.full_name()).with_kind(SpanKind::Client)
         };
-        Context::map_current(|parent| tracer.start(span, parent))
+        Context::map_current(|parent| self.tracer().start(span, parent))
     }
 
     fn attributes(&self, method: &RpcMethod, uri: &http::Uri) -> Vec<KeyValue> {

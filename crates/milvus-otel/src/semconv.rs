@@ -5,6 +5,10 @@ use opentelemetry_semantic_conventions::attribute;
 /// The environment variable by which a program asks for newer conventions.
 const OPT_IN: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
 
+#[cfg(feature = "client")]
+pub(crate) use attribute::{
+    DB_COLLECTION_NAME, DB_NAMESPACE, DB_OPERATION_NAME, DB_RESPONSE_STATUS_CODE, DB_SYSTEM_NAME,
+};
 pub(crate) use attribute::{
     ERROR_TYPE, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT,
 };

@@ -1,19 +1,23 @@
 //! Collections: making them, asking about them, loading and dropping them.
 
 use super::error::{Error, ErrorKind, Result};
-use super::schema::{ConsistencyLevel, LoadState, MetricType};
+use super::schema::{
+    CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, LoadState, MetricType, count,
+    pairs,
+};
 use super::{MilvusClient, awaitable};
-use crate::proto::common::{KeyValuePair, LoadState as WireLoadState};
+use crate::proto::common::LoadState as WireLoadState;
 use crate::proto::milvus as m;
-use crate::proto::schema::{CollectionSchema, DataType, FieldSchema};
 use prost::Message;
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PRIMARY_FIELD: &str = "id";
 const VECTOR_FIELD: &str = "vector";
 
-/// How long [`MilvusClient::wait_for_load`] waits between two looks, at first and at most.
+/// How long to wait between two looks at something that takes its time, at first and at most.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// A collection to be made; made by [`MilvusClient::create_collection`].
@@ -22,17 +26,34 @@ const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mi
 pub struct CreateCollection<'a> {
     client: &'a MilvusClient,
     name: String,
-    dimension: usize,
-    metric_type: MetricType,
+    schema: CollectionSchema,
+    indexes: Vec<IndexParams>,
+    shards: i32,
     consistency_level: ConsistencyLevel,
 }
 
 awaitable!(CreateCollection -> ());
 
 impl CreateCollection<'_> {
-    /// How near two vectors are to each other; [`MetricType::Cosine`] unless it is set.
+    /// How near two vectors are to each other; of its indexes as given up to now.
     pub fn metric_type(mut self, metric_type: MetricType) -> Self {
-        self.metric_type = metric_type;
+        self.indexes = self
+            .indexes
+            .into_iter()
+            .map(|index| index.metric_type(metric_type))
+            .collect();
+        self
+    }
+
+    /// Makes an index as well. A collection that has one is also loaded.
+    pub fn index(mut self, index: IndexParams) -> Self {
+        self.indexes.push(index);
+        self
+    }
+
+    /// Over how many shards writes are spread; one unless it is set.
+    pub fn shards(mut self, shards: u16) -> Self {
+        self.shards = shards.into();
         self
     }
 
@@ -44,35 +65,74 @@ impl CreateCollection<'_> {
     }
 
     async fn send(self) -> Result<()> {
-        let Self { client, name, .. } = &self;
-        let schema = quick_schema(name, self.dimension);
+        let client = self.client;
+        client
+            .operation("create_collection", &self.name.clone(), self.make())
+            .await
+    }
+
+    async fn make(self) -> Result<()> {
+        let Self { client, name, .. } = self;
         let create = m::CreateCollectionRequest {
             db_name: client.database(),
             collection_name: name.clone(),
-            schema: schema.encode_to_vec().into(),
+            schema: self.schema.to_wire(&name).encode_to_vec().into(),
+            shards_num: self.shards,
             consistency_level: self.consistency_level.wire().into(),
             ..Default::default()
         };
         client.call(create).await?;
-        client.learn_schema(name, Arc::new(schema));
-        let index = m::CreateIndexRequest {
-            db_name: client.database(),
-            collection_name: name.clone(),
-            field_name: VECTOR_FIELD.to_owned(),
-            extra_params: vec![
-                pair("index_type", "AUTOINDEX"),
-                pair("metric_type", self.metric_type.name()),
-            ],
-            ..Default::default()
-        };
-        client.call(index).await?;
-        client.load_collection(name).await
+        client.learn_schema(&name, Arc::new(self.schema));
+        for index in &self.indexes {
+            client.call(index.to_wire(client.database(), &name)).await?;
+        }
+        if self.indexes.is_empty() {
+            Ok(())
+        } else {
+            client.load(&name).await
+        }
     }
+}
+
+/// What a collection is, as Milvus describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectionInfo {
+    /// Its name.
+    pub name: String,
+    /// Its number in Milvus.
+    pub id: i64,
+    /// Its fields.
+    pub schema: CollectionSchema,
+    /// The level of a search that doesn't say.
+    pub consistency_level: ConsistencyLevel,
+    /// Its other names.
+    pub aliases: Vec<String>,
+    /// Over how many shards writes are spread.
+    pub shards: i32,
+    /// Whatever else was set on it.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// What an index is, as Milvus describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexInfo {
+    /// Its name.
+    pub name: String,
+    /// The field that it is over.
+    pub field: String,
+    /// Its type, its metric, and the parameters of its type.
+    pub params: BTreeMap<String, String>,
+    /// How many of the collection's sealed rows it covers.
+    pub indexed_rows: u64,
+    /// How many sealed rows the collection has.
+    pub total_rows: u64,
 }
 
 impl MilvusClient {
     /// Makes a collection of vectors of `dimension` numbers, indexed and being loaded: an integer key `id`, a field
-    /// `vector`, and whatever else a row has as dynamic fields.
+    /// `vector` with [`MetricType::Cosine`], and whatever else a row has as dynamic fields.
     ///
     /// [`wait_for_load`](Self::wait_for_load) waits until it can be searched.
     pub fn create_collection(
@@ -80,11 +140,29 @@ impl MilvusClient {
         collection: impl Into<String>,
         dimension: usize,
     ) -> CreateCollection<'_> {
+        let schema = CollectionSchema::new()
+            .field(FieldSchema::int64(PRIMARY_FIELD).primary_key())
+            .field(FieldSchema::float_vector(VECTOR_FIELD, dimension))
+            .dynamic_fields();
+        let index = IndexParams::new(VECTOR_FIELD).metric_type(MetricType::default());
+        self.create_collection_with_schema(collection, schema)
+            .index(index)
+    }
+
+    /// Makes a collection with a schema of its own.
+    ///
+    /// Without an index it is neither indexed nor loaded; see [`CreateCollection::index`].
+    pub fn create_collection_with_schema(
+        &self,
+        collection: impl Into<String>,
+        schema: CollectionSchema,
+    ) -> CreateCollection<'_> {
         CreateCollection {
             client: self,
             name: collection.into(),
-            dimension,
-            metric_type: MetricType::default(),
+            schema,
+            indexes: Vec::new(),
+            shards: 1,
             consistency_level: ConsistencyLevel::Bounded,
         }
     }
@@ -98,7 +176,64 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        Ok(self.call(request).await?.value)
+        let answer = self
+            .operation("has_collection", collection, self.call(request))
+            .await?;
+        Ok(answer.value)
+    }
+
+    /// What a collection is.
+    ///
+    /// # Errors
+    /// There is none of that name, or the server couldn't be asked.
+    pub async fn describe_collection(&self, collection: &str) -> Result<CollectionInfo> {
+        self.operation("describe_collection", collection, self.describe(collection))
+            .await
+    }
+
+    async fn describe(&self, collection: &str) -> Result<CollectionInfo> {
+        let request = m::DescribeCollectionRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+        };
+        let answer = self.call(request).await?;
+        let level = ConsistencyLevel::from_wire(answer.consistency_level());
+        let schema = answer
+            .schema
+            .ok_or_else(|| Error::unexpected("a collection was described without a schema"))?;
+        Ok(CollectionInfo {
+            name: answer.collection_name,
+            id: answer.collection_id,
+            schema: CollectionSchema::from_wire(schema),
+            consistency_level: level,
+            aliases: answer.aliases,
+            shards: answer.shards_num,
+            properties: pairs(answer.properties),
+        })
+    }
+
+    /// The schema of a collection, asked for once.
+    pub(super) async fn schema(&self, collection: &str) -> Result<Arc<CollectionSchema>> {
+        if let Some(schema) = self.known_schema(collection) {
+            return Ok(schema);
+        }
+        let schema = Arc::new(self.describe(collection).await?.schema);
+        self.learn_schema(collection, Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    /// The names of the database's collections.
+    ///
+    /// # Errors
+    /// The server couldn't be asked.
+    pub async fn list_collections(&self) -> Result<Vec<String>> {
+        let request = m::ShowCollectionsRequest {
+            db_name: self.database(),
+        };
+        Ok(self
+            .operation("list_collections", "", self.call(request))
+            .await?
+            .collection_names)
     }
 
     /// Drops a collection and all that is in it.
@@ -111,7 +246,30 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        self.call(request).await.map(drop)
+        self.operation("drop_collection", collection, self.call(request))
+            .await
+            .map(drop)
+    }
+
+    /// How many rows a collection has, deleted ones that aren't compacted yet included, and rows that aren't flushed
+    /// yet not.
+    ///
+    /// # Errors
+    /// There is none of that name, or the server couldn't be asked.
+    pub async fn get_collection_stats(&self, collection: &str) -> Result<u64> {
+        let request = m::GetCollectionStatisticsRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+        };
+        let answer = self
+            .operation("get_collection_stats", collection, self.call(request))
+            .await?;
+        let rows = pairs(answer.stats)
+            .remove("row_count")
+            .and_then(|rows| rows.parse().ok());
+        rows.ok_or_else(|| {
+            Error::unexpected("the statistics of a collection came without a count of its rows")
+        })
     }
 
     /// Has a collection loaded into memory, which goes on after this returns.
@@ -119,6 +277,11 @@ impl MilvusClient {
     /// # Errors
     /// The collection isn't there, or has no index.
     pub async fn load_collection(&self, collection: &str) -> Result<()> {
+        self.operation("load_collection", collection, self.load(collection))
+            .await
+    }
+
+    async fn load(&self, collection: &str) -> Result<()> {
         let request = m::LoadCollectionRequest {
             db_name: self.database(),
             collection_name: collection.to_owned(),
@@ -127,74 +290,179 @@ impl MilvusClient {
         self.call(request).await.map(drop)
     }
 
+    /// Frees the memory that a loaded collection takes; it can't be searched then.
+    ///
+    /// # Errors
+    /// The collection isn't there, or the server couldn't be asked.
+    pub async fn release_collection(&self, collection: &str) -> Result<()> {
+        let request = m::ReleaseCollectionRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+        };
+        self.operation("release_collection", collection, self.call(request))
+            .await
+            .map(drop)
+    }
+
     /// Whether a collection can be searched.
     ///
     /// # Errors
     /// The server couldn't be asked.
     pub async fn get_load_state(&self, collection: &str) -> Result<LoadState> {
+        self.operation("get_load_state", collection, self.load_state(collection))
+            .await
+    }
+
+    async fn load_state(&self, collection: &str) -> Result<LoadState> {
         let request = m::GetLoadStateRequest {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        match self.call(request).await?.state() {
-            WireLoadState::NotExist => Ok(LoadState::NotExist),
-            WireLoadState::NotLoad => Ok(LoadState::NotLoad),
-            WireLoadState::Loading => Ok(LoadState::Loading),
-            WireLoadState::Loaded => Ok(LoadState::Loaded),
-        }
+        Ok(match self.call(request).await?.state() {
+            WireLoadState::NotExist => LoadState::NotExist,
+            WireLoadState::NotLoad => LoadState::NotLoad,
+            WireLoadState::Loading => LoadState::Loading,
+            WireLoadState::Loaded => LoadState::Loaded,
+        })
     }
 
     /// Asks for a collection's load state until it is loaded, for at most `timeout`.
     ///
     /// # Errors
-    /// It isn't loaded by then, it isn't being loaded, or the server couldn't be asked.
+    /// It isn't loaded by then, it isn't being loaded at all, or the server couldn't be asked.
     pub async fn wait_for_load(&self, collection: &str, timeout: Duration) -> Result<()> {
-        let deadline = Instant::now() + timeout;
-        let (mut pause, longest) = POLL;
-        loop {
-            match self.get_load_state(collection).await? {
-                LoadState::Loaded => return Ok(()),
-                LoadState::Loading => {}
-                state => {
-                    return Err(Error::invalid(format!(
-                        "`{collection}` is not being loaded: {state:?}"
-                    )));
-                }
+        let loaded = || async {
+            match self.load_state(collection).await? {
+                LoadState::Loaded => Ok(true),
+                LoadState::Loading => Ok(false),
+                state => Err(Error::invalid(format!(
+                    "`{collection}` is not being loaded: its state is {state:?}"
+                ))),
             }
-            if Instant::now() + pause > deadline {
-                let what = format!("`{collection}` was not loaded within {timeout:?}");
-                return Err(Error::new(ErrorKind::TimedOut(what)));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
+        };
+        let what = || format!("`{collection}` was not loaded within {timeout:?}");
+        self.operation("wait_for_load", collection, poll(loaded, timeout, what))
+            .await
+    }
+
+    /// Has all rows written up to now sealed and stored, and waits for that, for at most `timeout`.
+    ///
+    /// # Errors
+    /// It takes longer, or the server couldn't be asked.
+    pub async fn flush(&self, collection: &str, timeout: Duration) -> Result<()> {
+        self.operation(
+            "flush",
+            collection,
+            self.flush_and_wait(collection, timeout),
+        )
+        .await
+    }
+
+    async fn flush_and_wait(&self, collection: &str, timeout: Duration) -> Result<()> {
+        let collection_names = vec![collection.to_owned()];
+        let mut answer = self
+            .call(m::FlushRequest {
+                db_name: self.database(),
+                collection_names,
+            })
+            .await?;
+        let state = m::GetFlushStateRequest {
+            segment_ids: answer
+                .coll_seg_ids
+                .remove(collection)
+                .unwrap_or_default()
+                .data,
+            flush_ts: answer.coll_flush_ts.remove(collection).unwrap_or_default(),
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+        };
+        let flushed = || async { Ok(self.call(state.clone()).await?.flushed) };
+        poll(flushed, timeout, || {
+            format!("`{collection}` was not flushed within {timeout:?}")
+        })
+        .await
+    }
+
+    /// Makes an index, which goes on after this returns.
+    ///
+    /// # Errors
+    /// Milvus refuses it: its type, its parameters, or a second one over the same field.
+    pub async fn create_index(&self, collection: &str, index: &IndexParams) -> Result<()> {
+        let request = index.to_wire(self.database(), collection);
+        self.operation("create_index", collection, self.call(request))
+            .await
+            .map(drop)
+    }
+
+    /// The indexes of a collection; none is no error.
+    ///
+    /// # Errors
+    /// There is no such collection, or the server couldn't be asked.
+    pub async fn list_indexes(&self, collection: &str) -> Result<Vec<IndexInfo>> {
+        self.operation("list_indexes", collection, self.indexes(collection))
+            .await
+    }
+
+    async fn indexes(&self, collection: &str) -> Result<Vec<IndexInfo>> {
+        let request = m::DescribeIndexRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            ..Default::default()
+        };
+        let answer = match self.call(request).await {
+            Err(error) if error.milvus_code() == Some(INDEX_NOT_FOUND) => return Ok(Vec::new()),
+            answer => answer?,
+        };
+        answer
+            .index_descriptions
+            .into_iter()
+            .map(index_info)
+            .collect()
+    }
+
+    /// Drops an index; a collection that is loaded must be released first.
+    ///
+    /// # Errors
+    /// The collection is loaded, or the server couldn't be asked.
+    pub async fn drop_index(&self, collection: &str, index: &str) -> Result<()> {
+        let request = m::DropIndexRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            index_name: index.to_owned(),
+            ..Default::default()
+        };
+        self.operation("drop_index", collection, self.call(request))
+            .await
+            .map(drop)
+    }
+}
+
+/// Milvus's code for "index not found".
+const INDEX_NOT_FOUND: i32 = 700;
+
+fn index_info(index: m::IndexDescription) -> Result<IndexInfo> {
+    Ok(IndexInfo {
+        name: index.index_name,
+        field: index.field_name,
+        params: pairs(index.params),
+        indexed_rows: count(index.indexed_rows)?,
+        total_rows: count(index.total_rows)?,
+    })
+}
+
+/// Asks `done` until it is, for at most `timeout`.
+async fn poll<F>(done: impl Fn() -> F, timeout: Duration, what: impl Fn() -> String) -> Result<()>
+where
+    F: Future<Output = Result<bool>>,
+{
+    let deadline = Instant::now() + timeout;
+    let (mut pause, longest) = POLL;
+    while !done().await? {
+        if Instant::now() + pause > deadline {
+            return Err(Error::new(ErrorKind::TimedOut(what())));
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
-}
-
-fn quick_schema(name: &str, dimension: usize) -> CollectionSchema {
-    let id = FieldSchema {
-        name: PRIMARY_FIELD.to_owned(),
-        is_primary_key: true,
-        data_type: DataType::Int64.into(),
-        ..Default::default()
-    };
-    let vector = FieldSchema {
-        name: VECTOR_FIELD.to_owned(),
-        data_type: DataType::FloatVector.into(),
-        type_params: vec![pair("dim", &dimension.to_string())],
-        ..Default::default()
-    };
-    CollectionSchema {
-        name: name.to_owned(),
-        fields: vec![id, vector],
-        enable_dynamic_field: true,
-        ..Default::default()
-    }
-}
-
-pub(super) fn pair(key: &str, value: &str) -> KeyValuePair {
-    KeyValuePair {
-        key: key.to_owned(),
-        value: value.to_owned(),
-    }
+    Ok(())
 }

@@ -1,36 +1,87 @@
 //! How a client comes to be connected.
 
-use super::connection::{Connection, RequestId, classify};
-use super::error::{Error, Result};
+use super::connection::{Connection, RequestId, Retry, classify};
+use super::error::{Error, ErrorKind, Result};
+use super::operation::Operations;
 use super::{MilvusClient, Shared};
-use crate::layer::GrpcTraceLayer;
+use crate::layer::{Code, GrpcTraceLayer};
 use crate::proto::common::ClientInfo;
 use crate::proto::milvus as m;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::Uri;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Endpoint;
 use tower_layer::Layer;
 
 /// How to connect to a server; made by [`MilvusClient::builder`].
-#[derive(Clone, Debug)]
+///
+/// ```no_run
+/// # async fn example() -> milvus_otel::Result<()> {
+/// use milvus_otel::MilvusClient;
+/// use std::time::Duration;
+///
+/// let client = MilvusClient::builder("http://milvus.example:19530")
+///     .user("reader", "secret")
+///     .database("films")
+///     .timeout(Duration::from_secs(10))
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
 #[must_use = "nothing happens until `connect` is called"]
 pub struct MilvusClientBuilder {
     uri: String,
+    token: Option<String>,
+    database: String,
     connect_timeout: Duration,
     timeout: Option<Duration>,
+    keep_alive: Option<(Duration, Duration)>,
+    retry: Retry,
+    operation_spans: bool,
     layer: GrpcTraceLayer,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl MilvusClientBuilder {
     pub(super) fn new(uri: &str) -> Self {
         Self {
             uri: uri.to_owned(),
+            token: None,
+            database: String::new(),
             connect_timeout: Duration::from_secs(10),
             timeout: None,
+            keep_alive: Some((Duration::from_secs(55), Duration::from_secs(20))),
+            retry: Retry::default(),
+            operation_spans: false,
             layer: GrpcTraceLayer::new().with_level_1_flags(true),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// Authorizes by a token, or by `user:password`.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Authorizes by a user's name and password.
+    pub fn user(self, name: &str, password: &str) -> Self {
+        self.token(format!("{name}:{password}"))
+    }
+
+    /// Works in that database instead of in the default one.
+    pub fn database(mut self, name: impl Into<String>) -> Self {
+        self.database = name.into();
+        self
     }
 
     /// Gives up connecting after `timeout`; 10 seconds unless it is set.
@@ -45,9 +96,35 @@ impl MilvusClientBuilder {
         self
     }
 
+    /// Asks after the server when nothing was heard for `interval`, and gives it up when it doesn't answer within
+    /// `timeout`; 55 and 20 seconds unless they are set, never with `None`.
+    pub fn keep_alive(mut self, interval_and_timeout: Option<(Duration, Duration)>) -> Self {
+        self.keep_alive = interval_and_timeout;
+        self
+    }
+
+    /// How often a call is made again after a failure that another try can mend; see [`Retry`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Speaks TLS as `tls` says; a URI that begins with `https` does so anyway, with the system's roots.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Makes a span of every operation as well, over those of its RPCs, by the conventions for databases.
+    pub fn operation_spans(mut self, on: bool) -> Self {
+        self.operation_spans = on;
+        self
+    }
+
     /// Traces by `layer`, which has the tracer, the propagator and the conventions.
     ///
-    /// The client adds the server's address, and sends W3C Level 1 flags, as Milvus needs.
+    /// The client adds the server's address to it, and sends W3C Level 1 flags, as Milvus needs.
     pub fn layer(mut self, layer: GrpcTraceLayer) -> Self {
         self.layer = layer.with_level_1_flags(true);
         self
@@ -56,57 +133,207 @@ impl MilvusClientBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// The URI isn't one, or nothing at it speaks Milvus.
+    /// The options contradict each other, or nothing at the URI speaks Milvus or lets this client in.
     pub async fn connect(self) -> Result<MilvusClient> {
-        let uri = parse_uri(&self.uri)?;
-        // The connection is made by the first call, so that a server out of reach shows on that call's span.
-        let channel = Endpoint::from(uri.clone())
-            .connect_timeout(self.connect_timeout)
-            .tcp_nodelay(true)
-            .http2_adaptive_window(true)
-            .connect_lazy();
+        let uri = self.parse_uri()?;
         let layer = self
             .layer
+            .clone()
             .with_server(host(&uri), port(&uri))
             .with_error_classifier(classify);
+        let operations = Operations::new(layer.clone(), &self.database, host(&uri), port(&uri));
+        // The connection is made by the first call, so that a server out of reach shows on that call's span.
+        let channel = self.endpoint(uri)?.connect_lazy();
         let mut connection = Connection {
             service: layer.layer(RequestId(channel)),
-            metadata: MetadataMap::new(),
+            metadata: self.metadata()?,
             timeout: self.timeout,
+            retry: self.retry,
         };
-        let answer = connection
+        match connection
             .call(&m::ConnectRequest {
                 client_info: Some(client_info()),
             })
-            .await?;
-        if let Ok(identifier) = MetadataValue::try_from(answer.identifier.to_string()) {
-            connection.metadata.insert("identifier", identifier);
+            .await
+        {
+            Ok(answer) => drop(
+                connection
+                    .metadata
+                    .insert("identifier", answer.identifier.into()),
+            ),
+            // Servers before 2.2.9 have no such call, and can do without.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Rpc {
+                        code: Code::Unimplemented,
+                        ..
+                    }
+                ) => {}
+            Err(error) => return Err(error),
         }
         let shared = Shared {
             connection,
-            database: String::new(),
+            database: self.database,
+            operations: self.operation_spans.then_some(operations),
             schemas: Default::default(),
+            last_write: AtomicU64::new(0),
         };
         Ok(MilvusClient {
             shared: Arc::new(shared),
         })
     }
+
+    fn parse_uri(&self) -> Result<Uri> {
+        let text = &self.uri;
+        let with_scheme = if text.contains("://") {
+            text.clone()
+        } else {
+            format!("http://{text}")
+        };
+        let uri: Uri = with_scheme
+            .parse()
+            .map_err(|error| Error::invalid(format!("`{text}` is no URI: {error}")))?;
+        match (uri.scheme_str(), uri.host()) {
+            (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(uri),
+            _ => Err(Error::invalid(format!(
+                "`{text}` is no address of a server, such as `http://localhost:19530`"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Result<MetadataMap> {
+        let mut metadata = MetadataMap::new();
+        if let Some(token) = &self.token {
+            let mut value = MetadataValue::try_from(BASE64_STANDARD.encode(token))
+                .map_err(|error| Error::invalid(error.to_string()))?;
+            value.set_sensitive(true);
+            metadata.insert("authorization", value);
+        }
+        if !self.database.is_empty() {
+            let name = MetadataValue::try_from(&self.database);
+            let unfit = |_| {
+                Error::invalid(format!(
+                    "`{}` can't be the name of a database",
+                    self.database
+                ))
+            };
+            metadata.insert("dbname", name.map_err(unfit)?);
+        }
+        Ok(metadata)
+    }
+
+    fn endpoint(&self, uri: Uri) -> Result<Endpoint> {
+        let mut endpoint = Endpoint::from(uri.clone())
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_adaptive_window(true);
+        if let Some((interval, timeout)) = self.keep_alive {
+            endpoint = endpoint
+                .http2_keep_alive_interval(interval)
+                .keep_alive_timeout(timeout)
+                .keep_alive_while_idle(true);
+        }
+        self.secure(endpoint, &uri)
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure(&self, endpoint: Endpoint, uri: &Uri) -> Result<Endpoint> {
+        match &self.tls {
+            Some(tls) => tls.apply(endpoint),
+            None if uri.scheme_str() == Some("https") => Tls::new().apply(endpoint),
+            None => Ok(endpoint),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&self, endpoint: Endpoint, uri: &Uri) -> Result<Endpoint> {
+        if uri.scheme_str() == Some("https") {
+            return Err(Error::invalid(format!(
+                "`{}` needs the feature `tls` of the crate `milvus-otel`",
+                self.uri
+            )));
+        }
+        Ok(endpoint)
+    }
 }
 
-fn parse_uri(text: &str) -> Result<Uri> {
-    let with_scheme = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
-    let uri: Uri = with_scheme
-        .parse()
-        .map_err(|error| Error::invalid(format!("`{text}` is no URI: {error}")))?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(_)) => Ok(uri),
-        _ => Err(Error::invalid(format!(
-            "`{text}` is no address of a server\n\nhint: such as `http://localhost:19530`"
-        ))),
+impl fmt::Debug for MilvusClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The token is a secret.
+        f.debug_struct("MilvusClientBuilder")
+            .field("uri", &self.uri)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How to speak TLS with a server.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    ca_file: Option<std::path::PathBuf>,
+    client_files: Option<(std::path::PathBuf, std::path::PathBuf)>,
+    server_name: Option<String>,
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    /// TLS with the system's roots.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the certificates in this PEM file instead of the system's.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Shows the server the certificate in one PEM file, whose key is in the other.
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<std::path::PathBuf>,
+        key: impl Into<std::path::PathBuf>,
+    ) -> Self {
+        self.client_files = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Expects the server to be called `name`, where its address is another.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    fn apply(&self, endpoint: Endpoint) -> Result<Endpoint> {
+        use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+
+        let read = |path: &std::path::PathBuf| {
+            std::fs::read(path).map_err(|error| {
+                Error::invalid(format!("cannot read `{}`: {error}", path.display()))
+            })
+        };
+        let mut config = ClientTlsConfig::new();
+        config = match &self.ca_file {
+            Some(path) => config.ca_certificate(Certificate::from_pem(read(path)?)),
+            None => config.with_native_roots(),
+        };
+        if let Some((certificate, key)) = &self.client_files {
+            config = config.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        }
+        if let Some(name) = &self.server_name {
+            config = config.domain_name(name);
+        }
+        endpoint.tls_config(config).map_err(|error| {
+            Error::invalid(format!(
+                "cannot speak TLS: {}",
+                crate::layer::causes(&error)
+            ))
+        })
     }
 }
 

@@ -2,13 +2,16 @@
 
 use super::error::{Error, ErrorKind, Result};
 use super::rpc::{Answer, Rpc, SERVICE};
-use crate::layer::{Code, GrpcTrace, SpanSlot, causes};
+use crate::layer::{Code, GrpcTrace, SpanSlot, causes, chain};
+use crate::proto::common::Status;
+use crate::proto::milvus::AnyAnswer;
 use crate::semconv;
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use opentelemetry::trace::{Status as SpanStatus, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
-use std::marker::PhantomData;
+use prost::Message;
+use std::hash::{BuildHasher, RandomState};
 use std::task::{self, Poll};
 use std::time::Duration;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -25,52 +28,81 @@ pub(super) struct Connection {
     pub(super) service: GrpcTrace<RequestId<Channel>>,
     pub(super) metadata: MetadataMap,
     pub(super) timeout: Option<Duration>,
+    pub(super) retry: Retry,
 }
 
+/// What was answered: what was asked for, or a refusal.
+type Answered<M> = std::result::Result<M, ErrorKind>;
+
+type Read<M> = fn(Bytes) -> std::result::Result<Answered<M>, prost::DecodeError>;
+
 impl Connection {
-    /// Makes the call of `request`, once.
+    /// Makes the call of `request`, and makes it again after a failure where that is safe.
     pub(super) async fn call<R: Rpc>(&self, request: &R) -> Result<R::Response> {
-        self.send(
-            R::METHOD,
-            Bytes::from(request.encode_to_vec()),
-            |answer: &R::Response| failure_in(answer.status()),
-        )
-        .await
+        self.call_method(R::METHOD, R::IDEMPOTENT, request, read_answer)
+            .await
     }
 
-    async fn send<M>(
+    /// Makes a call that [`Rpc`] doesn't know.
+    pub(super) async fn raw_call<M>(&self, method: &str, request: &impl Message) -> Result<M>
+    where
+        M: Message + Default + 'static,
+    {
+        self.call_method(method, false, request, read_any).await
+    }
+
+    async fn call_method<M>(
         &self,
         method: &str,
-        message: Bytes,
-        failure: fn(&M) -> Option<ErrorKind>,
+        idempotent: bool,
+        request: &impl Message,
+        read: Read<M>,
     ) -> Result<M>
     where
-        M: prost::Message + Default + 'static,
+        M: Send + Sync + 'static,
     {
-        let slot = SpanSlot::default();
-        let trace_id = || {
-            slot.context().map_or(TraceId::INVALID, |context| {
-                context.span().span_context().trace_id()
-            })
-        };
-        let sent = self.send_in(&slot, method, message, failure).await;
-        let answer = sent.map_err(|status| of_grpc(status).in_call(method, trace_id()))?;
-        match failure(&answer) {
-            Some(kind) => Err(Error::new(kind).in_call(method, trace_id())),
-            None => Ok(answer),
+        let message = Bytes::from(request.encode_to_vec());
+        let mut pauses = self.retry.pauses();
+        loop {
+            let error = match self.try_once(method, message.clone(), read).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match pauses.next() {
+                Some(pause) if error.is_worth_another_try(idempotent) => {
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Err(error),
+            }
         }
     }
 
-    async fn send_in<M>(
+    async fn try_once<M: Send + Sync + 'static>(
+        &self,
+        method: &str,
+        message: Bytes,
+        read: Read<M>,
+    ) -> Result<M> {
+        let slot = SpanSlot::default();
+        let answered = self.send(&slot, method, message, read).await;
+        let failure = match answered {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(refusal)) => Error::new(refusal),
+            Err(status) => of_grpc(&status),
+        };
+        let trace_id = slot.context().map_or(TraceId::INVALID, |context| {
+            context.span().span_context().trace_id()
+        });
+        Err(failure.in_call(method, trace_id))
+    }
+
+    async fn send<M: Send + Sync + 'static>(
         &self,
         slot: &SpanSlot,
         method: &str,
         message: Bytes,
-        failure: fn(&M) -> Option<ErrorKind>,
-    ) -> std::result::Result<M, tonic::Status>
-    where
-        M: prost::Message + Default + 'static,
-    {
+        read: Read<M>,
+    ) -> std::result::Result<Answered<M>, tonic::Status> {
         let path = PathAndQuery::try_from(format!("/{SERVICE}/{method}"))
             .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
         let mut request = tonic::Request::new(message);
@@ -85,15 +117,85 @@ impl Connection {
         grpc.ready().await.map_err(tonic::Status::from_error)?;
         let codec = MilvusCodec {
             slot: slot.clone(),
-            failure,
-            answer: PhantomData,
+            read,
         };
         Ok(grpc.unary(request, path, codec).await?.into_inner())
     }
 }
 
+/// How often, and after what pauses, a call is made again after a failure that another try can mend.
+///
+/// That is so where Milvus says it, where nothing was sent since there was no connection, and where the server is
+/// out of reach or overloaded and making the call twice comes to the same as making it once, which leaves out
+/// [`insert`](super::MilvusClient::insert). Every try is a span of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often a call is made at most, the first time included.
+    pub attempts: u32,
+    /// The first pause, give or take a quarter; each further one is twice as long.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            first_pause: Duration::from_millis(50),
+            longest_pause: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Retry {
+    /// At most `attempts` of a call; one means that none is made again.
+    pub fn attempts(attempts: u32) -> Self {
+        Self {
+            attempts,
+            ..Self::default()
+        }
+    }
+
+    fn pauses(self) -> impl Iterator<Item = Duration> {
+        let pause = move |turn: u32| {
+            let pause = self
+                .first_pause
+                .saturating_mul(2u32.saturating_pow(turn))
+                .min(self.longest_pause);
+            // Clients that failed together shouldn't come back together. A hasher's random seed is random enough.
+            let random = RandomState::new().hash_one(turn) as u32;
+            pause.mul_f64(0.75 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+        };
+        (0..self.attempts.saturating_sub(1)).map(pause)
+    }
+}
+
+fn read_answer<M: Answer>(bytes: Bytes) -> std::result::Result<Answered<M>, prost::DecodeError> {
+    let answer = M::decode(bytes)?;
+    Ok(match failure_in(answer.status()) {
+        None => Ok(answer),
+        Some(refusal) => Err(refusal),
+    })
+}
+
+/// Reads an answer of which nothing is known but that it is a status or begins with one.
+fn read_any<M: Message + Default>(
+    bytes: Bytes,
+) -> std::result::Result<Answered<M>, prost::DecodeError> {
+    let begins_with = AnyAnswer::decode(bytes.clone())
+        .ok()
+        .and_then(|answer| answer.status);
+    let status = begins_with.or_else(|| Status::decode(bytes.clone()).ok());
+    match failure_in(status.as_ref()) {
+        None => M::decode(bytes).map(Ok),
+        Some(refusal) => Ok(Err(refusal)),
+    }
+}
+
 /// What Milvus's own status says went wrong.
-fn failure_in(status: Option<&crate::proto::common::Status>) -> Option<ErrorKind> {
+fn failure_in(status: Option<&Status>) -> Option<ErrorKind> {
     let status = status?;
     let code = if status.code != 0 {
         status.code
@@ -112,47 +214,47 @@ fn failure_in(status: Option<&crate::proto::common::Status>) -> Option<ErrorKind
     })
 }
 
-fn of_grpc(status: tonic::Status) -> Error {
-    let own = Code::from_number(i32::from(status.code()).into());
-    let code = std::error::Error::source(&status)
+fn of_grpc(status: &tonic::Status) -> Error {
+    let source = std::error::Error::source(status);
+    let code = source
         .and_then(classify)
-        .unwrap_or(own);
-    let message = match std::error::Error::source(&status) {
-        // Where the transport failed, tonic's own message is the outermost of its words, which are of little use.
-        Some(source) => causes(source),
-        None => status.message().to_owned(),
-    };
-    Error::new(ErrorKind::Rpc { code, message })
+        .unwrap_or_else(|| Code::from_number(i32::from(status.code()).into()));
+    // Where the transport failed, tonic's own message is the least telling of them.
+    let message = source.map_or_else(|| status.message().to_owned(), causes);
+    let unsent = source.is_some_and(|source| {
+        chain(source).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
+    });
+    Error::new(ErrorKind::Rpc { code, message }).unsent(unsent)
 }
 
-/// What tonic's own errors amount to; a deadline that has passed, tonic itself calls CANCELLED.
+/// What an error of tonic's amounts to. Tonic itself calls a deadline that has passed CANCELLED, and a connection
+/// that was lost anything from CANCELLED to UNKNOWN.
 pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
-    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| {
-        if error.is::<tonic::TimeoutExpired>() {
-            Some(Code::DeadlineExceeded)
-        } else if error.is::<tonic::ConnectError>() {
-            Some(Code::Unavailable)
-        } else {
-            error
-                .downcast_ref::<tonic::Status>()
-                .map(|status| Code::from_number(i32::from(status.code()).into()))
-        }
-    })
+    if chain(error).any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>) {
+        return Some(Code::DeadlineExceeded);
+    }
+    let lost = |error: &(dyn std::error::Error + 'static)| {
+        error.is::<tonic::transport::Error>() || error.is::<std::io::Error>()
+    };
+    if chain(error).any(lost) {
+        return Some(Code::Unavailable);
+    }
+    let status = chain(error).find_map(|error| error.downcast_ref::<tonic::Status>());
+    status.map(|status| Code::from_number(i32::from(status.code()).into()))
 }
 
-/// Sends messages that are encoded already, and marks the call's span when the answer it reads is a failure: gRPC
+/// Sends messages that are encoded already, and marks the call's span when the answer it reads is a refusal: gRPC
 /// itself calls such a call OK.
 struct MilvusCodec<M> {
     slot: SpanSlot,
-    failure: fn(&M) -> Option<ErrorKind>,
-    answer: PhantomData<fn() -> M>,
+    read: Read<M>,
 }
 
 struct Encoded;
 
-impl<M: prost::Message + Default + 'static> Codec for MilvusCodec<M> {
+impl<M: Send + 'static> Codec for MilvusCodec<M> {
     type Encode = Bytes;
-    type Decode = M;
+    type Decode = Answered<M>;
     type Encoder = Encoded;
     type Decoder = Self;
 
@@ -163,8 +265,7 @@ impl<M: prost::Message + Default + 'static> Codec for MilvusCodec<M> {
     fn decoder(&mut self) -> Self {
         Self {
             slot: self.slot.clone(),
-            failure: self.failure,
-            answer: PhantomData,
+            read: self.read,
         }
     }
 }
@@ -183,32 +284,31 @@ impl Encoder for Encoded {
     }
 }
 
-impl<M: prost::Message + Default + 'static> Decoder for MilvusCodec<M> {
-    type Item = M;
+impl<M: Send + 'static> Decoder for MilvusCodec<M> {
+    type Item = Answered<M>;
     type Error = tonic::Status;
 
     fn decode(
         &mut self,
         buffer: &mut DecodeBuf<'_>,
-    ) -> std::result::Result<Option<M>, tonic::Status> {
+    ) -> std::result::Result<Option<Self::Item>, tonic::Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
-        let answer =
-            M::decode(bytes).map_err(|error| tonic::Status::internal(error.to_string()))?;
-        if let Some(failure) = (self.failure)(&answer)
+        let answered =
+            (self.read)(bytes).map_err(|error| tonic::Status::internal(error.to_string()))?;
+        if let Err(refusal) = &answered
             && let Some(context) = self.slot.context()
         {
-            mark(context, &failure);
+            mark(context, refusal);
         }
-        Ok(Some(answer))
+        Ok(Some(answered))
     }
 }
 
-fn mark(context: &Context, failure: &ErrorKind) {
-    if let ErrorKind::Milvus { code, reason, .. } = failure {
-        let span = context.span();
-        span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, code.to_string()));
-        span.set_status(SpanStatus::error(reason.clone()));
-    }
+/// Marks a span as failed for what Milvus said.
+pub(super) fn mark(context: &Context, failure: &ErrorKind) {
+    let span = context.span();
+    span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, failure.name()));
+    span.set_status(SpanStatus::error(failure.to_string()));
 }
 
 /// Sends the id of the current trace as Milvus's request id, so that the server's log carries it too.

@@ -1,90 +1,416 @@
-//! Rows: putting them in.
+//! Rows: putting them in, changing them, taking them out by key or filter.
 
 use super::error::{Error, Result};
-use super::rows;
-use super::schema::Id;
-use super::{MilvusClient, awaitable};
+use super::rows::{self, Row};
+use super::schema::{ConsistencyLevel, Id, count, pair};
+use super::{CallFuture, MilvusClient, awaitable};
 use crate::proto::milvus as m;
-use crate::proto::schema::{CollectionSchema, IDs, i_ds::Values};
+use crate::proto::schema::{FieldData, IDs, i_ds::Values};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::sync::Arc;
+use std::marker::PhantomData;
 
 /// What a write did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mutation {
-    /// How many rows were written.
+    /// How many rows were written or deleted.
     pub count: u64,
     /// Their keys, as Milvus gave them or as they were given.
     pub ids: Vec<Id>,
 }
 
-/// Rows to be inserted; made by [`MilvusClient::insert`].
+/// Rows to be written; made by [`MilvusClient::insert`] and [`MilvusClient::upsert`].
 #[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
-pub struct Insert<'a> {
+pub struct Write<'a> {
     client: &'a MilvusClient,
     collection: String,
+    partition: String,
+    replace: bool,
     rows: std::result::Result<Vec<Value>, serde_json::Error>,
 }
 
-awaitable!(Insert -> Mutation);
+awaitable!(Write -> Mutation);
 
-impl Insert<'_> {
+impl Write<'_> {
+    /// Writes into a partition other than the default one.
+    pub fn partition(mut self, partition: impl Into<String>) -> Self {
+        self.partition = partition.into();
+        self
+    }
+
     async fn send(self) -> Result<Mutation> {
-        let rows = self
-            .rows
-            .map_err(|error| Error::invalid(format!("a row is no record: {error}")))?;
-        let schema = self.client.schema(&self.collection).await?;
-        let request = m::InsertRequest {
-            db_name: self.client.database(),
-            collection_name: self.collection,
-            num_rows: u32::try_from(rows.len())
-                .map_err(|_| Error::invalid("more than 4 billion rows at once"))?,
-            fields_data: rows::to_columns(&schema, rows).map_err(Error::invalid)?,
-            ..Default::default()
+        let Self {
+            client,
+            collection,
+            partition,
+            replace,
+            rows,
+        } = self;
+        let name = if replace { "upsert" } else { "insert" };
+        let work = async {
+            let rows =
+                rows.map_err(|error| Error::invalid(format!("a row is no record: {error}")))?;
+            let num_rows =
+                u32::try_from(rows.len()).map_err(|_| Error::invalid("too many rows at once"))?;
+            let schema = client.schema(&collection).await?;
+            let fields_data = rows::to_columns(&schema, rows).map_err(Error::invalid)?;
+            let request = m::InsertRequest {
+                db_name: client.database(),
+                collection_name: collection.clone(),
+                partition_name: partition,
+                fields_data,
+                num_rows,
+            };
+            let answer = if replace {
+                client.call(m::UpsertRequest::from(request)).await
+            } else {
+                client.call(request).await
+            };
+            // A collection that was made anew has another schema than the one that was learnt.
+            answer.inspect_err(|_| client.forget_schema(&collection))
         };
-        let answer = self.client.call(request).await?;
+        let answer = client.operation(name, &collection, work).await?;
+        client.saw_write(answer.timestamp);
+        let written = if replace {
+            answer.upsert_cnt
+        } else {
+            answer.insert_cnt
+        };
         Ok(Mutation {
-            count: u64::try_from(answer.insert_cnt).unwrap_or_default(),
+            count: count(written)?,
             ids: ids(answer.ids),
         })
     }
 }
 
+impl From<m::InsertRequest> for m::UpsertRequest {
+    fn from(insert: m::InsertRequest) -> Self {
+        Self {
+            db_name: insert.db_name,
+            collection_name: insert.collection_name,
+            partition_name: insert.partition_name,
+            fields_data: insert.fields_data,
+            num_rows: insert.num_rows,
+        }
+    }
+}
+
+/// Rows to be deleted; made by [`MilvusClient::delete`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is awaited"]
+pub struct Delete<'a> {
+    client: &'a MilvusClient,
+    collection: String,
+    partition: String,
+    ids: Vec<Id>,
+    filter: String,
+}
+
+awaitable!(Delete -> Mutation);
+
+impl Delete<'_> {
+    /// The rows with these keys.
+    pub fn ids(mut self, ids: impl IntoIterator<Item = impl Into<Id>>) -> Self {
+        self.ids = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The rows for which this is true, such as `color == "red"`.
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// Only rows of that partition.
+    pub fn partition(mut self, partition: impl Into<String>) -> Self {
+        self.partition = partition.into();
+        self
+    }
+
+    async fn send(self) -> Result<Mutation> {
+        let Self {
+            client,
+            collection,
+            partition,
+            ids: keys,
+            filter,
+        } = self;
+        let work = async {
+            let expr = match (keys.is_empty(), filter.is_empty()) {
+                (false, true) => client.has_one_of(&collection, &keys).await?,
+                (true, false) => filter,
+                _ => return Err(Error::invalid("a deletion needs either keys or a filter")),
+            };
+            let request = m::DeleteRequest {
+                db_name: client.database(),
+                collection_name: collection.clone(),
+                partition_name: partition,
+                expr,
+            };
+            client.call(request).await
+        };
+        let answer = client.operation("delete", &collection, work).await?;
+        client.saw_write(answer.timestamp);
+        Ok(Mutation {
+            count: count(answer.delete_cnt)?,
+            ids: ids(answer.ids),
+        })
+    }
+}
+
+/// Rows to be read by a filter or by their keys; made by [`MilvusClient::query`] and [`MilvusClient::get`].
+///
+/// They come as [`Row`]s, or as values of a type of yours after [`typed`](Self::typed).
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is awaited"]
+pub struct Query<'a, T = Row> {
+    client: &'a MilvusClient,
+    collection: String,
+    name: &'static str,
+    ids: Vec<Id>,
+    filter: String,
+    output_fields: Vec<String>,
+    partitions: Vec<String>,
+    limit: Option<u64>,
+    offset: Option<u64>,
+    consistency_level: Option<ConsistencyLevel>,
+    rows: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: DeserializeOwned + 'a> IntoFuture for Query<'a, T> {
+    type Output = Result<Vec<T>>;
+    type IntoFuture = CallFuture<'a, Vec<T>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<'a, T> Query<'a, T> {
+    /// The rows for which this is true, such as `color == "red" and year > 1980`.
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// The fields to return; all of them unless they are set. `count(*)` alone counts the rows.
+    pub fn output_fields(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.output_fields = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only rows of these partitions.
+    pub fn partitions(mut self, partitions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.partitions = partitions.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How many rows to return at most. Milvus asks for it where there is no filter.
+    pub fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// How many rows to leave out first.
+    pub fn offset(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    /// How fresh the data must be; as the collection says unless it is set.
+    pub fn consistency_level(mut self, level: ConsistencyLevel) -> Self {
+        self.consistency_level = Some(level);
+        self
+    }
+
+    /// Returns the rows as values of type `R`.
+    pub fn typed<R>(self) -> Query<'a, R> {
+        Query {
+            client: self.client,
+            collection: self.collection,
+            name: self.name,
+            ids: self.ids,
+            filter: self.filter,
+            output_fields: self.output_fields,
+            partitions: self.partitions,
+            limit: self.limit,
+            offset: self.offset,
+            consistency_level: self.consistency_level,
+            rows: PhantomData,
+        }
+    }
+
+    async fn send(self) -> Result<Vec<T>>
+    where
+        T: DeserializeOwned,
+    {
+        let (client, collection, name) = (self.client, self.collection.clone(), self.name);
+        let fields = self.output_fields.clone();
+        let answer = client.operation(name, &collection, self.ask()).await?;
+        read_rows(&answer.fields_data, None, &fields)?
+            .into_iter()
+            .map(into_typed)
+            .collect()
+    }
+
+    async fn ask(self) -> Result<m::QueryResults> {
+        let client = self.client;
+        let expr = match (self.ids.is_empty(), self.filter.is_empty()) {
+            (true, _) => self.filter,
+            (false, true) => client.has_one_of(&self.collection, &self.ids).await?,
+            (false, false) => {
+                return Err(Error::invalid(
+                    "rows are read either by their keys or by a filter",
+                ));
+            }
+        };
+        let page = [("limit", self.limit), ("offset", self.offset)];
+        let request = m::QueryRequest {
+            db_name: client.database(),
+            collection_name: self.collection,
+            expr,
+            output_fields: self.output_fields,
+            partition_names: self.partitions,
+            guarantee_timestamp: client.guarantee(self.consistency_level),
+            query_params: page
+                .iter()
+                .filter_map(|(key, value)| Some(pair(key, &(*value)?.to_string())))
+                .collect(),
+            consistency_level: self
+                .consistency_level
+                .unwrap_or(ConsistencyLevel::Strong)
+                .wire()
+                .into(),
+            use_default_consistency: self.consistency_level.is_none(),
+        };
+        client.call(request).await
+    }
+}
+
 impl MilvusClient {
-    /// Inserts `rows`, each a record (a struct, a map, a JSON object) with a value for every field of the collection; what a
-    /// row has beyond these goes into its dynamic field, if the collection has one.
+    /// Inserts `rows`, each a record (a struct, a map, a JSON object) with a value for every field of the collection;
+    /// what a row has beyond these goes into its dynamic field, if the collection has one.
+    ///
+    /// It isn't tried again after a failure that leaves open whether the rows arrived; see [`upsert`](Self::upsert).
     pub fn insert<R: Serialize>(
         &self,
         collection: impl Into<String>,
         rows: impl IntoIterator<Item = R>,
-    ) -> Insert<'_> {
+    ) -> Write<'_> {
+        self.write(collection.into(), rows, false)
+    }
+
+    /// Inserts `rows`, each in place of the row that has its key, if there is one.
+    pub fn upsert<R: Serialize>(
+        &self,
+        collection: impl Into<String>,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Write<'_> {
+        self.write(collection.into(), rows, true)
+    }
+
+    fn write<R: Serialize>(
+        &self,
+        collection: String,
+        rows: impl IntoIterator<Item = R>,
+        replace: bool,
+    ) -> Write<'_> {
         let rows = rows.into_iter().map(serde_json::to_value).collect();
-        Insert {
+        Write {
             client: self,
-            collection: collection.into(),
+            collection,
+            partition: String::new(),
+            replace,
             rows,
         }
     }
 
-    async fn schema(&self, collection: &str) -> Result<Arc<CollectionSchema>> {
-        if let Some(schema) = self.known_schema(collection) {
-            return Ok(schema);
+    /// Deletes rows, by keys or by a filter.
+    pub fn delete(&self, collection: impl Into<String>) -> Delete<'_> {
+        let (ids, filter, partition) = Default::default();
+        Delete {
+            client: self,
+            collection: collection.into(),
+            partition,
+            ids,
+            filter,
         }
-        let request = m::DescribeCollectionRequest {
-            db_name: self.database(),
-            collection_name: collection.to_owned(),
-        };
-        let schema = self.call(request).await?.schema;
-        let schema = Arc::new(
-            schema
-                .ok_or_else(|| Error::unexpected("a collection was described without a schema"))?,
-        );
-        self.learn_schema(collection, Arc::clone(&schema));
-        Ok(schema)
     }
+
+    /// Reads rows by a filter.
+    ///
+    /// ```no_run
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Film {
+    ///     id: i64,
+    ///     title: String,
+    /// }
+    ///
+    /// let films = client.query("films").filter("year > 1980").output_fields(["title"]).typed::<Film>().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, collection: impl Into<String>) -> Query<'_> {
+        self.read("query", collection.into(), Vec::new())
+    }
+
+    /// Reads the rows with these keys.
+    pub fn get(
+        &self,
+        collection: impl Into<String>,
+        ids: impl IntoIterator<Item = impl Into<Id>>,
+    ) -> Query<'_> {
+        self.read(
+            "get",
+            collection.into(),
+            ids.into_iter().map(Into::into).collect(),
+        )
+    }
+
+    fn read(&self, name: &'static str, collection: String, ids: Vec<Id>) -> Query<'_> {
+        Query {
+            client: self,
+            collection,
+            name,
+            ids,
+            filter: String::new(),
+            output_fields: vec!["*".to_owned()],
+            partitions: Vec::new(),
+            limit: None,
+            offset: None,
+            consistency_level: None,
+            rows: PhantomData,
+        }
+    }
+
+    /// A filter for the rows with these keys.
+    async fn has_one_of(&self, collection: &str, ids: &[Id]) -> Result<String> {
+        let schema = self.schema(collection).await?;
+        let key = schema
+            .primary_field()
+            .ok_or_else(|| Error::unexpected(format!("`{collection}` has no key")))?;
+        let ids: Vec<String> = ids.iter().map(Id::literal).collect();
+        Ok(format!("{} in [{}]", key.name, ids.join(", ")))
+    }
+}
+
+/// The rows of `columns`, which are `count` where that is known.
+pub(super) fn read_rows(
+    columns: &[FieldData],
+    count: Option<usize>,
+    wanted: &[String],
+) -> Result<Vec<Row>> {
+    let count = count.unwrap_or_else(|| columns.iter().map(rows::length).max().unwrap_or(0));
+    rows::from_columns(columns, count, wanted).map_err(Error::unexpected)
+}
+
+pub(super) fn into_typed<T: DeserializeOwned>(row: Row) -> Result<T> {
+    serde_json::from_value(Value::Object(row))
+        .map_err(|error| Error::unexpected(format!("a row is of another type: {error}")))
 }
 
 pub(super) fn ids(ids: Option<IDs>) -> Vec<Id> {

@@ -1,6 +1,7 @@
 //! What can go wrong with a call, and in which trace it did.
 
 use crate::layer::Code;
+use opentelemetry::StringValue;
 use opentelemetry::trace::TraceId;
 use std::fmt;
 
@@ -21,6 +22,8 @@ struct Inner {
     kind: ErrorKind,
     method: Option<String>,
     trace_id: TraceId,
+    /// Whether it is certain that Milvus has not seen the request.
+    unsent: bool,
 }
 
 /// What happened.
@@ -58,6 +61,7 @@ impl Error {
                 kind,
                 method: None,
                 trace_id: TraceId::INVALID,
+                unsent: false,
             }),
         }
     }
@@ -74,6 +78,27 @@ impl Error {
         self.inner.method = Some(method.to_owned());
         self.inner.trace_id = trace_id;
         self
+    }
+
+    pub(super) fn unsent(mut self, unsent: bool) -> Self {
+        self.inner.unsent = unsent;
+        self
+    }
+
+    /// Whether making the call again may help and can do no harm.
+    pub(super) fn is_worth_another_try(&self, idempotent: bool) -> bool {
+        match self.inner.kind {
+            ErrorKind::Milvus { retriable, .. } => retriable,
+            ErrorKind::Rpc {
+                code: Code::Unavailable,
+                ..
+            } => idempotent || self.inner.unsent,
+            ErrorKind::Rpc {
+                code: Code::ResourceExhausted,
+                ..
+            } => idempotent,
+            _ => false,
+        }
     }
 
     /// What happened.
@@ -128,6 +153,19 @@ impl fmt::Display for Error {
             write!(f, ", trace {trace_id}")?;
         }
         Ok(())
+    }
+}
+
+impl ErrorKind {
+    /// What `error.type` says of it: the code of whoever refused.
+    pub(super) fn name(&self) -> StringValue {
+        match self {
+            Self::Milvus { code, .. } => code.to_string().into(),
+            Self::Rpc { code, .. } => code.name().into(),
+            Self::Invalid(_) => "invalid_argument".into(),
+            Self::Unexpected(_) => "unexpected_answer".into(),
+            Self::TimedOut(_) => "timeout".into(),
+        }
     }
 }
 

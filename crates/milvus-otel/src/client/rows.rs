@@ -1,11 +1,14 @@
 //! Rows, as people write them, and columns, as Milvus sends them.
 
+use super::schema::{CollectionSchema, DataType, FieldSchema};
 use crate::proto::schema::{
-    BoolArray, BytesArray, CollectionSchema, DataType, DoubleArray, FieldData, FieldSchema,
-    FloatArray, IntArray, LongArray, ScalarField, StringArray, VectorField, field_data::Field,
-    scalar_field, vector_field,
+    ArrayArray, BoolArray, BytesArray, DoubleArray, FieldData, FloatArray, IntArray, LongArray,
+    ScalarField, StringArray, VectorField, field_data::Field, scalar_field::Data, vector_field,
 };
 use serde_json::{Map, Value};
+
+/// A row whose fields are not known before: field names and JSON values.
+pub type Row = Map<String, Value>;
 
 /// What is wrong with a row, in words.
 type Problem = String;
@@ -21,28 +24,25 @@ pub(super) fn to_columns(
     let mut rows = rows
         .into_iter()
         .enumerate()
-        .map(|(index, row)| match row {
-            Value::Object(row) => Ok(row),
-            other => Err(format!("row {index} is {}, not a record", kind(&other))),
-        })
+        .map(record)
         .collect::<Result<Vec<_>, _>>()?;
     let mut columns = Vec::with_capacity(schema.fields.len() + 1);
-    for field in schema
-        .fields
-        .iter()
-        .filter(|field| !field.is_dynamic && !field.auto_id)
-    {
+    for field in schema.fields.iter().filter(|field| !field.auto_id) {
         let values = rows
             .iter_mut()
             .enumerate()
-            .map(|(index, row)| {
-                row.remove(&field.name)
-                    .ok_or_else(|| format!("row {index} has no field `{}`", field.name))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        columns.push(column(field, values)?);
+            .map(|(index, row)| take(field, index, row));
+        columns.push(column(field, &values.collect::<Result<Vec<_>, _>>()?)?);
     }
-    if schema.enable_dynamic_field {
+    if let Some(field) = schema.fields.iter().find(|field| field.auto_id)
+        && let Some(index) = rows.iter().position(|row| row.contains_key(&field.name))
+    {
+        return Err(format!(
+            "row {index} has a field `{}`, which Milvus itself fills",
+            field.name
+        ));
+    }
+    if schema.dynamic_fields {
         columns.push(dynamic_column(rows));
     } else if let Some((index, name)) = rows
         .iter()
@@ -56,141 +56,216 @@ pub(super) fn to_columns(
     Ok(columns)
 }
 
-fn column(field: &FieldSchema, values: Vec<Value>) -> Result<FieldData, Problem> {
-    let data = match field.data_type() {
-        DataType::FloatVector => Field::Vectors(float_vectors(field, &values)?),
-        _ => Field::Scalars(ScalarField {
-            data: Some(scalars(field, values)?),
+fn record((index, row): (usize, Value)) -> Result<Row, Problem> {
+    match row {
+        Value::Object(row) => Ok(row),
+        other => Err(format!("row {index} is {}, not a record", kind(&other))),
+    }
+}
+
+fn take(field: &FieldSchema, index: usize, row: &mut Row) -> Result<Value, Problem> {
+    row.remove(&field.name)
+        .ok_or_else(|| format!("row {index} has no field `{}`", field.name))
+}
+
+fn column(field: &FieldSchema, values: &[Value]) -> Result<FieldData, Problem> {
+    let data = match field.data_type {
+        DataType::FloatVector => Field::Vectors(float_vectors(field, values)?),
+        DataType::BinaryVector => Field::Vectors(binary_vectors(field, values)?),
+        DataType::Array => Field::Scalars(ScalarField {
+            data: Some(Data::Arrays(arrays(field, values)?)),
         }),
+        data_type => Field::Scalars(
+            scalars(data_type, values).map_err(|(index, problem)| at(index, field, &problem))?,
+        ),
     };
     Ok(FieldData {
-        r#type: field.data_type,
+        r#type: field.data_type.number(),
         field_name: field.name.clone(),
-        field_id: field.field_id,
         field: Some(data),
         ..Default::default()
     })
 }
 
-fn scalars(field: &FieldSchema, values: Vec<Value>) -> Result<scalar_field::Data, Problem> {
-    use scalar_field::Data;
-    Ok(match field.data_type() {
+fn at(index: usize, field: &FieldSchema, problem: &str) -> Problem {
+    format!("row {index}, field `{}`: {problem}", field.name)
+}
+
+/// A column of one type, or which value is wrong and how.
+fn scalars(data_type: DataType, values: &[Value]) -> Result<ScalarField, (usize, Problem)> {
+    let data = match data_type {
         DataType::Bool => Data::Bools(BoolArray {
-            data: each(field, &values, "a boolean", Value::as_bool)?,
+            data: each(values, "a boolean", Value::as_bool)?,
         }),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 => {
-            let number =
-                |value: &Value| value.as_i64().and_then(|number| i32::try_from(number).ok());
-            Data::Ints(IntArray {
-                data: each(field, &values, "an integer", number)?,
-            })
-        }
+        DataType::Int8 => Data::Ints(IntArray {
+            data: each(values, "an integer of 8 bits", integer::<i8>)?,
+        }),
+        DataType::Int16 => Data::Ints(IntArray {
+            data: each(values, "an integer of 16 bits", integer::<i16>)?,
+        }),
+        DataType::Int32 => Data::Ints(IntArray {
+            data: each(values, "an integer of 32 bits", integer::<i32>)?,
+        }),
         DataType::Int64 => Data::Longs(LongArray {
-            data: each(field, &values, "an integer", Value::as_i64)?,
+            data: each(values, "an integer of 64 bits", Value::as_i64)?,
         }),
         DataType::Float => Data::Floats(FloatArray {
-            data: each(field, &values, "a number", as_f32)?,
+            data: each(values, "a number of 32 bits", number)?,
         }),
         DataType::Double => Data::Doubles(DoubleArray {
-            data: each(field, &values, "a number", Value::as_f64)?,
+            data: each(values, "a number", Value::as_f64)?,
         }),
-        DataType::VarChar | DataType::String => {
-            let text = |value: &Value| value.as_str().map(str::to_owned);
-            Data::Strings(StringArray {
-                data: each(field, &values, "a string", text)?,
-            })
+        DataType::VarChar => Data::Strings(StringArray {
+            data: each(values, "a string", text)?,
+        }),
+        DataType::Json => Data::Json(json(values)),
+        DataType::Array | DataType::BinaryVector | DataType::FloatVector | DataType::Other(_) => {
+            return Err((0, format!("this client can't write a {data_type:?}")));
         }
-        DataType::Json => Data::Json(json(&values)),
-        other => {
-            return Err(format!(
-                "field `{}` is of type {other:?}, which this client can't write",
-                field.name
-            ));
-        }
-    })
+    };
+    Ok(ScalarField { data: Some(data) })
 }
 
 fn each<T>(
-    field: &FieldSchema,
     values: &[Value],
     expected: &str,
     read: impl Fn(&Value) -> Option<T>,
-) -> Result<Vec<T>, Problem> {
-    let read = |(index, value): (usize, &Value)| {
-        read(value).ok_or_else(|| {
-            format!(
-                "row {index}, field `{}`: expected {expected}, found {}",
-                field.name,
-                kind(value)
-            )
-        })
+) -> Result<Vec<T>, (usize, Problem)> {
+    let read = |(index, value)| {
+        read(value).ok_or_else(|| (index, format!("expected {expected}, found {}", kind(value))))
     };
     values.iter().enumerate().map(read).collect()
 }
 
-fn float_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, Problem> {
-    let dimension = dimension(field)?;
-    let mut data = Vec::with_capacity(values.len() * dimension);
-    for (index, value) in values.iter().enumerate() {
-        let problem = |found: String| {
-            format!(
-                "row {index}, field `{}`: expected {dimension} numbers, found {found}",
-                field.name
-            )
-        };
-        let numbers = value
-            .as_array()
-            .ok_or_else(|| problem(kind(value).to_owned()))?;
-        if numbers.len() != dimension {
-            return Err(problem(numbers.len().to_string()));
-        }
-        for number in numbers {
-            data.push(
-                as_f32(number).ok_or_else(|| problem(format!("{} among them", kind(number))))?,
-            );
-        }
-    }
-    let dim = i64::try_from(dimension).map_err(|error| error.to_string())?;
-    Ok(VectorField {
-        dim,
-        data: Some(vector_field::Data::Floats(FloatArray { data })),
-    })
+/// An integer that fits into `I`, in the 32 bits that it travels in.
+fn integer<I: TryFrom<i64> + Into<i32>>(value: &Value) -> Option<i32> {
+    I::try_from(value.as_i64()?).ok().map(Into::into)
 }
 
-fn dimension(field: &FieldSchema) -> Result<usize, Problem> {
-    let dim = field
-        .type_params
-        .iter()
-        .find(|param| param.key == "dim")
-        .and_then(|param| param.value.parse().ok());
-    dim.ok_or_else(|| format!("field `{}` is a vector without a dimension", field.name))
+/// A number that 32 bits can hold; JSON has 64 of it.
+fn number(value: &Value) -> Option<f32> {
+    let number = value.as_f64()? as f32;
+    number.is_finite().then_some(number)
 }
 
-fn dynamic_column(rows: Vec<Map<String, Value>>) -> FieldData {
-    let rows: Vec<Value> = rows.into_iter().map(Value::Object).collect();
-    FieldData {
-        r#type: DataType::Json.into(),
-        field_name: DYNAMIC_FIELD.to_owned(),
-        field: Some(Field::Scalars(ScalarField {
-            data: Some(scalar_field::Data::Json(json(&rows))),
-        })),
-        is_dynamic: true,
-        ..Default::default()
-    }
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 fn json(values: &[Value]) -> BytesArray {
     BytesArray {
         data: values
             .iter()
-            .map(|value| value.to_string().into_bytes().into())
+            .map(|value| value.to_string().into())
             .collect(),
     }
 }
 
-// Milvus holds 32 bits of a number that JSON has 64 of.
-fn as_f32(value: &Value) -> Option<f32> {
-    value.as_f64().map(|number| number as f32)
+fn arrays(field: &FieldSchema, values: &[Value]) -> Result<ArrayArray, Problem> {
+    let element_type = field
+        .element_type
+        .ok_or_else(|| format!("field `{}` is an array of no type", field.name))?;
+    let array = |(index, value): (usize, &Value)| {
+        let elements = list(field, index, value)?;
+        scalars(element_type, elements)
+            .map_err(|(_, problem)| at(index, field, &format!("in the list, {problem}")))
+    };
+    let data = values
+        .iter()
+        .enumerate()
+        .map(array)
+        .collect::<Result<_, _>>()?;
+    Ok(ArrayArray {
+        data,
+        element_type: element_type.number(),
+    })
+}
+
+fn list<'a>(field: &FieldSchema, index: usize, value: &'a Value) -> Result<&'a [Value], Problem> {
+    let list = value.as_array().map(Vec::as_slice);
+    list.ok_or_else(|| {
+        at(
+            index,
+            field,
+            &format!("expected a list, found {}", kind(value)),
+        )
+    })
+}
+
+fn float_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, Problem> {
+    let dimension = dimension(field)?;
+    let numbers = vectors(field, values, dimension, "a number of 32 bits", number)?;
+    Ok(vector_field(
+        dimension,
+        vector_field::Data::Floats(FloatArray { data: numbers }),
+    ))
+}
+
+fn binary_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, Problem> {
+    let dimension = dimension(field)?;
+    let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+    let bytes = vectors(field, values, dimension / 8, "a byte", byte)?;
+    Ok(vector_field(
+        dimension,
+        vector_field::Data::Binary(bytes.into()),
+    ))
+}
+
+/// The elements of all vectors end to end, each vector having `length` of them.
+fn vectors<T>(
+    field: &FieldSchema,
+    values: &[Value],
+    length: usize,
+    expected: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, Problem> {
+    // What a schema says of a dimension is not to be believed before the rows bear it out.
+    let mut all = Vec::with_capacity(
+        values
+            .first()
+            .and_then(Value::as_array)
+            .map_or(0, |first| first.len() * values.len()),
+    );
+    for (index, value) in values.iter().enumerate() {
+        let elements = list(field, index, value)?;
+        if elements.len() != length {
+            let found = elements.len();
+            return Err(at(
+                index,
+                field,
+                &format!("expected a vector of {length} elements, found one of {found}"),
+            ));
+        }
+        let wrong = |(_, problem)| at(index, field, &format!("in the vector, {problem}"));
+        all.extend(each(elements, expected, &read).map_err(wrong)?);
+    }
+    Ok(all)
+}
+
+fn vector_field(dimension: usize, data: vector_field::Data) -> VectorField {
+    VectorField {
+        dim: i64::try_from(dimension).unwrap_or(i64::MAX),
+        data: Some(data),
+    }
+}
+
+fn dimension(field: &FieldSchema) -> Result<usize, Problem> {
+    field
+        .dimension
+        .ok_or_else(|| format!("field `{}` is a vector without a dimension", field.name))
+}
+
+fn dynamic_column(rows: Vec<Row>) -> FieldData {
+    let rows: Vec<Value> = rows.into_iter().map(Value::Object).collect();
+    FieldData {
+        r#type: DataType::Json.number(),
+        field_name: DYNAMIC_FIELD.to_owned(),
+        field: Some(Field::Scalars(ScalarField {
+            data: Some(Data::Json(json(&rows))),
+        })),
+        is_dynamic: true,
+        ..Default::default()
+    }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -205,31 +280,83 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The `count` rows that `columns` hold; a dynamic field's own fields become fields of its row.
+/// The `count` rows that `columns` hold; a dynamic field's own fields become fields of its row, as far as they were
+/// `wanted`.
 pub(super) fn from_columns(
     columns: &[FieldData],
     count: usize,
-) -> Result<Vec<Map<String, Value>>, Problem> {
-    let mut rows = vec![Map::new(); count];
-    for column in columns {
-        for (index, row) in rows.iter_mut().enumerate() {
-            let value = value_at(column, index).ok_or_else(|| {
-                format!(
-                    "column `{}` of type {:?} has no row {index}",
-                    column.field_name,
-                    column.r#type()
-                )
-            })?;
-            match value {
-                Value::Object(fields) if column.is_dynamic => row.extend(fields),
+    wanted: &[String],
+) -> Result<Vec<Row>, Problem> {
+    // A column that is short of rows is found at its first gap; nothing is allocated on the strength of a count.
+    let mut rows = Vec::new();
+    for index in 0..count {
+        let mut row = Row::new();
+        for column in columns {
+            match value_at(column, index).ok_or_else(|| unreadable(column, index))? {
+                Value::Object(fields) if column.is_dynamic => {
+                    let all = wanted
+                        .iter()
+                        .any(|name| name == DYNAMIC_FIELD || name == "*");
+                    row.extend(
+                        fields
+                            .into_iter()
+                            .filter(|(name, _)| all || wanted.contains(name)),
+                    );
+                }
                 value => drop(row.insert(column.field_name.clone(), value)),
             }
         }
+        rows.push(row);
     }
     Ok(rows)
 }
 
+/// How many rows a column has.
+pub(super) fn length(column: &FieldData) -> usize {
+    match &column.field {
+        None => 0,
+        Some(Field::Scalars(scalars)) => scalar_length(scalars),
+        Some(Field::Vectors(vectors)) => {
+            let dimension = usize::try_from(vectors.dim).unwrap_or(0);
+            match &vectors.data {
+                None => 0,
+                Some(vector_field::Data::Floats(numbers)) => {
+                    numbers.data.len().checked_div(dimension).unwrap_or(0)
+                }
+                Some(vector_field::Data::Binary(bytes)) => {
+                    bytes.len().checked_div(dimension / 8).unwrap_or(0)
+                }
+            }
+        }
+    }
+}
+
+fn scalar_length(scalars: &ScalarField) -> usize {
+    match &scalars.data {
+        None => 0,
+        Some(Data::Bools(column)) => column.data.len(),
+        Some(Data::Ints(column)) => column.data.len(),
+        Some(Data::Longs(column)) => column.data.len(),
+        Some(Data::Floats(column)) => column.data.len(),
+        Some(Data::Doubles(column)) => column.data.len(),
+        Some(Data::Strings(column)) => column.data.len(),
+        Some(Data::Bytes(column) | Data::Json(column)) => column.data.len(),
+        Some(Data::Arrays(column)) => column.data.len(),
+    }
+}
+
+fn unreadable(column: &FieldData, index: usize) -> Problem {
+    let data_type = column.r#type();
+    format!(
+        "row {index} of column `{}`, of type {data_type:?}, can't be read",
+        column.field_name
+    )
+}
+
 fn value_at(column: &FieldData, index: usize) -> Option<Value> {
+    if column.valid_data.get(index) == Some(&false) {
+        return Some(Value::Null);
+    }
     match column.field.as_ref()? {
         Field::Scalars(scalars) => scalar_at(scalars, index),
         Field::Vectors(vectors) => vector_at(vectors, index),
@@ -237,7 +364,6 @@ fn value_at(column: &FieldData, index: usize) -> Option<Value> {
 }
 
 fn scalar_at(scalars: &ScalarField, index: usize) -> Option<Value> {
-    use scalar_field::Data;
     Some(match scalars.data.as_ref()? {
         Data::Bools(column) => Value::from(*column.data.get(index)?),
         Data::Ints(column) => Value::from(*column.data.get(index)?),
@@ -246,19 +372,25 @@ fn scalar_at(scalars: &ScalarField, index: usize) -> Option<Value> {
         Data::Doubles(column) => Value::from(*column.data.get(index)?),
         Data::Strings(column) => Value::from(column.data.get(index)?.as_str()),
         Data::Json(column) => serde_json::from_slice(column.data.get(index)?).ok()?,
-        Data::Bytes(_) | Data::Arrays(_) => return None,
+        Data::Arrays(column) => {
+            let array = column.data.get(index)?;
+            Value::Array(
+                (0..scalar_length(array))
+                    .map(|index| scalar_at(array, index))
+                    .collect::<Option<_>>()?,
+            )
+        }
+        Data::Bytes(_) => return None,
     })
 }
 
 fn vector_at(vectors: &VectorField, index: usize) -> Option<Value> {
     let dimension = usize::try_from(vectors.dim).ok()?;
-    let start = index.checked_mul(dimension)?;
-    match vectors.data.as_ref()? {
-        vector_field::Data::Floats(numbers) => {
-            Some(Value::from(numbers.data.get(start..start + dimension)?))
-        }
-        vector_field::Data::Binary(bytes) => {
-            Some(Value::from(bytes.get(start / 8..(start + dimension) / 8)?))
-        }
-    }
+    let part = |length: usize| {
+        Some(index.checked_mul(length)?..index.checked_add(1)?.checked_mul(length)?)
+    };
+    Some(match vectors.data.as_ref()? {
+        vector_field::Data::Floats(numbers) => Value::from(numbers.data.get(part(dimension)?)?),
+        vector_field::Data::Binary(bytes) => Value::from(bytes.get(part(dimension / 8)?)?),
+    })
 }

@@ -11,7 +11,6 @@ pub(super) trait Rpc: Message {
     type Response: Answer;
     const METHOD: &'static str;
     /// Whether making it twice comes to the same as making it once.
-    #[expect(dead_code, reason = "nothing is tried again yet")]
     const IDEMPOTENT: bool;
 }
 
@@ -38,7 +37,7 @@ macro_rules! answers {
 
 answers! {
     ConnectResponse GetVersionResponse BoolResponse DescribeCollectionResponse ShowCollectionsResponse
-    GetLoadStateResponse GetLoadingProgressResponse GetCollectionStatisticsResponse DescribeIndexResponse
+    GetLoadStateResponse GetCollectionStatisticsResponse DescribeIndexResponse
     MutationResult SearchResults QueryResults FlushResponse GetFlushStateResponse
 }
 
@@ -63,7 +62,6 @@ rpcs! {
     "LoadCollection" LoadCollectionRequest -> Status, true;
     "ReleaseCollection" ReleaseCollectionRequest -> Status, true;
     "GetLoadState" GetLoadStateRequest -> m::GetLoadStateResponse, true;
-    "GetLoadingProgress" GetLoadingProgressRequest -> m::GetLoadingProgressResponse, true;
     "GetCollectionStatistics" GetCollectionStatisticsRequest -> m::GetCollectionStatisticsResponse, true;
     "CreateIndex" CreateIndexRequest -> Status, true;
     "DescribeIndex" DescribeIndexRequest -> m::DescribeIndexResponse, true;

@@ -1,0 +1,697 @@
+//! Every method of the client against a real Milvus. `cargo test -p milvus-otel-tests -- --ignored`
+
+use milvus_otel::client::{
+    CollectionSchema, ConsistencyLevel, DataType, ErrorKind, FieldSchema, Id, IndexParams,
+    LoadState, MetricType, Retry, Row, Vector,
+};
+use milvus_otel::layer::Code;
+use milvus_otel::{Error, MilvusClient};
+use milvus_otel_tests::embedded::Milvus;
+use milvus_otel_tests::spans::{Recorder, error, span_context, text};
+use opentelemetry::trace::FutureExt;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::future::Future;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Film {
+    id: i64,
+    title: String,
+    year: i16,
+    rating: f32,
+    seen: bool,
+    tags: Vec<String>,
+    notes: serde_json::Value,
+    vector: Vec<f32>,
+    color: String,
+}
+
+fn film(id: i64) -> Film {
+    Film {
+        id,
+        title: format!("film \"{id}\""),
+        year: 1970 + id as i16,
+        rating: id as f32 / 7.0,
+        seen: id % 2 == 0,
+        tags: (0..id % 3).map(|tag| format!("tag {tag}")).collect(),
+        notes: json!({ "length": 90 + id }),
+        vector: (0..4).map(|axis| ((id * 4 + axis) as f32).sin()).collect(),
+        color: ["red", "green", "blue"][id as usize % 3].to_owned(),
+    }
+}
+
+fn film_schema() -> CollectionSchema {
+    CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::var_char("title", 100))
+        .field(FieldSchema::new("year", DataType::Int16))
+        .field(FieldSchema::new("rating", DataType::Float))
+        .field(FieldSchema::new("seen", DataType::Bool))
+        .field(FieldSchema::array("tags", DataType::VarChar, 8).max_length(20))
+        .field(FieldSchema::new("notes", DataType::Json))
+        .field(FieldSchema::float_vector("vector", 4))
+        .dynamic_fields()
+        .description("films")
+}
+
+/// Starts a server for `test`, or says why not.
+async fn with_milvus<F: Future<Output = ()>>(
+    extra: serde_json::Value,
+    test: impl FnOnce(Milvus) -> F,
+) {
+    match Milvus::start(extra).await {
+        Ok(server) => test(server).await,
+        Err(why) => println!("skipped: {why}"),
+    }
+}
+
+async fn connect(uri: &str, recorder: &Recorder) -> MilvusClient {
+    MilvusClient::builder(uri)
+        .layer(recorder.layer())
+        .connect()
+        .await
+        .expect("a server is there")
+}
+
+#[tokio::test]
+#[ignore = "starts Milvus"]
+async fn slow_every_method_works_on_a_real_server() {
+    with_milvus(json!({}), async |server| {
+        let recorder = Recorder::default();
+        let client = connect(&server.uri(), &recorder).await;
+        collections(&client).await;
+        rows(&client).await;
+        searches(&client).await;
+        binary_vectors(&client).await;
+        generated_keys(&client).await;
+        string_keys(&client).await;
+        raw_calls(&client).await;
+        refusals(&client, &recorder).await;
+        request_ids(&client, &recorder, &server).await;
+        operations(&server.uri()).await;
+        client.close();
+    })
+    .await;
+}
+
+async fn collections(client: &MilvusClient) {
+    assert!(client.get_server_version().await.unwrap().contains("2.3"));
+    assert!(!client.has_collection("films").await.unwrap());
+    assert_eq!(
+        client.get_load_state("films").await.unwrap(),
+        LoadState::NotExist
+    );
+    client
+        .create_collection_with_schema("films", film_schema())
+        .await
+        .unwrap();
+    assert!(client.has_collection("films").await.unwrap());
+    assert!(
+        client
+            .list_collections()
+            .await
+            .unwrap()
+            .contains(&"films".to_owned())
+    );
+    assert_eq!(client.list_indexes("films").await.unwrap(), []);
+
+    let info = client.describe_collection("films").await.unwrap();
+    assert_eq!(
+        (info.name.as_str(), info.consistency_level),
+        ("films", ConsistencyLevel::Bounded)
+    );
+    assert_eq!(info.schema, film_schema());
+
+    let index = IndexParams::new("vector")
+        .name("near")
+        .index_type("IVF_FLAT")
+        .metric_type(MetricType::L2)
+        .param("nlist", 8);
+    client.create_index("films", &index).await.unwrap();
+    let indexes = client.list_indexes("films").await.unwrap();
+    assert_eq!(
+        (indexes[0].name.as_str(), indexes[0].field.as_str()),
+        ("near", "vector")
+    );
+    assert_eq!(indexes[0].params["metric_type"], "L2");
+
+    assert_eq!(
+        client.get_load_state("films").await.unwrap(),
+        LoadState::NotLoad
+    );
+    let error = client.wait_for_load("films", PATIENCE).await.unwrap_err();
+    assert!(error.to_string().contains("not being loaded"), "{error}");
+    client.load_collection("films").await.unwrap();
+    client.wait_for_load("films", PATIENCE).await.unwrap();
+    client.release_collection("films").await.unwrap();
+    client.drop_index("films", "near").await.unwrap();
+    client
+        .create_index(
+            "films",
+            &IndexParams::new("vector").metric_type(MetricType::L2),
+        )
+        .await
+        .unwrap();
+    client.load_collection("films").await.unwrap();
+    client.wait_for_load("films", PATIENCE).await.unwrap();
+}
+
+async fn rows(client: &MilvusClient) {
+    let inserted = client.insert("films", (0..20).map(film)).await.unwrap();
+    assert_eq!((inserted.count, inserted.ids.len()), (20, 20));
+    assert_eq!(inserted.ids[3], Id::Int(3));
+
+    let query = client
+        .query("films")
+        .filter("id < 5")
+        .consistency_level(ConsistencyLevel::Strong);
+    let mut films: Vec<Film> = query.output_fields(["*", "color"]).typed().await.unwrap();
+    films.sort_by_key(|film| film.id);
+    assert_eq!(films, (0..5).map(film).collect::<Vec<_>>());
+
+    let changed = Film {
+        title: "changed".to_owned(),
+        ..film(2)
+    };
+    let upserted = client.upsert("films", [&changed]).await.unwrap();
+    assert_eq!(upserted.count, 1);
+    let get = client
+        .get("films", [2, 19])
+        .output_fields(["title"])
+        .consistency_level(ConsistencyLevel::Session);
+    let mut titles: Vec<String> = get
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row["title"].to_string())
+        .collect();
+    titles.sort();
+    assert_eq!(titles, ["\"changed\"", r#""film \"19\"""#]);
+
+    let filters = [
+        ("color == \"red\"", 7),
+        ("year > 1980 and seen == true", 4),
+        ("notes[\"length\"] >= 105", 5),
+        ("array_contains(tags, \"tag 1\")", 6),
+        ("title like \"film%\"", 19),
+        ("id in []", 0),
+    ];
+    for (filter, expected) in filters {
+        let found = client
+            .query("films")
+            .filter(filter)
+            .output_fields(["id"])
+            .consistency_level(ConsistencyLevel::Strong);
+        assert_eq!(found.await.unwrap().len(), expected, "{filter}");
+    }
+    let page = client
+        .query("films")
+        .filter("id >= 0")
+        .output_fields(["id"])
+        .limit(3)
+        .offset(2)
+        .await
+        .unwrap();
+    assert_eq!(page.len(), 3);
+    let counted = client
+        .query("films")
+        .output_fields(["count(*)"])
+        .consistency_level(ConsistencyLevel::Strong);
+    assert_eq!(counted.await.unwrap()[0]["count(*)"], 20);
+
+    assert_eq!(client.delete("films").ids([0, 1]).await.unwrap().count, 2);
+    assert_eq!(
+        client
+            .delete("films")
+            .filter("id in [17]")
+            .await
+            .unwrap()
+            .count,
+        1
+    );
+    let left = client
+        .query("films")
+        .output_fields(["count(*)"])
+        .consistency_level(ConsistencyLevel::Strong);
+    assert_eq!(left.await.unwrap()[0]["count(*)"], 17);
+    client.flush("films", PATIENCE).await.unwrap();
+    assert!(client.get_collection_stats("films").await.unwrap() >= 17);
+}
+
+async fn searches(client: &MilvusClient) {
+    let near = |id: i64| film(id).vector;
+    let search = || {
+        client
+            .search("films", [near(5)])
+            .consistency_level(ConsistencyLevel::Strong)
+    };
+    let found = search()
+        .limit(3)
+        .output_fields(["title", "color"])
+        .await
+        .unwrap();
+    assert_eq!(found[0][0].id, Id::Int(5));
+    assert!(found[0][0].score.abs() < 1e-6, "{found:?}");
+    assert_eq!(found[0][0].fields["title"], film(5).title.as_str());
+    assert_eq!(found[0][0].fields["color"], "blue");
+    assert!(!found[0][0].fields.contains_key("vector"));
+
+    #[derive(Deserialize)]
+    struct Title {
+        title: String,
+    }
+    let both = client
+        .search("films", [near(5), near(7)])
+        .limit(2)
+        .output_fields(["title"])
+        .typed::<Title>();
+    let both = both
+        .consistency_level(ConsistencyLevel::Strong)
+        .await
+        .unwrap();
+    assert_eq!(both.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(both[1][0].fields.title, film(7).title);
+
+    let all = search().limit(17).await.unwrap();
+    let page = search().limit(5).offset(3).await.unwrap();
+    assert_eq!(page[0].len(), 5);
+    assert_eq!(page[0][0].id, all[0][3].id);
+    let radius = f64::from(all[0][6].score);
+    let within = search().limit(17).radius(radius).await.unwrap();
+    assert!(
+        !within[0].is_empty() && within[0].len() <= 7,
+        "{}",
+        within[0].len()
+    );
+    assert!(within[0].iter().all(|hit| f64::from(hit.score) <= radius));
+    let ring = search()
+        .limit(17)
+        .radius(radius)
+        .range_filter(f64::from(all[0][2].score))
+        .await
+        .unwrap();
+    assert!(ring[0].iter().all(|hit| hit.score >= all[0][2].score));
+
+    let red = search()
+        .filter("color == \"red\"")
+        .limit(17)
+        .output_fields(["color"])
+        .await
+        .unwrap();
+    assert!(!red[0].is_empty() && red[0].iter().all(|hit| hit.fields["color"] == "red"));
+    assert_eq!(search().filter("id < 0").await.unwrap()[0], []);
+    client.drop_collection("films").await.unwrap();
+}
+
+async fn binary_vectors(client: &MilvusClient) {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::binary_vector("bits", 16));
+    let index = IndexParams::new("bits")
+        .index_type("BIN_FLAT")
+        .metric_type(MetricType::Hamming);
+    client
+        .create_collection_with_schema("bits", schema)
+        .index(index)
+        .await
+        .unwrap();
+    client.wait_for_load("bits", PATIENCE).await.unwrap();
+    let rows = [[0u8, 0], [0, 255], [255, 255]]
+        .iter()
+        .enumerate()
+        .map(|(id, bits)| json!({ "id": id, "bits": bits }));
+    client.insert("bits", rows).await.unwrap();
+    let search = client
+        .search("bits", [Vector::Binary(vec![0, 254])])
+        .limit(2)
+        .output_fields(["bits"]);
+    let found = search
+        .consistency_level(ConsistencyLevel::Strong)
+        .await
+        .unwrap();
+    assert_eq!((&found[0][0].id, found[0][0].score), (&Id::Int(1), 1.0));
+    assert_eq!(found[0][0].fields["bits"], json!([0, 255]));
+    client.drop_collection("bits").await.unwrap();
+}
+
+async fn generated_keys(client: &MilvusClient) {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key().auto_id())
+        .field(FieldSchema::float_vector("vector", 2));
+    let index = IndexParams::new("vector").metric_type(MetricType::Ip);
+    client
+        .create_collection_with_schema("generated", schema)
+        .index(index)
+        .await
+        .unwrap();
+    let inserted = client
+        .insert(
+            "generated",
+            [json!({ "vector": [1, 2] }), json!({ "vector": [3, 4] })],
+        )
+        .await
+        .unwrap();
+    assert_eq!(inserted.ids.len(), 2);
+    let error = client
+        .insert("generated", [json!({ "id": 1, "vector": [1, 2] })])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "row 0 has a field `id`, which Milvus itself fills"
+    );
+    client.drop_collection("generated").await.unwrap();
+}
+
+async fn string_keys(client: &MilvusClient) {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::var_char("name", 50).primary_key())
+        .field(FieldSchema::float_vector("vector", 2));
+    let index = IndexParams::new("vector").metric_type(MetricType::Cosine);
+    client
+        .create_collection_with_schema("named", schema)
+        .index(index)
+        .await
+        .unwrap();
+    client.wait_for_load("named", PATIENCE).await.unwrap();
+    let odd = r#"a "quoted" \ name"#;
+    let inserted = client
+        .insert("named", [json!({ "name": odd, "vector": [1, 0] })])
+        .await
+        .unwrap();
+    assert_eq!(inserted.ids, [Id::from(odd)]);
+    let got = client
+        .get("named", [odd])
+        .consistency_level(ConsistencyLevel::Strong)
+        .await
+        .unwrap();
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0]["name"], odd);
+    client.delete("named").ids([odd]).await.unwrap();
+    let got = client
+        .get("named", [odd])
+        .consistency_level(ConsistencyLevel::Strong)
+        .await
+        .unwrap();
+    assert_eq!(got, Vec::<Row>::new());
+    client.drop_collection("named").await.unwrap();
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CheckHealthRequest {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CheckHealthResponse {
+    #[prost(bool, tag = "2")]
+    is_healthy: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct DescribeAliasRequest {
+    #[prost(string, tag = "3")]
+    collection_name: String,
+}
+
+async fn raw_calls(client: &MilvusClient) {
+    let health: CheckHealthResponse = client
+        .raw_call("CheckHealth", &CheckHealthRequest {})
+        .await
+        .unwrap();
+    assert!(health.is_healthy);
+    let missing = DescribeAliasRequest {
+        collection_name: "missing".to_owned(),
+    };
+    let error = client
+        .raw_call::<CheckHealthResponse>("ReleaseCollection", &missing)
+        .await
+        .unwrap_err();
+    assert_eq!(error.milvus_code(), Some(100), "{error}");
+    let error = client
+        .raw_call::<CheckHealthResponse>("NoSuchMethod", &CheckHealthRequest {})
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Rpc {
+                code: Code::Unimplemented,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// What Milvus refuses is an error with its code and its trace, and its span says so.
+async fn refusals(client: &MilvusClient, recorder: &Recorder) {
+    client.create_collection("refusals", 4).await.unwrap();
+    client.wait_for_load("refusals", PATIENCE).await.unwrap();
+    // A search of nothing is not even looked at.
+    let row = json!({ "id": 1, "vector": [1, 2, 3, 4] });
+    client.insert("refusals", [row]).await.unwrap();
+    client.flush("refusals", PATIENCE).await.unwrap();
+    recorder.take();
+
+    let check = |error: Error, method: &str, code: i32, words: &str| {
+        let span = recorder
+            .take()
+            .into_iter()
+            .rfind(|span| span.name.ends_with(method))
+            .expect("the call has a span");
+        let trace_id = span.span_context.trace_id();
+        assert_eq!(error.method(), Some(method));
+        assert_eq!(error.milvus_code(), Some(code), "{error}");
+        assert_eq!(error.trace_id(), Some(trace_id));
+        let shown = error.to_string();
+        assert!(
+            shown.contains(words) && shown.ends_with(&format!(", trace {trace_id}")),
+            "{shown}"
+        );
+        assert_eq!(text(&span, "error.type"), Some(code.to_string()));
+        assert_eq!(text(&span, "rpc.grpc.status_code").as_deref(), Some("0"));
+        assert!(milvus_otel_tests::spans::error(&span).is_some_and(|words| shown.contains(words)));
+    };
+    let wrong = client
+        .search("refusals", [[1.0, 2.0]])
+        .consistency_level(ConsistencyLevel::Strong)
+        .await
+        .unwrap_err();
+    check(wrong, "Search", 65535, "dimension");
+    let missing = client
+        .search("missing", [[1.0, 2.0]])
+        .field("vector")
+        .await
+        .unwrap_err();
+    check(missing, "Search", 100, "collection not found");
+    let missing = client
+        .insert("missing", [json!({ "id": 1 })])
+        .await
+        .unwrap_err();
+    check(missing, "DescribeCollection", 100, "find collection");
+    let filter = client.query("refusals").filter("id ===").await.unwrap_err();
+    check(filter, "Query", 65535, "cannot parse expression");
+
+    let wrong = client
+        .insert("refusals", [json!({ "id": 1, "vector": [1, 2] })])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        wrong.to_string(),
+        "row 0, field `vector`: expected a vector of 4 elements, found one of 2"
+    );
+    assert!(
+        recorder
+            .take()
+            .iter()
+            .all(|span| !span.name.ends_with("Insert")),
+        "nothing was sent"
+    );
+    client.drop_collection("refusals").await.unwrap();
+    recorder.take();
+}
+
+/// The server's own log has the trace of the client's.
+async fn request_ids(client: &MilvusClient, recorder: &Recorder, server: &Milvus) {
+    let root = recorder.root();
+    client
+        .has_collection("nothing")
+        .with_context(root.clone())
+        .await
+        .unwrap();
+    let trace_id = span_context(&root).trace_id().to_string();
+    let logged = || {
+        server
+            .log()
+            .lines()
+            .any(|line| line.contains("HasCollection") && line.contains(&trace_id))
+    };
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !logged() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the server never logged the trace {trace_id}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    recorder.take();
+}
+
+async fn operations(uri: &str) {
+    let recorder = Recorder::default();
+    let client = MilvusClient::builder(uri)
+        .layer(recorder.layer())
+        .operation_spans(true)
+        .connect()
+        .await
+        .unwrap();
+    recorder.take();
+    client.create_collection("operations", 2).await.unwrap();
+    let spans = recorder.take();
+    let (operation, rpcs) = spans.split_last().unwrap();
+    assert_eq!(operation.name, "create_collection operations");
+    assert_eq!(text(operation, "db.system.name").as_deref(), Some("milvus"));
+    assert_eq!(
+        text(operation, "db.operation.name").as_deref(),
+        Some("create_collection")
+    );
+    assert_eq!(
+        text(operation, "db.collection.name").as_deref(),
+        Some("operations")
+    );
+    assert_eq!(text(operation, "db.namespace").as_deref(), Some("default"));
+    assert_eq!(rpcs.len(), 3);
+    assert!(
+        rpcs.iter()
+            .all(|rpc| rpc.parent_span_id == operation.span_context.span_id())
+    );
+
+    client
+        .insert(
+            "operations",
+            [
+                json!({ "id": 1, "vector": [1, 2] }),
+                json!({ "id": 2, "vector": [1, 2] }),
+            ],
+        )
+        .await
+        .unwrap();
+    let insert = recorder.take().pop().unwrap();
+    assert_eq!(insert.name, "insert operations");
+    assert_eq!(text(&insert, "db.operation.batch.size"), None);
+
+    client
+        .search("missing", [[1.0, 2.0]])
+        .field("vector")
+        .await
+        .unwrap_err();
+    let search = recorder.take().pop().unwrap();
+    assert_eq!(
+        text(&search, "db.response.status_code").as_deref(),
+        Some("100")
+    );
+    assert_eq!(text(&search, "error.type").as_deref(), Some("100"));
+    assert!(error(&search).is_some_and(|words| words.contains("collection not found")));
+    client.drop_collection("operations").await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "starts Milvus"]
+async fn slow_a_wrong_password_is_refused_and_the_right_one_is_not() {
+    with_milvus(
+        json!({ "common.security.authorizationEnabled": true }),
+        async |server| {
+            let recorder = Recorder::default();
+            let builder = || {
+                MilvusClient::builder(server.uri())
+                    .layer(recorder.layer())
+                    .retry(Retry::attempts(1))
+            };
+            let client = builder().user("root", "Milvus").connect().await.unwrap();
+            assert_eq!(
+                client.list_collections().await.unwrap(),
+                Vec::<String>::new()
+            );
+            recorder.take();
+            for builder in [builder().user("root", "wrong"), builder()] {
+                let refused = match builder.connect().await {
+                    Err(error) => error,
+                    Ok(client) => client.list_collections().await.unwrap_err(),
+                };
+                assert!(
+                    matches!(
+                        refused.kind(),
+                        ErrorKind::Rpc {
+                            code: Code::Unauthenticated,
+                            ..
+                        }
+                    ),
+                    "{refused}"
+                );
+                let span = recorder.take().pop().unwrap();
+                assert_eq!(text(&span, "rpc.grpc.status_code").as_deref(), Some("16"));
+                assert_eq!(
+                    text(&span, "error.type").as_deref(),
+                    Some("UNAUTHENTICATED")
+                );
+                assert_eq!(refused.trace_id(), Some(span.span_context.trace_id()));
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "starts Milvus"]
+async fn slow_a_client_says_that_the_server_is_gone_and_recovers_when_it_is_back() {
+    with_milvus(json!({}), async |mut server| {
+        let recorder = Recorder::default();
+        let builder = MilvusClient::builder(server.uri()).layer(recorder.layer());
+        let client = builder
+            .retry(Retry::attempts(2))
+            .timeout(Duration::from_secs(10))
+            .connect()
+            .await
+            .unwrap();
+        client.create_collection("kept", 2).await.unwrap();
+        recorder.take();
+
+        server.kill().await;
+        let gone = client.has_collection("kept").await.unwrap_err();
+        assert!(
+            matches!(
+                gone.kind(),
+                ErrorKind::Rpc {
+                    code: Code::Unavailable,
+                    ..
+                }
+            ),
+            "{gone}"
+        );
+        assert!(gone.is_retriable());
+        let spans = recorder.take();
+        assert_eq!(spans.len(), 2, "each try is a span of its own");
+        assert!(
+            spans
+                .iter()
+                .all(|span| text(span, "rpc.grpc.status_code").as_deref() == Some("14"))
+        );
+
+        server.restart().await;
+        assert!(client.has_collection("kept").await.unwrap());
+        client.wait_for_load("kept", PATIENCE).await.unwrap();
+        client
+            .insert("kept", [json!({ "id": 1, "vector": [1, 2] })])
+            .await
+            .unwrap();
+        let found = client
+            .search("kept", [[1.0, 2.0]])
+            .consistency_level(ConsistencyLevel::Strong)
+            .await
+            .unwrap();
+        assert_eq!(found[0].len(), 1);
+    })
+    .await;
+}
