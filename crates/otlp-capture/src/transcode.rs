@@ -124,7 +124,7 @@ impl Writer<'_> {
         let mut reader = Reader::new(piece);
         while let Some(entry) = reader.entry()? {
             if let Some(field) = table.field(entry.number) {
-                self.field(table, field, entry, &mut array, depth)?;
+                self.field(table, field, &entry, &mut array, depth)?;
             }
         }
         self.close(&mut array);
@@ -145,7 +145,7 @@ impl Writer<'_> {
                 (Label::Oneof, _) if chosen != Some(field.number) => {}
                 (Label::Repeated, _) => {
                     for entry in entries {
-                        self.field(table, field, entry?, &mut array, depth)?;
+                        self.field(table, field, &entry?, &mut array, depth)?;
                     }
                 }
                 (_, Kind::Message(inner)) => {
@@ -159,7 +159,7 @@ impl Writer<'_> {
                 _ => {
                     let last = entries.try_fold(None, |_, entry| entry.map(Some))?;
                     if let Some(entry) = last {
-                        self.field(table, field, entry, &mut array, depth)?;
+                        self.field(table, field, &entry, &mut array, depth)?;
                     }
                 }
             }
@@ -173,7 +173,7 @@ impl Writer<'_> {
         &mut self,
         table: &'static Message,
         field: &'static Field,
-        entry: Entry<'_>,
+        entry: &Entry<'_>,
         array: &mut Array,
         depth: usize,
     ) -> Result<(), Fault> {
@@ -206,7 +206,7 @@ impl Writer<'_> {
         while !reader.is_empty() {
             let value = field.kind.read(&mut reader)?;
             self.separate();
-            self.value(table, field, Entry { value, ..entry }, depth + 2)?;
+            self.value(table, field, &Entry { value, ..*entry }, depth + 2)?;
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Writer<'_> {
         &mut self,
         table: &'static Message,
         field: &'static Field,
-        entry: Entry<'_>,
+        entry: &Entry<'_>,
         depth: usize,
     ) -> Result<(), Fault> {
         match (field.kind, entry.value) {
@@ -292,6 +292,12 @@ impl Writer<'_> {
         field: &'static Field,
         bytes: &[u8],
     ) -> Result<(), Fault> {
+        if is_plain(bytes) {
+            self.out.push(b'"');
+            self.out.extend_from_slice(bytes);
+            self.out.push(b'"');
+            return Ok(());
+        }
         let text = str::from_utf8(bytes).map_err(|error| {
             let what = format!("`{}.{}` that isn't UTF-8", table.name, field.name());
             Fault::at(&bytes[error.valid_up_to()..], what)
@@ -375,6 +381,13 @@ impl Value<'_> {
             Value::Fixed32(_) => "32 bits",
         }
     }
+}
+
+/// Whether a text stands in JSON as it is, as nearly all do. Without an early end, so that it is done many bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |is_plain, byte| {
+        is_plain & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
+    })
 }
 
 /// Whether a message can be written while it is read: no field before one of a lower number, nothing but a repeated field
