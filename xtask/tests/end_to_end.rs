@@ -65,13 +65,23 @@ fn compared(capture: &Path) -> Value {
     run.json()
 }
 
-/// The parts of a report that a verdict is; the rest is what the run alone knows.
-fn judgement(report: &Value) -> Value {
-    let mut parts = serde_json::Map::new();
-    for part in ["verdict", "steps", "findings", "expected_divergences"] {
-        parts.insert(part.to_owned(), report[part].clone());
+/// The parts of a report that a verdict is. The rest is what the run alone knows, the order of the examples too.
+fn judgement(report: &Value) -> Vec<Value> {
+    let mut findings = report["findings"].as_array().expect("findings").clone();
+    findings.sort_by_key(Value::to_string);
+    let mut expected = report["expected_divergences"].clone();
+    for divergence in expected.as_array_mut().expect("divergences") {
+        divergence["examples"]
+            .as_array_mut()
+            .expect("examples")
+            .sort_by_key(Value::to_string);
     }
-    Value::Object(parts)
+    vec![
+        report["verdict"].clone(),
+        report["steps"].clone(),
+        findings.into(),
+        expected,
+    ]
 }
 
 /// A change to one file of an example, which must be there to be changed.
@@ -234,8 +244,11 @@ fn plant(fault: &Fault, into: &Path) {
     }
     let manifest = copy.join("example.toml");
     let text = std::fs::read_to_string(&manifest).expect("the file is there");
-    let first = text.lines().next().expect("a name");
-    edit_file(&manifest, first, &format!("name = {:?}", fault.name));
+    let name = text
+        .lines()
+        .find(|line| line.starts_with("name = "))
+        .expect("a name");
+    edit_file(&manifest, name, &format!("name = {:?}", fault.name));
 }
 
 fn edit_file(path: &Path, from: &str, to: &str) {
