@@ -1,4 +1,6 @@
 //! What the tests and benchmarks of `milvus-otel` have in common.
 
 pub mod embedded;
+pub mod server;
+pub mod service;
 pub mod spans;

@@ -1,0 +1,166 @@
+//! Many calls at once: each has a span, each span ends once, and none has another's parent.
+
+use milvus_otel::GrpcTraceLayer;
+use milvus_otel_tests::service::{self, Answering};
+use milvus_otel_tests::spans::{Recorder, span_context, text};
+use opentelemetry::Context;
+use opentelemetry::trace::{FutureExt, SpanId};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+use tower_layer::Layer;
+
+/// How often each span has started and ended, and with which status.
+#[derive(Clone, Debug, Default)]
+struct Ends(Arc<Mutex<HashMap<SpanId, (usize, Vec<String>)>>>);
+
+impl SpanProcessor for Ends {
+    fn on_start(&self, span: &mut Span, _: &Context) {
+        use opentelemetry::trace::Span;
+        self.0
+            .lock()
+            .unwrap()
+            .entry(span.span_context().span_id())
+            .or_default()
+            .0 += 1;
+    }
+
+    fn on_end(&self, span: SpanData) {
+        let code = text(&span, "rpc.grpc.status_code").unwrap_or_default();
+        self.0
+            .lock()
+            .unwrap()
+            .entry(span.span_context.span_id())
+            .or_default()
+            .1
+            .push(code);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Polls `future` at most `turns` times, then drops it. Whether it came to its end.
+async fn cancelled_after(turns: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    let mut left = turns;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        let polled = future.as_mut().poll(cx);
+        polled.map(|_| true)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
+    const CALLS: usize = 10_000;
+    let ends = Ends::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(ends.clone())
+        .build();
+    let layer = GrpcTraceLayer::new().with_tracer_provider(&provider);
+    let calls: Vec<_> = (0..CALLS)
+        .map(|index| {
+            let layer = layer.clone();
+            tokio::spawn(async move {
+                // Every combination of how long a call takes and when it is dropped, in an order of no pattern.
+                let random = index.wrapping_mul(2_654_435_761) >> 7;
+                let mut service = layer.layer(Answering {
+                    turns: random % 5,
+                    seen: None,
+                });
+                cancelled_after(
+                    1 + random / 5 % 12,
+                    service::call(&mut service, service::request("Good")),
+                )
+                .await
+            })
+        })
+        .collect();
+    let mut completed = 0;
+    for call in calls {
+        completed += usize::from(call.await.unwrap());
+    }
+    let ends = ends.0.lock().unwrap();
+    assert_eq!(ends.len(), CALLS);
+    assert!(
+        ends.values()
+            .all(|(starts, ends)| *starts == 1 && ends.len() == 1)
+    );
+    let ok = ends.values().filter(|(_, ends)| ends[0] == "0").count();
+    let cancelled = ends.values().filter(|(_, ends)| ends[0] == "1").count();
+    assert_eq!(ok + cancelled, CALLS);
+    // A call that was dropped after the trailers and before the end of the stream has ended well.
+    assert!(
+        ok >= completed && completed > 1_000 && cancelled > 1_000,
+        "{ok} OK, {completed} completed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_roots_keep_their_children_to_themselves() {
+    const ROOTS: usize = 1_000;
+    const CALLS: usize = 5;
+    let recorder = Recorder::default();
+    let seen = service::Seen::default();
+    let service = recorder.layer().layer(Answering {
+        turns: 3,
+        seen: Some(seen.clone()),
+    });
+    let tasks: Vec<_> = (0..ROOTS)
+        .map(|_| {
+            let root = recorder.root();
+            let mut service = service.clone();
+            let calls = async move {
+                for _ in 0..CALLS {
+                    service::call(&mut service, service::request("Good"))
+                        .await
+                        .unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            (span_context(&root), tokio::spawn(calls.with_context(root)))
+        })
+        .collect();
+    let mut roots = HashMap::new();
+    for (root, task) in tasks {
+        task.await.unwrap();
+        roots.insert(root.span_id(), (root.trace_id(), 0));
+    }
+    for span in recorder
+        .take()
+        .into_iter()
+        .filter(|span| span.name.starts_with("test.Service"))
+    {
+        let (trace_id, children) = roots
+            .get_mut(&span.parent_span_id)
+            .expect("its parent is a root");
+        assert_eq!(span.span_context.trace_id(), *trace_id);
+        *children += 1;
+    }
+    assert!(roots.values().all(|(_, children)| *children == CALLS));
+    // The service ran within the span whose context it was sent.
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), ROOTS * CALLS);
+    for (headers, current) in &*seen {
+        assert_eq!(
+            headers["traceparent"],
+            format!("00-{}-{}-01", current.trace_id(), current.span_id())
+        );
+    }
+    assert!(!Context::map_current(Context::is_telemetry_suppressed));
+}

@@ -1,0 +1,509 @@
+//! The layer around real gRPC clients of two versions of tonic: one span per call, which says how the call ended.
+
+use bytes::{Buf, BufMut, Bytes};
+use milvus_otel::GrpcTraceLayer;
+use milvus_otel::layer::Conventions;
+use milvus_otel_tests::server::Server;
+use milvus_otel_tests::service::{self, Answering};
+use milvus_otel_tests::spans::{Recorder, error, span_context, text};
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{
+    FutureExt, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Context, KeyValue};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tower_layer::Layer;
+
+/// What a client does.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    Unary,
+    ClientStreaming,
+    ServerStreaming,
+    Bidirectional,
+    /// A unary call with a deadline.
+    Deadline,
+    /// A unary call that is dropped while it waits.
+    Dropped,
+    /// A server-streaming call whose stream is dropped after its first message.
+    StreamDropped,
+}
+
+/// A client of a version of tonic, whose messages are bytes.
+macro_rules! tonic_client {
+    ($name:ident, $tonic:ident) => {
+        mod $name {
+            use super::*;
+            use $tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
+            use $tonic::transport::Endpoint;
+            use $tonic::{Request, Response, Status};
+
+            #[derive(Default)]
+            struct Bytewise;
+
+            impl Codec for Bytewise {
+                type Encode = Bytes;
+                type Decode = Bytes;
+                type Encoder = Self;
+                type Decoder = Self;
+
+                fn encoder(&mut self) -> Self {
+                    Self
+                }
+
+                fn decoder(&mut self) -> Self {
+                    Self
+                }
+            }
+
+            impl Encoder for Bytewise {
+                type Item = Bytes;
+                type Error = Status;
+
+                fn encode(
+                    &mut self,
+                    item: Bytes,
+                    buffer: &mut EncodeBuf<'_>,
+                ) -> Result<(), Status> {
+                    buffer.put(item);
+                    Ok(())
+                }
+            }
+
+            impl Decoder for Bytewise {
+                type Item = Bytes;
+                type Error = Status;
+
+                fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+                    Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+                }
+            }
+
+            /// Makes a call and says how many messages came back, or which status.
+            pub(super) async fn make(
+                address: SocketAddr,
+                layer: &GrpcTraceLayer,
+                method: &str,
+                call: Call,
+            ) -> Result<usize, i32> {
+                let channel = Endpoint::from_shared(format!("http://{address}"))
+                    .unwrap()
+                    .connect_lazy();
+                let mut grpc = $tonic::client::Grpc::new(layer.layer(channel));
+                let path = format!("/test.Service/{method}").parse().unwrap();
+                grpc.ready().await.unwrap();
+                let one = || Request::new(Bytes::from_static(b"one"));
+                let two = || {
+                    Request::new(tokio_stream::iter([
+                        Bytes::from_static(b"one"),
+                        Bytes::from_static(b"two"),
+                    ]))
+                };
+                let brief = Duration::from_millis(60);
+                let result = match call {
+                    Call::Unary => grpc.unary(one(), path, Bytewise).await.map(|_| 1),
+                    Call::ClientStreaming => grpc
+                        .client_streaming(two(), path, Bytewise)
+                        .await
+                        .map(|_| 1),
+                    Call::ServerStreaming => {
+                        drain(grpc.server_streaming(one(), path, Bytewise).await).await
+                    }
+                    Call::Bidirectional => drain(grpc.streaming(two(), path, Bytewise).await).await,
+                    Call::Deadline => {
+                        let mut request = one();
+                        request.set_timeout(brief);
+                        grpc.unary(request, path, Bytewise).await.map(|_| 1)
+                    }
+                    Call::Dropped => {
+                        let call = grpc.unary(one(), path, Bytewise);
+                        tokio::time::timeout(brief, call)
+                            .await
+                            .expect_err("it hangs");
+                        Ok(0)
+                    }
+                    Call::StreamDropped => {
+                        let mut stream = grpc
+                            .server_streaming(one(), path, Bytewise)
+                            .await
+                            .unwrap()
+                            .into_inner();
+                        stream.message().await.unwrap();
+                        Ok(1)
+                    }
+                };
+                result.map_err(|status| status.code().into())
+            }
+
+            async fn drain(
+                response: Result<Response<Streaming<Bytes>>, Status>,
+            ) -> Result<usize, Status> {
+                let mut stream = response?.into_inner();
+                let mut messages = 0;
+                while stream.message().await?.is_some() {
+                    messages += 1;
+                }
+                Ok(messages)
+            }
+        }
+    };
+}
+
+tonic_client!(tonic_14, tonic);
+tonic_client!(tonic_13, tonic_0_13);
+
+const OK: &str = "OK";
+
+/// What a call comes to: the code on its span, and words from its description.
+const ENDINGS: &[(&str, Call, &str, &str)] = &[
+    ("Good", Call::Unary, OK, ""),
+    ("Good", Call::ClientStreaming, OK, ""),
+    ("Good", Call::ServerStreaming, OK, ""),
+    ("Echo", Call::Bidirectional, OK, ""),
+    ("Trailers", Call::Unary, "INTERNAL", "no way!"),
+    ("Trailers", Call::ServerStreaming, "INTERNAL", "no way!"),
+    ("AfterMessage", Call::Unary, "RESOURCE_EXHAUSTED", "enough"),
+    (
+        "AfterMessage",
+        Call::ServerStreaming,
+        "RESOURCE_EXHAUSTED",
+        "enough",
+    ),
+    (
+        "AfterMessage",
+        Call::Bidirectional,
+        "RESOURCE_EXHAUSTED",
+        "enough",
+    ),
+    ("TrailersOnly", Call::Unary, "NOT_FOUND", "nowhere"),
+    ("TrailersOnly", Call::Bidirectional, "NOT_FOUND", "nowhere"),
+    ("Proxy", Call::Unary, "UNAVAILABLE", "HTTP status 503"),
+    (
+        "NoStatus",
+        Call::ServerStreaming,
+        "UNKNOWN",
+        "without a `grpc-status`",
+    ),
+    (
+        "ResetInBody",
+        Call::ServerStreaming,
+        "UNAVAILABLE",
+        "internal error",
+    ),
+    ("Close", Call::Unary, "UNAVAILABLE", ""),
+    (
+        "Hang",
+        Call::Deadline,
+        "DEADLINE_EXCEEDED",
+        "Timeout expired",
+    ),
+    ("Hang", Call::Dropped, "CANCELLED", "dropped"),
+    ("HangInBody", Call::StreamDropped, "CANCELLED", "dropped"),
+];
+
+#[tokio::test]
+async fn a_span_says_how_its_call_ended() {
+    let server = Server::start().await;
+    for &(method, call, code, words) in ENDINGS {
+        for version in ["0.13", "0.14"] {
+            let what = format!("{method}, {call:?}, tonic {version}");
+            let recorder = Recorder::default();
+            let root = recorder.root();
+            let layer = recorder.layer().with_server("db.example", 19530);
+            let caller = match version {
+                "0.13" => {
+                    tonic_13::make(server.address, &layer, method, call)
+                        .with_context(root.clone())
+                        .await
+                }
+                _ => {
+                    tonic_14::make(server.address, &layer, method, call)
+                        .with_context(root.clone())
+                        .await
+                }
+            };
+            let span = recorder.take_one();
+            let expected = number(code);
+            assert_eq!(span.name, format!("test.Service/{method}"), "{what}");
+            assert_eq!(span.span_kind, SpanKind::Client, "{what}");
+            assert_eq!(span.parent_span_id, span_context(&root).span_id(), "{what}");
+            assert_eq!(text(&span, "rpc.system").as_deref(), Some("grpc"), "{what}");
+            assert_eq!(
+                text(&span, "rpc.service").as_deref(),
+                Some("test.Service"),
+                "{what}"
+            );
+            assert_eq!(text(&span, "rpc.method").as_deref(), Some(method), "{what}");
+            assert_eq!(
+                text(&span, "server.address").as_deref(),
+                Some("db.example"),
+                "{what}"
+            );
+            assert_eq!(
+                text(&span, "server.port").as_deref(),
+                Some("19530"),
+                "{what}"
+            );
+            assert_eq!(
+                text(&span, "rpc.grpc.status_code"),
+                Some(expected.to_string()),
+                "{what}"
+            );
+            let failed = code != OK;
+            assert_eq!(
+                text(&span, "error.type").as_deref(),
+                failed.then_some(code),
+                "{what}"
+            );
+            assert_eq!(error(&span).is_some(), failed, "{what}");
+            assert!(
+                error(&span).unwrap_or_default().contains(words),
+                "{what}: {:?}",
+                span.status
+            );
+            assert!(failed || caller.is_ok(), "{what}: {caller:?}");
+            let [request] = &server.take_requests()[..] else {
+                panic!("{what}: one request")
+            };
+            let (trace, id) = (span.span_context.trace_id(), span.span_context.span_id());
+            assert_eq!(
+                request["traceparent"],
+                format!("00-{trace}-{id}-01"),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let recorder = Recorder::default();
+    let code = tonic_14::make(nobody, &recorder.layer(), "Good", Call::Unary)
+        .await
+        .unwrap_err();
+    assert_eq!(code, number("UNAVAILABLE"));
+    assert_eq!(
+        text(&recorder.take_one(), "error.type").as_deref(),
+        Some("UNAVAILABLE")
+    );
+    let code = tonic_13::make(nobody, &recorder.layer(), "Good", Call::Unary)
+        .await
+        .unwrap_err();
+    assert_eq!(code, number("UNAVAILABLE"));
+    assert_eq!(
+        text(&recorder.take_one(), "error.type").as_deref(),
+        Some("UNAVAILABLE")
+    );
+}
+
+fn number(code: &str) -> i32 {
+    (0..=16)
+        .find(|number| milvus_otel::layer::Code::from_number((*number).into()).name() == code)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn each_generation_of_the_conventions_has_its_own_attributes() {
+    let server = Server::start().await;
+    let old = [
+        "rpc.system=grpc",
+        "rpc.service=test.Service",
+        "rpc.method=Trailers",
+        "rpc.grpc.status_code=13",
+    ];
+    let new = [
+        "rpc.system.name=grpc",
+        "rpc.method=test.Service/Trailers",
+        "rpc.response.status_code=INTERNAL",
+    ];
+    let both: Vec<&str> = old
+        .iter()
+        .copied()
+        .filter(|text| !text.starts_with("rpc.method"))
+        .chain(new)
+        .collect();
+    for (conventions, expected) in [
+        (Conventions::Old, &old[..]),
+        (Conventions::New, &new[..]),
+        (Conventions::Both, &both[..]),
+    ] {
+        let recorder = Recorder::default();
+        let layer = recorder.layer().with_conventions(conventions);
+        tonic_14::make(server.address, &layer, "Trailers", Call::Unary)
+            .await
+            .unwrap_err();
+        let span = recorder.take_one();
+        assert_eq!(span.name, "test.Service/Trailers", "{conventions:?}");
+        let mut found: Vec<String> = span
+            .attributes
+            .iter()
+            .map(|attribute| format!("{}={}", attribute.key, attribute.value))
+            .collect();
+        found.retain(|text| text.starts_with("rpc."));
+        found.sort();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{conventions:?}");
+        assert_eq!(
+            text(&span, "error.type").as_deref(),
+            Some("INTERNAL"),
+            "{conventions:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_server_is_taken_from_the_uri_where_it_is_not_given() {
+    let recorder = Recorder::default();
+    for (uri, expected) in [
+        (
+            "http://db.example:7777/test.Service/Good",
+            Some(("db.example", "7777")),
+        ),
+        (
+            "https://db.example/test.Service/Good",
+            Some(("db.example", "443")),
+        ),
+        ("/test.Service/Good", None),
+    ] {
+        let request = http::Request::builder().uri(uri).body(()).unwrap();
+        service::call(&mut recorder.layer().layer(Answering::default()), request)
+            .await
+            .unwrap();
+        let span = recorder.take_one();
+        let found = text(&span, "server.address").zip(text(&span, "server.port"));
+        assert_eq!(
+            found,
+            expected.map(|(host, port)| (host.to_owned(), port.to_owned())),
+            "{uri}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_filter_leaves_out_passes_untouched() {
+    let recorder = Recorder::default();
+    let seen = service::Seen::default();
+    let layer = recorder
+        .layer()
+        .with_filter(|method| method.method() != "Quiet");
+    let mut service = layer.layer(Answering {
+        seen: Some(seen.clone()),
+        ..Default::default()
+    });
+    service::call(&mut service, service::request("Quiet"))
+        .await
+        .unwrap();
+    assert_eq!(recorder.take(), []);
+    assert!(!seen.lock().unwrap()[0].0.contains_key("traceparent"));
+    service::call(&mut service, service::request("Loud"))
+        .await
+        .unwrap();
+    assert_eq!(recorder.take_one().name, "test.Service/Loud");
+}
+
+/// A propagator such as a program may have of its own.
+#[derive(Debug)]
+struct Own;
+
+impl TextMapPropagator for Own {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        let span = context.span();
+        let (trace, id) = (
+            span.span_context().trace_id(),
+            span.span_context().span_id(),
+        );
+        injector.set("X-Own", format!("{trace}/{id}"));
+        injector.set("traceparent", format!("00-{trace}-{id}-03"));
+    }
+
+    fn extract_with_context(&self, context: &Context, _: &dyn Extractor) -> Context {
+        context.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
+#[tokio::test]
+async fn a_context_is_sent_as_it_was_asked_for() {
+    let trace_id = TraceId::from(0x1234_5678);
+    let state = TraceState::from_key_value([("vendor", "value")]).unwrap();
+    let parent = SpanContext::new(trace_id, SpanId::from(7), TraceFlags::new(3), true, state);
+    let context = Context::new()
+        .with_remote_span_context(parent)
+        .with_baggage([
+            KeyValue::new("user", "jo"),
+            KeyValue::new("odd", "a b,c;d\"e\\f%ü"),
+        ]);
+    let headers_with = async |layer: GrpcTraceLayer| {
+        let seen = service::Seen::default();
+        let mut service = layer.layer(Answering {
+            seen: Some(seen.clone()),
+            ..Default::default()
+        });
+        service::call(&mut service, service::request("Good"))
+            .with_context(context.clone())
+            .await
+            .unwrap();
+        seen.lock().unwrap()[0].0.clone()
+    };
+    let recorder = Recorder::default();
+
+    let headers = headers_with(recorder.layer()).await;
+    let id = recorder.take_one().span_context.span_id();
+    assert_eq!(headers["traceparent"], format!("00-{trace_id}-{id}-03"));
+    assert_eq!(headers["tracestate"], "vendor=value");
+    let mut baggage: Vec<&str> = headers["baggage"].to_str().unwrap().split(',').collect();
+    baggage.sort_unstable();
+    assert_eq!(baggage, ["odd=a%20b%2Cc%3Bd%22e%5Cf%25%C3%BC", "user=jo"]);
+
+    let headers = headers_with(recorder.layer().with_level_1_flags(true)).await;
+    let id = recorder.take_one().span_context.span_id();
+    assert_eq!(headers["traceparent"], format!("00-{trace_id}-{id}-01"));
+
+    let headers = headers_with(
+        recorder
+            .layer()
+            .with_propagator(Own)
+            .with_level_1_flags(true),
+    )
+    .await;
+    let id = recorder.take_one().span_context.span_id();
+    assert_eq!(headers["x-own"], format!("{trace_id}/{id}"));
+    assert_eq!(headers["traceparent"], format!("00-{trace_id}-{id}-01"));
+    assert!(!headers.contains_key("baggage"));
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_sampled_says_so_to_the_server_and_leaves_no_span() {
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider};
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(Sampler::AlwaysOff)
+        .with_simple_exporter(exporter.clone())
+        .build();
+    let seen = service::Seen::default();
+    let layer = GrpcTraceLayer::new().with_tracer_provider(&provider);
+    let mut service = layer.layer(Answering {
+        seen: Some(seen.clone()),
+        ..Default::default()
+    });
+    service::call(&mut service, service::request("Good"))
+        .await
+        .unwrap();
+    assert_eq!(exporter.get_finished_spans().unwrap(), []);
+    let headers = &seen.lock().unwrap()[0].0;
+    assert!(
+        headers["traceparent"].to_str().unwrap().ends_with("-00"),
+        "{headers:?}"
+    );
+}
