@@ -33,10 +33,13 @@ def run(settings):
     (base / "configs").mkdir(parents=True, exist_ok=True)
     ports = settings["ports"]
 
-    config = milvus.MilvusServerConfig(data_dir=str(base), **ports)
-    for key, value in settings["extra"].items():
+    config = milvus.MilvusServerConfig(data_dir=str(base))
+    for key, value in (ports | settings["extra"]).items():
         config.set(key, value)
-    config.resolve()
+    # Not `config.resolve()`: its own look at the ports takes one for taken on which connections of an earlier
+    # server are still winding down, though the server could listen on it.
+    config.resolve_storage()
+    config.write_config()
 
     etcd = base / "configs" / "etcd.yaml"
     etcd.write_text(

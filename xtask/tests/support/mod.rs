@@ -28,6 +28,18 @@ pub(crate) fn root() -> &'static Path {
         .expect("xtask is in the workspace")
 }
 
+/// Waits until `condition` gives something.
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    while began.elapsed() < LIMIT {
+        if let Some(found) = condition() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not within {LIMIT:?}: {what}");
+}
+
 /// A command under test, and the mark on all that comes of it.
 pub(crate) struct Xtask {
     mark: String,
@@ -105,10 +117,9 @@ impl Running {
         what: &str,
         mut condition: impl FnMut(&Processes) -> Option<T>,
     ) -> T {
-        let began = Instant::now();
-        while began.elapsed() < LIMIT {
+        until(what, || {
             if let Some(found) = condition(&Processes::of(&self.mark)) {
-                return found;
+                return Some(found);
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 let mut said = String::new();
@@ -117,9 +128,8 @@ impl Running {
                 }
                 panic!("it ended with {status} before {what}: {said}");
             }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("not within {LIMIT:?}: {what}");
+            None
+        })
     }
 
     pub(crate) fn finish(self) -> Finished {
