@@ -184,7 +184,7 @@ fn refused(refusal: &Refusal) -> Response<Reply> {
 }
 
 /// A `google.rpc.RetryInfo` in a `google.protobuf.Any`.
-fn retry_info() -> Vec<u8> {
+pub(crate) fn retry_info() -> Vec<u8> {
     let mut delay = Vec::new();
     put_varint_field(&mut delay, 1, RETRY_AFTER_SECONDS);
     let mut info = Vec::new();

@@ -51,6 +51,7 @@ pub(crate) struct Intake {
     pub(crate) counters: Arc<Counters>,
     budget: Budget,
     queue: Queue,
+    is_forwarding: bool,
 }
 
 /// A request's bytes, with the memory that is reserved for them.
@@ -82,12 +83,14 @@ impl Intake {
         budget: Budget,
         counters: Arc<Counters>,
         queue: Queue,
+        is_forwarding: bool,
     ) -> Self {
         Self {
             limits,
             counters,
             budget,
             queue,
+            is_forwarding,
         }
     }
 
@@ -171,7 +174,7 @@ impl Intake {
         encoding: Encoding,
         request: Received,
     ) -> Result<(), Refusal> {
-        let Some(line) = Self::line(signal, encoding, request)? else {
+        let Some(line) = self.line(signal, encoding, request)? else {
             self.counters.kept(signal, 0, 0);
             return Ok(());
         };
@@ -211,35 +214,41 @@ impl Intake {
 
     /// The line to store; `None` for a request without any record.
     fn line(
+        &self,
         signal: Signal,
         encoding: Encoding,
         request: Received,
     ) -> Result<Option<Line>, Refusal> {
-        let mut transcoded = Vec::new();
+        let Received {
+            buffer,
+            start,
+            mut reservation,
+        } = request;
         let protobuf = match encoding {
-            Encoding::Protobuf => request.bytes(),
+            Encoding::Protobuf => Bytes::from(buffer).slice(start..),
             Encoding::Json => {
-                json_to_protobuf(signal, request.bytes(), &mut transcoded)?;
-                &transcoded
+                let mut protobuf = Vec::new();
+                json_to_protobuf(signal, &buffer[start..], &mut protobuf)?;
+                Bytes::from(protobuf)
             }
         };
         // Names, quotes and digits make about three times as much of what SDKs send.
         let mut json = Vec::with_capacity(protobuf.len() * 3);
-        let records = protobuf_to_json(signal, protobuf, &mut json)?;
+        let records = protobuf_to_json(signal, &protobuf, &mut json)?;
         if records == 0 {
             return Ok(None);
         }
         json.push(b'\n');
-        let Received {
-            mut reservation, ..
-        } = request;
-        if !reservation.resize(OVERHEAD + json.capacity()) {
+        let message = self.is_forwarding.then_some(protobuf);
+        let held = OVERHEAD + json.capacity() + message.as_ref().map_or(0, Bytes::len);
+        if !reservation.resize(held) {
             return Err(Refusal::Full);
         }
         Ok(Some(Line {
             signal,
             json,
             records,
+            message,
             reservation,
         }))
     }

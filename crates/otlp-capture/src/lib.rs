@@ -11,6 +11,7 @@
 //! [dropped](Stats::dropped_records). A client that gives up waiting and sends again may be stored twice.
 
 mod budget;
+mod forward;
 mod grpc;
 mod http;
 mod intake;
@@ -22,10 +23,12 @@ pub mod transcode;
 mod wire;
 mod writer;
 
+pub use forward::Forward;
 pub use schema::Signal;
-pub use stats::{SignalStats, Stats};
+pub use stats::{ForwardStats, SignalStats, Stats};
 
 use budget::Budget;
+use forward::Peer;
 use intake::Intake;
 use server::{Door, Doors};
 use stats::Counters;
@@ -36,6 +39,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use writer::Writer;
 
 /// Called with every line, without its line feed, after it was written.
@@ -53,6 +58,8 @@ pub struct Config {
     pub limits: Limits,
     /// When a new file is begun; `None`: never.
     pub rotation: Option<Rotation>,
+    /// Where what was stored is sent on to; `None`: nowhere.
+    pub forward: Option<Forward>,
     /// Sees every line, on the writer's thread: what it takes long for delays the writing.
     pub observer: Option<Observer>,
 }
@@ -68,6 +75,7 @@ impl Config {
             dir: dir.into(),
             limits,
             rotation: None,
+            forward: None,
             observer: None,
         }
     }
@@ -81,6 +89,7 @@ impl fmt::Debug for Config {
             .field("dir", &self.dir)
             .field("limits", &self.limits)
             .field("rotation", &self.rotation)
+            .field("forward", &self.forward)
             .field("observer", &self.observer.as_ref().map(|_| ".."))
             .finish()
     }
@@ -145,6 +154,14 @@ pub enum Error {
         /// What the operating system says.
         source: io::Error,
     },
+    /// What was stored can't be sent on to there.
+    #[error("cannot forward to `{endpoint}`: {reason}")]
+    Forward {
+        /// As it was asked for.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The observer panicked, and nothing was written after that.
     #[error("the writer of the captured requests panicked")]
     WriterPanicked,
@@ -159,13 +176,18 @@ pub struct Capture {
     intake: Arc<Intake>,
     doors: Doors,
     writer: Writer,
+    forwarding: Option<forward::Queue>,
+    forwarder: JoinSet<()>,
 }
+
+/// How long what waits to be sent on is sent after the capture was told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
 
 impl Capture {
     /// Opens the files and both ports.
     ///
     /// # Errors
-    /// A port that can't be listened on, a file that can't be opened.
+    /// A port that can't be listened on, a file that can't be opened, an address that can't be forwarded to.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let Config {
             grpc,
@@ -173,18 +195,46 @@ impl Capture {
             dir,
             limits,
             rotation,
+            forward,
             observer,
         } = config;
-        let grpc = listen(grpc, "gRPC").await?;
-        let http = listen(http, "HTTP").await?;
+        let (grpc_listener, grpc_addr) = listen(grpc, "gRPC").await?;
+        let (http_listener, http_addr) = listen(http, "HTTP").await?;
         let counters = Arc::new(Counters::default());
-        let (writer, queue) = Writer::start(dir, rotation, observer, Arc::clone(&counters))?;
+
+        let mut forwarder = JoinSet::new();
+        let forwarding = match forward {
+            None => None,
+            Some(forward) => {
+                let peer = peer(&forward, grpc_addr).await?;
+                let queue = forward::Queue::start(
+                    peer,
+                    forward.queue_bytes,
+                    &counters.forward,
+                    &mut forwarder,
+                );
+                Some(queue)
+            }
+        };
+        let (writer, queue) = Writer::start(
+            dir,
+            rotation,
+            observer,
+            forwarding.clone(),
+            Arc::clone(&counters),
+        )?;
         let budget = Budget::new(limits.queue_bytes);
-        let intake = Arc::new(Intake::new(limits, budget, Arc::clone(&counters), queue));
-        let (grpc_addr, http_addr) = (grpc.1, http.1);
+        let intake = Intake::new(
+            limits,
+            budget,
+            Arc::clone(&counters),
+            queue,
+            forwarding.is_some(),
+        );
+        let intake = Arc::new(intake);
         let mut doors = Doors::new(Arc::clone(&intake));
-        doors.open(grpc.0, Door::Grpc { http: http_addr });
-        doors.open(http.0, Door::Http { grpc: grpc_addr });
+        doors.open(grpc_listener, Door::Grpc { http: http_addr });
+        doors.open(http_listener, Door::Http { grpc: grpc_addr });
         Ok(Self {
             grpc_addr,
             http_addr,
@@ -192,6 +242,8 @@ impl Capture {
             intake,
             doors,
             writer,
+            forwarding,
+            forwarder,
         })
     }
 
@@ -215,17 +267,44 @@ impl Capture {
         self.intake.flush().await;
     }
 
-    /// Takes no more, finishes the requests under way (for two seconds at most, whatever their clients do), and writes what
-    /// was accepted.
+    /// Waits until everything that was accepted before was also sent on, or is lost; for as long as the receiver makes it wait.
+    pub async fn flush_forward(&self) {
+        self.flush().await;
+        if let Some(forwarding) = &self.forwarding {
+            forwarding.flush().await;
+        }
+    }
+
+    /// Takes no more, finishes the requests under way (for two seconds at most, whatever their clients do), writes what
+    /// was accepted, and sends on what waits to be (for five seconds at most; the rest is counted as lost).
     ///
     /// # Errors
     /// A panic of the observer.
-    pub async fn stop(self) -> Result<Stats, Error> {
+    pub async fn stop(mut self) -> Result<Stats, Error> {
         self.doors.close().await;
         drop(self.intake);
         self.writer.finish().await?;
+        drop(self.forwarding);
+        let _ = timeout(DRAIN, async {
+            while self.forwarder.join_next().await.is_some() {}
+        })
+        .await;
+        self.forwarder.shutdown().await;
+        self.counters.forward.abandon();
         Ok(self.counters.snapshot())
     }
+}
+
+async fn peer(forward: &Forward, own: SocketAddr) -> Result<Peer, Error> {
+    let error = |reason| Error::Forward {
+        endpoint: forward.endpoint.clone(),
+        reason,
+    };
+    let peer = Peer::at(&forward.endpoint).map_err(error)?;
+    if peer.is(own).await {
+        return Err(error("that is this capture itself"));
+    }
+    Ok(peer)
 }
 
 async fn listen(

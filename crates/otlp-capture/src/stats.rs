@@ -1,8 +1,8 @@
 //! What was received, counted where it happens and read from anywhere.
 
 use crate::schema::Signal;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 /// What a capture received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,23 @@ pub struct Stats {
     /// Records that could not be written. Their clients were told to come again.
     pub dropped_records: u64,
     /// The latest thing that went wrong with a file.
+    pub last_error: Option<String>,
+    /// What was sent on. All of it is in the files too.
+    pub forward: ForwardStats,
+}
+
+/// What was sent on, in records: spans, data points and log records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForwardStats {
+    /// The receiver has taken them.
+    pub sent_records: u64,
+    /// They found no room in the queue, or the receiver refused them or wasn't there in time.
+    pub lost_records: u64,
+    /// The receiver takes nothing of their signal, as Jaeger takes no metrics.
+    pub unsupported_records: u64,
+    /// They are in the queue.
+    pub waiting_records: u64,
+    /// The latest thing that went wrong, even if it went right afterwards.
     pub last_error: Option<String>,
 }
 
@@ -61,7 +78,17 @@ pub(crate) struct Counters {
     pub(crate) refused_requests: AtomicU64,
     pub(crate) broken_requests: AtomicU64,
     pub(crate) refused_connections: AtomicU64,
+    pub(crate) forward: Arc<ForwardCounters>,
     dropped_records: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ForwardCounters {
+    pub(crate) offered: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) unsupported: AtomicU64,
+    lost: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 
@@ -86,10 +113,7 @@ impl Counters {
 
     pub(crate) fn dropped(&self, records: u64, error: String) {
         add(&self.dropped_records, records);
-        *self
-            .last_error
-            .lock()
-            .expect("no panic while the lock is held") = Some(error);
+        put_text(&self.last_error, error);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -103,11 +127,8 @@ impl Counters {
             broken_requests: self.broken_requests.load(Relaxed),
             refused_connections: self.refused_connections.load(Relaxed),
             dropped_records: self.dropped_records.load(Relaxed),
-            last_error: self
-                .last_error
-                .lock()
-                .expect("no panic while the lock is held")
-                .clone(),
+            last_error: text_in(&self.last_error),
+            forward: self.forward.snapshot(),
         }
     }
 }
@@ -120,6 +141,49 @@ impl SignalCounters {
             bytes: self.bytes.load(Relaxed),
         }
     }
+}
+
+impl ForwardCounters {
+    pub(crate) fn lose(&self, records: u64, error: String) {
+        add(&self.lost, records);
+        self.note(error);
+    }
+
+    pub(crate) fn note(&self, error: String) {
+        put_text(&self.last_error, error);
+    }
+
+    /// Counts what still waits as lost.
+    pub(crate) fn abandon(&self) {
+        let waiting = self.snapshot().waiting_records;
+        if waiting > 0 {
+            add(&self.lost, waiting);
+        }
+    }
+
+    fn snapshot(&self) -> ForwardStats {
+        let sent_records = self.sent.load(Relaxed);
+        let lost_records = self.lost.load(Relaxed);
+        let unsupported_records = self.unsupported.load(Relaxed);
+        let ended = sent_records + lost_records + unsupported_records;
+        ForwardStats {
+            sent_records,
+            lost_records,
+            unsupported_records,
+            waiting_records: self.offered.load(Relaxed).saturating_sub(ended),
+            last_error: text_in(&self.last_error),
+        }
+    }
+}
+
+fn put_text(slot: &Mutex<Option<String>>, text: String) {
+    *slot.lock().expect("no panic while the lock is held") = Some(text);
+}
+
+fn text_in(slot: &Mutex<Option<String>>) -> Option<String> {
+    slot.lock()
+        .expect("no panic while the lock is held")
+        .clone()
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

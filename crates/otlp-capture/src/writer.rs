@@ -3,7 +3,8 @@
 use crate::budget::Reservation;
 use crate::schema::Signal;
 use crate::stats::Counters;
-use crate::{Error, Observer, Rotation};
+use crate::{Error, Observer, Rotation, forward};
+use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub(crate) struct Line {
     pub(crate) signal: Signal,
     pub(crate) json: Vec<u8>,
     pub(crate) records: u64,
+    /// The request in protobuf, where it is to be sent on.
+    pub(crate) message: Option<Bytes>,
     pub(crate) reservation: Reservation,
 }
 
@@ -45,6 +48,7 @@ impl Writer {
         dir: PathBuf,
         rotation: Option<Rotation>,
         observer: Option<Observer>,
+        forward: Option<forward::Queue>,
         counters: Arc<Counters>,
     ) -> Result<(Self, Queue), Error> {
         fs::create_dir_all(&dir).map_err(|source| Error::File {
@@ -58,7 +62,7 @@ impl Writer {
         let (queue, jobs) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
             .name("otlp-capture".to_owned())
-            .spawn(move || write(jobs, files, observer, &counters))
+            .spawn(move || write(jobs, files, observer, forward, &counters))
             .map_err(|source| Error::File { path: dir, source })?;
         Ok((Self { thread }, queue))
     }
@@ -76,6 +80,7 @@ fn write(
     mut jobs: mpsc::UnboundedReceiver<Job>,
     mut files: Vec<LineFile>,
     mut observer: Option<Observer>,
+    forward: Option<forward::Queue>,
     counters: &Counters,
 ) {
     while let Some(job) = jobs.blocking_recv() {
@@ -87,16 +92,20 @@ fn write(
                     signal,
                     json,
                     records,
+                    message,
                     reservation,
                 } = line;
-                let written = files[signal as usize].append(&json);
-                match &written {
-                    Ok(()) => counters.kept(signal, records, json.len()),
-                    Err(error) => counters.dropped(records, error.clone()),
+                if let Err(error) = files[signal as usize].append(&json) {
+                    counters.dropped(records, error.clone());
+                    drop(done.send(Err(error)));
+                    continue;
                 }
-                let is_written = written.is_ok();
-                drop(done.send(written));
-                if let (true, Some(observer)) = (is_written, &mut observer) {
+                counters.kept(signal, records, json.len());
+                drop(done.send(Ok(())));
+                if let (Some(forward), Some(message)) = (&forward, message) {
+                    forward.offer(signal, message, records);
+                }
+                if let Some(observer) = &mut observer {
                     observer(signal, json.trim_ascii_end());
                 }
                 drop(reservation);
