@@ -3,7 +3,8 @@
 /// Facts that a run records and that no span tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFacts {
-    /// The value of `milvus_otel.run` on the run's own resources.
+    /// The value of `milvus_otel.run` on the run's own resources. Where it is `None` and one program was started, what carries no
+    /// such attribute is that program's.
     pub run: Option<String>,
     /// The examples that were started, in report order.
     pub examples: Vec<ExampleFacts>,

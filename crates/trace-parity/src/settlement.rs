@@ -9,7 +9,7 @@ use crate::contract::Contract;
 use crate::read::{Input, read};
 use crate::traces::Traces;
 use crate::view::calls::Reader;
-use crate::view::examples::{claim_of, server_resources};
+use crate::view::examples::{claim_of, owner_of, server_resources};
 
 /// Server spans that arrive before their client's span are remembered up to this many.
 const REMEMBERED: usize = 65_536;
@@ -134,9 +134,8 @@ impl Settlement {
                 continue;
             }
             let claim = claim_of(traces, record.resource);
-            let ours = self.run.is_none() || claim.run == self.run.as_deref();
-            let named = |example: &Example| ours && claim.instance == Some(example.name.as_str());
-            if let Some(owner) = self.examples.iter().position(named) {
+            let names = self.examples.iter().map(|example| example.name.as_str());
+            if let Some(owner) = owner_of(&claim, self.run.as_deref(), names) {
                 self.owners
                     .insert(traces.traces[record.trace as usize].id, owner);
             }
@@ -197,6 +196,24 @@ mod tests {
         assert_eq!(settlement.status().collect::<Vec<_>>(), [expected]);
         assert!(!settlement.is_complete());
         assert_eq!(settlement.arrivals(), 18);
+    }
+
+    #[test]
+    fn one_program_without_a_run_has_what_nobody_claims() {
+        let capture = include_str!("../tests/data/java-context-lost.jsonl");
+        let check = |capture: &str, run: Option<&str>, expected: &[&str], calls: u64| {
+            let mut settlement = Settlement::new(Contract::builtin(), run, expected);
+            capture
+                .lines()
+                .for_each(|line| settlement.feed(line.as_bytes()));
+            let seen: u64 = settlement.status().map(|progress| progress.calls).sum();
+            assert_eq!(seen, calls, "{run:?} {expected:?}");
+        };
+        let unclaimed = capture.replace("milvus_otel.run", "something.else");
+        check(&unclaimed, None, &["python"], 17);
+        check(&unclaimed, Some("fixture"), &["python"], 0);
+        check(&unclaimed, None, &["python", "go"], 0);
+        check(capture, None, &["python"], 0);
     }
 
     #[test]

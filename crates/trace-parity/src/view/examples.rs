@@ -134,6 +134,21 @@ fn group<'a>(claims: &[Option<Claim<'a>>]) -> Groups<'a> {
     groups
 }
 
+/// Whose the trace of `claim` is, among the programs called `names` that `run` started.
+///
+/// A run that gave its one program no id to claim takes what nobody else claims: such a program doesn't read
+/// `OTEL_RESOURCE_ATTRIBUTES`.
+pub(crate) fn owner_of<'n>(
+    claim: &Claim<'_>,
+    run: Option<&str>,
+    mut names: impl ExactSizeIterator<Item = &'n str>,
+) -> Option<usize> {
+    let unclaimed = run.is_none() && names.len() == 1 && claim.run.is_none();
+    let same_run = run.is_none() || claim.run == run;
+    let by_name = names.position(|name| same_run && claim.instance == Some(name));
+    by_name.or(unclaimed.then_some(0))
+}
+
 /// The examples that a run started, each with its traces; other programs' traces are nobody's.
 fn of_run<'a>(traces: &Traces, facts: &'a RunFacts, groups: Groups<'a>) -> Vec<Example<'a>> {
     let mut examples: Vec<Example<'a>> = facts
@@ -148,9 +163,8 @@ fn of_run<'a>(traces: &Traces, facts: &'a RunFacts, groups: Groups<'a>) -> Vec<E
         .filter_map(|(index, facts)| Some((facts.trace_id?, index)))
         .collect();
     for (claim, owned) in groups {
-        let same_run = facts.run.is_none() || claim.run == facts.run.as_deref();
-        let named = |facts: &ExampleFacts| same_run && claim.instance == Some(facts.name.as_str());
-        let by_name = facts.examples.iter().position(named);
+        let names = facts.examples.iter().map(|facts| facts.name.as_str());
+        let by_name = owner_of(&claim, facts.run.as_deref(), names);
         for trace in owned {
             let id = TraceId(traces.traces[trace as usize].id);
             if let Some(index) = by_name.or_else(|| printed.get(&id).copied()) {
