@@ -24,18 +24,14 @@ struct Missing {
 
 /// Looks for everything that the stack and the examples need.
 pub(crate) fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result<()> {
-    let mut missing: Vec<Missing> = stack_needs
-        .iter()
-        .filter_map(|need| look_for(need, None))
-        .collect();
-    for example in examples {
-        missing.extend(
-            example
-                .needs
-                .iter()
-                .filter_map(|need| look_for(need, Some(&example.name))),
-        );
-    }
+    let of_stack = stack_needs.iter().map(|need| (need, None));
+    let of_examples = examples.iter().flat_map(|example| {
+        example
+            .needs
+            .iter()
+            .map(|need| (need, Some(example.name.as_str())))
+    });
+    let mut missing = look_for_all(of_stack.chain(of_examples));
     missing.extend(room(state));
     if missing.is_empty() {
         return Ok(());
@@ -80,6 +76,19 @@ fn failure(missing: &[Missing], examples: &[Example]) -> Failure {
         "go on without: cargo xtask run-all {}",
         runnable.join(" ")
     ))
+}
+
+/// Asks all tools at once: some take half a second to say their version.
+fn look_for_all<'a>(needs: impl Iterator<Item = (&'a Need, Option<&'a str>)>) -> Vec<Missing> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = needs
+            .map(|(need, example)| scope.spawn(move || look_for(need, example)))
+            .collect();
+        asked
+            .into_iter()
+            .filter_map(|answer| answer.join().expect("asking a tool does not panic"))
+            .collect()
+    })
 }
 
 fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {

@@ -1,0 +1,88 @@
+//! What is missing is named before anything starts, all of it at once.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use support::xtask;
+
+#[test]
+fn every_missing_toolchain_is_named_in_one_message() {
+    // A PATH that has Python alone.
+    let found = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output();
+    let Ok(found) = found else {
+        println!("skipped: python3 is not on PATH");
+        return;
+    };
+    let python = String::from_utf8(found.stdout).expect("a UTF-8 path");
+    let path = tempfile::tempdir().expect("a temporary folder");
+    let wrapper = path.path().join("python3");
+    std::fs::write(
+        &wrapper,
+        format!("#!/bin/sh\nexec {} \"$@\"\n", python.trim()),
+    )
+    .expect("written");
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).expect("executable");
+
+    let run = xtask(&["run-all"])
+        .env("PATH", path.path().to_str().expect("UTF-8"))
+        .finish();
+    assert_eq!(run.code(), Some(2), "{}", run.stdout);
+    insta::assert_snapshot!(run.stderr);
+}
+
+#[test]
+fn what_is_asked_for_and_is_not_there_is_named() {
+    let check = |arguments: &[&str], message: &str| {
+        let run = xtask(arguments).finish();
+        assert_eq!(run.code(), Some(2), "{arguments:?}: {}", run.stdout);
+        assert_eq!(run.stderr, message, "{arguments:?}");
+    };
+    check(
+        &["run", "cobol"],
+        "error: there is no example `cobol`\n\nhint: there are: py, go, node, java, rust\n",
+    );
+    check(
+        &["run-all", "--examples", "/no/such/folder"],
+        "error: can't read `/no/such/folder`: No such file or directory (os error 2)\n",
+    );
+    check(
+        &["compare", "/no/such/capture.jsonl"],
+        "error: can't read `/no/such/capture.jsonl`: No such file or directory (os error 2)\n",
+    );
+    check(
+        &["trace", "no-such-run"],
+        "error: there is no run `no-such-run`\n\nhint: `cargo xtask list` shows the runs that are kept\n",
+    );
+    check(
+        &[
+            "compare",
+            "--contract",
+            "/no/such/contract.toml",
+            "/dev/null",
+        ],
+        "error: can't read `/no/such/contract.toml`: No such file or directory (os error 2)\n",
+    );
+}
+
+#[test]
+fn a_file_without_spans_can_not_be_judged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, content) in [
+        ("empty.jsonl", ""),
+        ("noise.jsonl", "nothing\nof the kind\n"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        let run = xtask(&["compare", path.to_str().expect("UTF-8")]).finish();
+        assert_eq!(run.code(), Some(2), "{name}: {}", run.stdout);
+        assert!(
+            run.stdout.starts_with("could not run"),
+            "{name}: {}",
+            run.stdout
+        );
+    }
+}
