@@ -129,6 +129,10 @@ pub(crate) struct Judging {
 pub(crate) enum Format {
     Text,
     Json,
+    Junit,
+    Markdown,
+    /// Annotations, as GitHub reads them from a step's output
+    Github,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

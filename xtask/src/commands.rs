@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harness::{Failure, Interrupt, Options, Result, Workspace};
+use harness::{Failure, Interrupt, Judged, Options, Result, Workspace};
 use tokio::signal::unix::{SignalKind, signal};
 use trace_parity::{Outcome, Severity};
 use trace_report::Run;
@@ -38,28 +38,28 @@ pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
 fn run_and_report(options: &Options, judging: &Judging) -> Result<ExitCode> {
     let workspace = workspace()?;
     let events = progress::events();
-    let report = |run: &Run| terminal::print(&rendered(run, judging.format));
-    let run = block_on(async |interrupt| {
+    let report = |judged: &Judged| terminal::print(&rendered(judged, judging));
+    let judged = block_on(async |interrupt| {
         harness::run_all(&workspace, options, &events, interrupt, report).await
     })?;
-    Ok(exit_code(&run, judging.fail_on))
+    Ok(exit_code(&judged.run, judging.fail_on))
 }
 
 pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
     let contract = harness::contract(arguments.judging.contract.as_deref())?;
-    let run = harness::compare(&arguments.captures, &contract)?;
-    let text = rendered(&run, arguments.judging.format);
+    let judged = harness::compare(&arguments.captures, &contract)?;
+    let text = rendered(&judged, &arguments.judging);
     match &arguments.output {
         None => terminal::print(&text),
         Some(path) => std::fs::write(path, text)
             .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))?,
     }
-    Ok(exit_code(&run, arguments.judging.fail_on))
+    Ok(exit_code(&judged.run, arguments.judging.fail_on))
 }
 
 pub(crate) fn trace(arguments: &Trace) -> Result<ExitCode> {
     let text = harness::trace(&workspace()?, arguments.what.as_deref(), &terminal::style())?;
-    terminal::print(&text);
+    terminal::print_text(&text);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,10 +68,10 @@ pub(crate) fn list() -> Result<ExitCode> {
     let mut runs = harness::list(&workspace);
     runs.reverse();
     if runs.is_empty() {
-        terminal::print("no run is kept; `cargo xtask run-all` makes one\n");
+        terminal::print_text("no run is kept; `cargo xtask run-all` makes one\n");
     }
     for run in runs {
-        terminal::print(&format!("{}  {}\n", run.id, run.verdict));
+        terminal::print_text(&format!("{}  {}\n", run.id, run.verdict));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,7 +102,7 @@ pub(crate) fn up() -> Result<ExitCode> {
     } else {
         "already up, untouched"
     };
-    terminal::print(&format!(
+    terminal::print_text(&format!(
         "{first}: {}\n  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n\n\
          Milvus listens on every interface, without a password; the rest is on loopback.\n\
          `cargo xtask trace` shows what was captured, `cargo xtask down` stops it.\n",
@@ -117,19 +117,19 @@ pub(crate) fn up() -> Result<ExitCode> {
 
 pub(crate) fn down() -> Result<ExitCode> {
     match harness::down(&workspace()?)? {
-        Some(state) => terminal::print(&format!(
+        Some(state) => terminal::print_text(&format!(
             "stopped: {} (captured: {})\n",
             state.stack,
             relative(&state.folder).display()
         )),
-        None => terminal::print("nothing is up\n"),
+        None => terminal::print_text("nothing is up\n"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn status() -> Result<ExitCode> {
     match harness::status(&workspace()?)? {
-        Some(state) => terminal::print(&format!(
+        Some(state) => terminal::print_text(&format!(
             "up since {}: {} (process {})\n  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n",
             state.since,
             state.stack,
@@ -139,7 +139,7 @@ pub(crate) fn status() -> Result<ExitCode> {
             state.otlp_http,
             relative(&state.folder).display()
         )),
-        None => terminal::print("nothing is up; `cargo xtask up` starts a stack\n"),
+        None => terminal::print_text("nothing is up; `cargo xtask up` starts a stack\n"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -157,15 +157,19 @@ pub(crate) fn workspace() -> Result<Workspace> {
     Workspace::find(&here)
 }
 
-fn rendered(run: &Run, format: Format) -> String {
-    let folder = run.folder.as_deref().map(relative);
+/// The report in the format that was asked for.
+fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
+    let folder = judged.run.folder.as_deref().map(relative);
     let run = Run {
         folder,
-        ..run.clone()
+        ..judged.run.clone()
     };
-    match format {
-        Format::Text => trace_report::terminal(&run, &terminal::style()),
-        Format::Json => trace_report::json(&run),
+    match judging.format {
+        Format::Text => trace_report::terminal(&run, &terminal::style()).into_bytes(),
+        Format::Json => trace_report::json(&run).into_bytes(),
+        Format::Junit => trace_report::junit(&run, least(judging.fail_on)).into_bytes(),
+        Format::Markdown => trace_report::markdown(&run).into_bytes(),
+        Format::Github => trace_report::github(&run).into_bytes(),
     }
 }
 
@@ -176,11 +180,14 @@ fn relative(path: &Path) -> PathBuf {
         .map_or_else(|_| path.to_owned(), Path::to_owned)
 }
 
-fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
-    let least = match fail_on {
+fn least(fail_on: FailOn) -> Severity {
+    match fail_on {
         FailOn::Error => Severity::Error,
         FailOn::Warning => Severity::Warning,
-    };
+    }
+}
+
+fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
     if run.verdict.outcome == Outcome::CouldNotRun {
         return ExitCode::from(2);
     }
@@ -188,7 +195,7 @@ fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
         .verdict
         .findings
         .iter()
-        .any(|finding| finding.severity >= least);
+        .any(|finding| finding.severity >= least(fail_on));
     ExitCode::from(u8::from(failed))
 }
 

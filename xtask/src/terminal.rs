@@ -19,8 +19,12 @@ pub(crate) fn style() -> TerminalStyle {
 }
 
 /// Prints to standard output; a reader that has gone away is no fault.
-pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+pub(crate) fn print(content: &[u8]) {
+    let _ = std::io::stdout().write_all(content);
+}
+
+pub(crate) fn print_text(text: &str) {
+    print(text.as_bytes());
 }
 
 /// Prints what happened, what belongs to it and what to do.

@@ -16,6 +16,15 @@ pub struct CaptureArgument {
     pub path: PathBuf,
 }
 
+/// A filled run, with the spans that its verdict is about.
+#[derive(Debug)]
+pub struct Judged {
+    pub run: Run,
+    pub traces: Traces,
+    /// What the traces were read from, captures one after the other.
+    pub raw: Vec<u8>,
+}
+
 /// A capture's content, with the name that the command line gave it.
 struct Loaded {
     name: Option<String>,
@@ -56,7 +65,7 @@ pub fn contract(path: Option<&Path>) -> Result<Contract> {
 }
 
 /// Judges captures side by side; one that lies beside its run's manifest is judged with that run's facts.
-pub fn compare(captures: &[CaptureArgument], contract: &Contract) -> Result<Run> {
+pub fn compare(captures: &[CaptureArgument], contract: &Contract) -> Result<Judged> {
     let mut loaded = Vec::new();
     for capture in captures {
         loaded.extend(load(capture)?);
@@ -65,25 +74,37 @@ pub fn compare(captures: &[CaptureArgument], contract: &Contract) -> Result<Run>
         [CaptureArgument { name: None, path }] => facts_beside(path)?,
         _ => None,
     };
-    Ok(Run {
+    let (verdict, traces) = judge(&loaded, contract, facts.as_ref());
+    let run = Run {
         id: None,
         folder: None,
         stack: None,
-        verdict: judge(&loaded, contract, facts.as_ref()),
+        verdict,
         wall_seconds: None,
         phases: Vec::new(),
         examples: Vec::new(),
+    };
+    Ok(Judged {
+        run,
+        traces,
+        raw: concatenated(loaded),
     })
 }
 
-/// Judges what a run captured: from its files, as `compare` would.
-pub(crate) fn verdict_of_run(
+/// Judges what a run captured, from its files, as `compare` would; `fill` makes the run of the verdict.
+pub(crate) fn judge_run(
     folder: &RunFolder,
     manifest: &Manifest,
     contract: &Contract,
-) -> Result<Verdict> {
+    fill: impl FnOnce(Verdict) -> Run,
+) -> Result<Judged> {
     let loaded = read_all(None, &folder.captures())?;
-    Ok(judge(&loaded, contract, Some(&manifest.facts())))
+    let (verdict, traces) = judge(&loaded, contract, Some(&manifest.facts()));
+    Ok(Judged {
+        run: fill(verdict),
+        traces,
+        raw: concatenated(loaded),
+    })
 }
 
 /// What a run captured.
@@ -92,9 +113,24 @@ pub(crate) fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
     Ok(trace_parity::read(&inputs(&loaded)).0)
 }
 
-fn judge(loaded: &[Loaded], contract: &Contract, facts: Option<&RunFacts>) -> Verdict {
+fn judge(loaded: &[Loaded], contract: &Contract, facts: Option<&RunFacts>) -> (Verdict, Traces) {
     let (traces, problems) = trace_parity::read(&inputs(loaded));
-    trace_parity::judge(&traces, &problems, Some(contract), facts)
+    (
+        trace_parity::judge(&traces, &problems, Some(contract), facts),
+        traces,
+    )
+}
+
+/// One capture after the other, each ended by a line feed.
+fn concatenated(loaded: Vec<Loaded>) -> Vec<u8> {
+    let mut all = Vec::new();
+    for capture in loaded {
+        if !all.is_empty() && !all.ends_with(b"\n") {
+            all.push(b'\n');
+        }
+        all.extend(capture.bytes);
+    }
+    all
 }
 
 fn inputs(loaded: &[Loaded]) -> Vec<Input<'_>> {

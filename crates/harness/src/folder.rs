@@ -76,6 +76,10 @@ impl RunFolder {
         self.path.join("report.json")
     }
 
+    pub fn junit(&self) -> PathBuf {
+        self.path.join("junit.xml")
+    }
+
     /// The captured traces, oldest file first; several where a long capture was rotated.
     pub fn captures(&self) -> Vec<PathBuf> {
         captures_in(&self.path)

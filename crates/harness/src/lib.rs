@@ -17,13 +17,14 @@ mod ports;
 mod preflight;
 mod prepare;
 mod process;
+mod reports;
 mod run;
 mod session;
 mod stack;
 mod trace;
 mod workspace;
 
-pub use compare::{CaptureArgument, compare, contract};
+pub use compare::{CaptureArgument, Judged, compare, contract};
 pub use event::{Event, Events, Phase};
 pub use example::Example;
 pub use failure::{Failure, Interrupt, Result};

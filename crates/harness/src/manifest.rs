@@ -132,6 +132,15 @@ impl Manifest {
     }
 }
 
+impl From<&trace_report::Phase> for PhaseManifest {
+    fn from(phase: &trace_report::Phase) -> Self {
+        Self {
+            name: phase.name.clone(),
+            seconds: phase.seconds,
+        }
+    }
+}
+
 impl From<Exit> for ExitManifest {
     fn from(exit: Exit) -> Self {
         match exit {

@@ -11,17 +11,18 @@ use tokio::task::JoinSet;
 use trace_parity::{Contract, Exit, Settlement};
 use trace_report::{ExampleRun, Run};
 
-use crate::compare;
+use crate::compare::{self, Judged};
 use crate::embedded::{self, Embedded, SCHEDULE_DELAY};
 use crate::event::{Event, Events, Phase};
 use crate::example::Example;
-use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::failure::{Failure, Interrupt, Result};
 use crate::log;
 use crate::manifest::{ExampleManifest, PhaseManifest};
 use crate::ports::Ports;
 use crate::preflight;
 use crate::prepare::{self, Versions};
 use crate::process::{Program, Supervisor};
+use crate::reports;
 use crate::session::{Endpoints, Live, Session, stack_name};
 use crate::workspace::Workspace;
 
@@ -64,17 +65,17 @@ pub async fn run_all(
     options: &Options,
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
-    report: impl FnOnce(&Run),
-) -> Result<Run> {
+    report: impl FnOnce(&Judged),
+) -> Result<Judged> {
     let supervisor = Supervisor::default();
     let mut session = None;
     let body = async {
-        let run = judge_examples(workspace, options, events, &supervisor, &mut session).await?;
-        report(&run);
+        let judged = judge_examples(workspace, options, events, &supervisor, &mut session).await?;
+        report(&judged);
         if options.keep_up {
             std::future::pending::<()>().await;
         }
-        Ok(run)
+        Ok(judged)
     };
     tokio::pin!(interrupt);
     let outcome = tokio::select! {
@@ -84,7 +85,7 @@ pub async fn run_all(
     supervisor.shut_down().await;
     if let Some(session) = session {
         let closed = session.close(outcome.as_ref().err()).await;
-        return outcome.and_then(|run| closed.map(|()| run));
+        return outcome.and_then(|judged| closed.map(|()| judged));
     }
     outcome
 }
@@ -95,7 +96,7 @@ async fn judge_examples(
     events: &Events,
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
-) -> Result<Run> {
+) -> Result<Judged> {
     let mut clock = Clock::start(events);
     let contract = compare::contract(options.contract.as_deref())?;
     let examples = Example::select(workspace, &options.folders, &options.only)?;
@@ -142,28 +143,23 @@ async fn judge_examples(
 
     clock.enter(Phase::Compare);
     session.settle_capture().await?;
-    let verdict = compare::verdict_of_run(&session.folder, &session.manifest, &contract)?;
-    let (phases, wall) = clock.stop();
-    session.manifest.phases = phases
-        .iter()
-        .map(|phase| PhaseManifest {
-            name: phase.name.clone(),
-            seconds: phase.seconds,
-        })
-        .collect();
-    let run = Run {
-        id: Some(session.folder.id.clone()),
-        folder: Some(session.folder.path.clone()),
-        stack: Some(stack_name()),
-        verdict,
-        wall_seconds: Some(wall.as_secs_f64()),
-        phases,
-        examples: finished,
-    };
+    let (id, folder) = (session.folder.id.clone(), session.folder.path.clone());
+    let judged = compare::judge_run(&session.folder, &session.manifest, &contract, |verdict| {
+        let (phases, wall) = clock.stop();
+        Run {
+            id: Some(id),
+            folder: Some(folder),
+            stack: Some(stack_name()),
+            verdict,
+            wall_seconds: Some(wall.as_secs_f64()),
+            phases,
+            examples: finished,
+        }
+    })?;
+    session.manifest.phases = judged.run.phases.iter().map(PhaseManifest::from).collect();
     session.manifest.write(&session.folder.manifest())?;
-    let report = session.folder.report_json();
-    std::fs::write(&report, trace_report::json(&run)).at("write", &report)?;
-    Ok(run)
+    reports::write(&judged, &session.folder)?;
+    Ok(judged)
 }
 
 fn starts(

@@ -1,0 +1,23 @@
+//! The reports that a run's folder holds.
+
+use std::path::Path;
+
+use trace_parity::Severity;
+
+use crate::compare::Judged;
+use crate::failure::{IoContext, Result};
+use crate::folder::RunFolder;
+
+/// Writes `report.json` and `junit.xml`.
+pub(crate) fn write(judged: &Judged, folder: &RunFolder) -> Result<()> {
+    write_text(&folder.report_json(), &trace_report::json(&judged.run))?;
+    write_text(
+        &folder.junit(),
+        &trace_report::junit(&judged.run, Severity::Error),
+    )?;
+    Ok(())
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).at("write", path)
+}
