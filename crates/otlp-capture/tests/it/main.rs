@@ -1,5 +1,6 @@
 //! A running capture and its clients: a real OTLP/gRPC client, and plainer ones for what such a client never sends.
 
+mod corpus;
 mod forward;
 mod grpc;
 mod http;
