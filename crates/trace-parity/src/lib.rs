@@ -4,6 +4,8 @@
 
 mod contract;
 mod facts;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod intern;
 mod judge;
 mod read;

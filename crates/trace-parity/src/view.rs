@@ -30,10 +30,11 @@ pub(crate) struct View<'a> {
     pub(crate) calls: Vec<Call<'a>>,
     /// By span.
     pub(crate) call_of: HashMap<u32, u32>,
-    /// Calls by the server span that answers them from elsewhere.
-    astray: HashMap<u32, u32>,
-    /// Server spans of calls whose client span isn't there.
+    /// Calls by the server span that answers them, or stands in its place.
+    answers: HashMap<u32, u32>,
+    /// Server spans of calls whose client span isn't there; by example.
     pub(crate) ghosts: Vec<Ghost<'a>>,
+    ghost_of: HashMap<u32, u32>,
     /// One per example.
     pub(crate) alignments: Vec<Alignment>,
 }
@@ -52,17 +53,22 @@ impl<'a> View<'a> {
             .zip(&calls)
             .map(|(index, call)| (call.span, index))
             .collect();
-        let ghosts = calls::join(traces, contract, &links, &mut calls, &call_of);
-        let astray = (0..)
-            .zip(&calls)
-            .filter_map(|(index, call)| Some((call.astray?, index)))
-            .collect();
+        let mut ghosts = calls::join(traces, contract, &links, &mut calls, &call_of);
         let alignments = (0..)
             .zip(&examples)
             .map(|(index, example)| {
-                let ghosts = ghosts.iter().filter(|ghost| ghost.example == index);
-                steps::align(traces, contract, &mut calls[example.calls.clone()], ghosts)
+                let first = ghosts.partition_point(|ghost| ghost.example < index);
+                let behind = ghosts.partition_point(|ghost| ghost.example <= index);
+                let (own, ghosts) = (
+                    &mut calls[example.calls.clone()],
+                    &mut ghosts[first..behind],
+                );
+                steps::align(traces, contract, own, ghosts)
             })
+            .collect();
+        let answers = (0..)
+            .zip(&calls)
+            .flat_map(|(index, call)| call.answers().map(move |server| (server, index)))
             .collect();
         View {
             reader: Reader::new(traces, contract),
@@ -74,7 +80,11 @@ impl<'a> View<'a> {
             links,
             calls,
             call_of,
-            astray,
+            answers,
+            ghost_of: (0..)
+                .zip(&ghosts)
+                .map(|(index, ghost)| (ghost.span, index))
+                .collect(),
             ghosts,
             alignments,
         }
@@ -116,14 +126,28 @@ impl<'a> View<'a> {
 
     /// The step of the call that `span` belongs to.
     pub(crate) fn step_at(&self, example: u32, span: u32) -> Option<u16> {
-        self.call_around(example, span).and_then(|call| call.step)
+        if let Some(ghost) = self.ghost(span) {
+            return ghost.step;
+        }
+        let answered = self
+            .answers
+            .get(&span)
+            .map(|&call| &self.calls[call as usize]);
+        answered
+            .or_else(|| self.call_around(example, span))
+            .and_then(|call| call.step)
+    }
+
+    pub(crate) fn ghost(&self, span: u32) -> Option<&Ghost<'a>> {
+        self.ghost_of
+            .get(&span)
+            .map(|&ghost| &self.ghosts[ghost as usize])
     }
 
     /// The call that a server span answers from where it shouldn't be.
     pub(crate) fn astray_call(&self, server: u32) -> Option<u32> {
-        self.astray
-            .get(&server)
-            .map(|&call| self.calls[call as usize].span)
+        let call = &self.calls[*self.answers.get(&server)? as usize];
+        (call.astray == Some(server)).then_some(call.span)
     }
 
     /// Names of the server's spans that work for a step's calls.

@@ -121,7 +121,7 @@ pub(crate) fn no_server_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
                         "see whether the server exports every span (`trace.sampleFraction: 1`) and how long its exporter waits; a \
                          guess: the input was cut off before its last batch",
                     )
-                    .explains(swallowed),
+                    .explains(swallowed.into_iter().chain([call.span])),
             );
         }
     }

@@ -8,6 +8,7 @@ use crate::rules::delivery::spans;
 use crate::traces::{Kind, NONE};
 use crate::verdict::{Severity, SpanId};
 use crate::view::View;
+use crate::view::calls::Call;
 use crate::view::examples::Example;
 use crate::view::links::{Orphans, Side};
 
@@ -203,7 +204,7 @@ pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
         if group.spans.len() > 1 {
             message.push_str(&format!("; so do {} more", group.spans.len() - 1));
         }
-        let ghost = view.ghosts.iter().find(|ghost| ghost.span == first);
+        let ghost = view.ghost(first);
         if let Some(ghost) = ghost {
             message.push_str(&format!(
                 ": the client's span of this call of `{}` never arrived",
@@ -294,24 +295,36 @@ fn parent_in_another_trace(view: &View<'_>, group: &Orphans, parent: u32) -> Dra
 
 /// Server spans that answer one call and hang under something else.
 fn misplaced_answers(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    for call in &view.calls {
-        let Some(server) = call.astray else { continue };
-        let Some(parent) = view.traces.parent(server) else {
+    for (index, example) in view.examples() {
+        let calls = view.calls_of(example).iter();
+        let misplaced: Vec<(&Call<'_>, u32, u32)> = calls
+            .filter_map(|call| {
+                let server = call.astray?;
+                Some((call, server, view.traces.parent(server)?))
+            })
+            .collect();
+        let Some(&(call, server, parent)) = misplaced.first() else {
             continue;
         };
-        let message = format!(
+        let mut message = format!(
             "the server span of `{}` lies under `{}` and not under the call that it answers",
             call.method,
             view.traces.span(parent).name()
         );
+        if let Some((other, _, _)) = misplaced.get(1) {
+            message.push_str(&format!("; neither does the one of `{}`", other.method));
+        }
+        if misplaced.len() > 2 {
+            message.push_str(&format!(" and {} more", misplaced.len() - 2));
+        }
         drafts.push(
             Draft::new(Rule::WrongParent, message)
-                .example(call.example)
+                .example(index)
                 .step(call.step)
                 .span(server)
-                .subject(format!("server span of `{}`", call.method))
+                .count(misplaced.len())
                 .hint("each call sends the context of its own span; a guess: one context is used for several calls")
-                .explains([server, call.span, parent]),
+                .explains(misplaced.iter().flat_map(|(call, server, parent)| [*server, call.span, *parent])),
         );
     }
 }

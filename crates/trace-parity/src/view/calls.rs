@@ -44,6 +44,7 @@ pub(crate) struct Ghost<'a> {
     pub(crate) span: u32,
     pub(crate) example: u32,
     pub(crate) method: &'a str,
+    pub(crate) step: Option<u16>,
 }
 
 /// What a call's span says of itself.
@@ -207,6 +208,7 @@ pub(crate) fn join<'a>(
             span: ghost.span,
             example,
             method: ghost.method,
+            step: None,
         }));
     }
     for call in calls.iter_mut().filter(|call| call.answered_by().is_some()) {
@@ -407,6 +409,13 @@ fn borne_out<'a>(reader: &Reader<'a>, call: &Call<'a>) -> &'a str {
 }
 
 impl Call<'_> {
+    /// All server spans that have to do with it.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = u32> + use<> {
+        [self.server, self.astray, self.lost, self.wrong]
+            .into_iter()
+            .flatten()
+    }
+
     /// Its server span, wherever that is.
     pub(crate) fn answered_by(&self) -> Option<u32> {
         self.server.or(self.astray).or(self.lost)

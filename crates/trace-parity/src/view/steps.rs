@@ -27,52 +27,76 @@ struct Item {
     candidates: Vec<u16>,
     /// It is one of the step's own calls, and no housekeeping.
     own: bool,
-    call: Option<usize>,
+    /// The steps that it belongs to whenever it is made.
+    with: Option<u16>,
+    source: Source,
     step: Option<u16>,
 }
 
-/// Sets the calls' steps.
+/// Where an item is in its list.
+#[derive(Clone, Copy)]
+enum Source {
+    Call(usize),
+    Ghost(usize),
+}
+
+/// Sets the calls' and ghosts' steps.
 ///
 /// The longest selection of calls that follows the contract's order wins: first by the number of steps in it, then by the number of
 /// calls. What is outside of it is either more of a step that the selection has, or a step done at the wrong time.
-pub(crate) fn align<'g>(
+pub(crate) fn align(
     traces: &Traces,
     contract: &Contract,
     calls: &mut [Call<'_>],
-    ghosts: impl Iterator<Item = &'g Ghost<'g>>,
+    ghosts: &mut [Ghost<'_>],
 ) -> Alignment {
-    let mut items: Vec<Item> = Vec::new();
-    let mut add = |span: u32, method: &str, call: Option<usize>| {
-        let candidates = candidates(contract, method);
-        if candidates.is_empty() {
-            return;
-        }
-        let housekeeping = contract.housekeeping.iter().any(|known| known == method);
-        let named = |&step: &u16| owns(&contract.steps[usize::from(step)], method);
-        items.push(Item {
-            span,
-            start: traces.record(span).start,
-            own: !housekeeping && candidates.iter().any(named),
-            candidates,
-            call,
-            step: None,
-        });
-    };
-    for (index, call) in calls.iter().enumerate().filter(|(_, call)| call.judged) {
-        add(call.span, call.method, Some(index));
-    }
-    for ghost in ghosts {
-        add(ghost.span, ghost.method, None);
-    }
+    let judged = calls.iter().enumerate().filter(|(_, call)| call.judged);
+    let of_calls = judged.map(|(index, call)| (call.span, call.method, Source::Call(index)));
+    let of_ghosts = ghosts.iter().enumerate();
+    let of_ghosts =
+        of_ghosts.map(|(index, ghost)| (ghost.span, ghost.method, Source::Ghost(index)));
+    let mut items: Vec<Item> = of_calls
+        .chain(of_ghosts)
+        .filter_map(|(span, method, source)| item(traces, contract, span, method, source))
+        .collect();
     items.sort_by_key(|item| (item.start, item.span));
     select(contract.steps.len(), &mut items);
     let alignment = settle(contract, &mut items);
     for item in items {
-        if let Some(call) = item.call {
-            calls[call].step = item.step;
+        match item.source {
+            Source::Call(call) => calls[call].step = item.step,
+            Source::Ghost(ghost) => ghosts[ghost].step = item.step,
         }
     }
     alignment
+}
+
+fn item(
+    traces: &Traces,
+    contract: &Contract,
+    span: u32,
+    method: &str,
+    source: Source,
+) -> Option<Item> {
+    let candidates = candidates(contract, method);
+    let housekeeping = contract.housekeeping.iter().any(|known| known == method);
+    let step = |step: u16| &contract.steps[usize::from(step)];
+    let with = candidates
+        .iter()
+        .find(|&&candidate| !owns(step(candidate), method))
+        .copied();
+    (!candidates.is_empty()).then(|| Item {
+        span,
+        start: traces.record(span).start,
+        own: !housekeeping
+            && candidates
+                .iter()
+                .any(|&candidate| owns(step(candidate), method)),
+        with,
+        candidates,
+        source,
+        step: None,
+    })
 }
 
 fn owns(step: &Step, method: &str) -> bool {
@@ -162,6 +186,7 @@ fn settle(contract: &Contract, items: &mut [Item]) -> Alignment {
                 .or_else(|| options.iter().find(open));
             item.step = Some(*step.unwrap_or(&options[options.len() - 1]));
         }
+        item.step = item.step.or(item.with);
         let Some(step) = item.step else { continue };
         let at = usize::from(step);
         if late && !selected[at] && !std::mem::replace(&mut displaced[at], true) {
@@ -171,7 +196,7 @@ fn settle(contract: &Contract, items: &mut [Item]) -> Alignment {
             alignment.repeated.push((step, item.span));
         }
         done[at] |= item.own;
-        if item.call.is_some() {
+        if matches!(item.source, Source::Call(_)) {
             alignment.reached[at] = true;
         } else {
             alignment.ghostly[at].get_or_insert(item.span);

@@ -1,0 +1,206 @@
+//! A capture that can be changed span by span.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+/// Every span with its own copy of what it shares with others, and the line it came in. A copy of the whole is cheap until it is changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Capture {
+    pub(crate) spans: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) line: usize,
+    resource: Text,
+    scope: Text,
+    span: Text,
+}
+
+/// A value and how it is written.
+#[derive(Clone, Debug)]
+struct Text {
+    value: Arc<Value>,
+    written: Option<Arc<str>>,
+}
+
+impl Text {
+    fn new(value: Value) -> Self {
+        Text {
+            written: Some(value.to_string().into()),
+            value: Arc::new(value),
+        }
+    }
+
+    fn change(&mut self) -> &mut Value {
+        self.written = None;
+        Arc::make_mut(&mut self.value)
+    }
+
+    fn write(&self, out: &mut String) {
+        match &self.written {
+            Some(written) => out.push_str(written),
+            None => out.push_str(&self.value.to_string()),
+        }
+    }
+
+    fn same(&self, other: &Text) -> bool {
+        Arc::ptr_eq(&self.value, &other.value) || self.value == other.value
+    }
+}
+
+impl Capture {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let mut spans = Vec::new();
+        for (line, text) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            let Ok(request) = serde_json::from_slice::<Value>(text) else {
+                continue;
+            };
+            for group in array(request.get("resourceSpans")) {
+                let resource = Text::new(group["resource"].clone());
+                for scope_group in array(group.get("scopeSpans")) {
+                    let scope = Text::new(scope_group["scope"].clone());
+                    spans.extend(array(scope_group.get("spans")).map(|span| Entry {
+                        line,
+                        resource: resource.clone(),
+                        scope: scope.clone(),
+                        span: Text::new(span.clone()),
+                    }));
+                }
+            }
+        }
+        Capture { spans }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut out = String::new();
+        for line in self.spans.chunk_by(|a, b| a.line == b.line) {
+            out.push_str("{\"resourceSpans\":[");
+            let groups =
+                line.chunk_by(|a, b| a.resource.same(&b.resource) && a.scope.same(&b.scope));
+            for (index, group) in groups.enumerate() {
+                out.push_str(if index == 0 {
+                    "{\"resource\":"
+                } else {
+                    ",{\"resource\":"
+                });
+                group[0].resource.write(&mut out);
+                out.push_str(",\"scopeSpans\":[{\"scope\":");
+                group[0].scope.write(&mut out);
+                out.push_str(",\"spans\":[");
+                for (index, entry) in group.iter().enumerate() {
+                    out.push_str(if index == 0 { "" } else { "," });
+                    entry.span.write(&mut out);
+                }
+                out.push_str("]}]}");
+            }
+            out.push_str("]}\n");
+        }
+        out.into_bytes()
+    }
+
+    /// Indices of spans by the id of their parent in the same trace.
+    pub(crate) fn children(&self) -> HashMap<(String, String), Vec<usize>> {
+        let mut children: HashMap<(String, String), Vec<usize>> = HashMap::new();
+        for (index, entry) in self.spans.iter().enumerate() {
+            let key = (
+                entry.text("traceId").to_owned(),
+                entry.text("parentSpanId").to_owned(),
+            );
+            children.entry(key).or_default().push(index);
+        }
+        children
+    }
+
+    /// The span and everything under it.
+    pub(crate) fn subtree(&self, top: usize) -> Vec<usize> {
+        let children = self.children();
+        let mut all = vec![top];
+        let mut next = 0;
+        while next < all.len() {
+            let entry = &self.spans[all[next]];
+            let key = (
+                entry.text("traceId").to_owned(),
+                entry.text("spanId").to_owned(),
+            );
+            all.extend(children.get(&key).into_iter().flatten());
+            next += 1;
+        }
+        all
+    }
+
+    pub(crate) fn remove(&mut self, gone: &[usize]) {
+        let mut index = 0;
+        self.spans.retain(|_| {
+            index += 1;
+            !gone.contains(&(index - 1))
+        });
+    }
+}
+
+fn array(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.and_then(Value::as_array).into_iter().flatten()
+}
+
+impl Entry {
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.span
+            .value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.span.change()[key] = value.into();
+    }
+
+    pub(crate) fn time(&self, key: &str) -> u64 {
+        self.text(key).parse().unwrap_or_default()
+    }
+
+    pub(crate) fn shift(&mut self, by: i64) {
+        for key in ["startTimeUnixNano", "endTimeUnixNano"] {
+            let moved = self.time(key).saturating_add_signed(by);
+            self.set(key, moved.to_string());
+        }
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        attribute(&self.resource.value, "service.name")
+            .and_then(|value| value.get("stringValue"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// The span's attributes, as keys and values.
+    pub(crate) fn attributes(&mut self) -> &mut Vec<Value> {
+        list(&mut self.span.change()["attributes"])
+    }
+
+    pub(crate) fn resource_attributes(&mut self) -> &mut Vec<Value> {
+        list(&mut self.resource.change()["attributes"])
+    }
+}
+
+fn list(value: &mut Value) -> &mut Vec<Value> {
+    if !value.is_array() {
+        *value = json!([]);
+    }
+    match value {
+        Value::Array(items) => items,
+        _ => unreachable!("it was just made an array"),
+    }
+}
+
+pub(crate) fn attribute<'v>(owner: &'v Value, key: &str) -> Option<&'v Value> {
+    array(owner.get("attributes"))
+        .find(|pair| pair["key"] == key)
+        .map(|pair| &pair["value"])
+}
+
+pub(crate) fn find<'v>(pairs: &'v mut [Value], key: &str) -> Option<&'v mut Value> {
+    pairs.iter_mut().find(|pair| pair["key"] == key)
+}

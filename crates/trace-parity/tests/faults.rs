@@ -1,0 +1,35 @@
+//! Every fault is found, by the right rule at the right place, and nothing else is said.
+
+mod support;
+
+use support::capture;
+use trace_parity::faults::{OPERATORS, matrix};
+
+/// One place per operator and example here; `bench faults` tries more.
+const SEEDS: u64 = 1;
+
+#[test]
+fn every_fault_is_found() {
+    let seeds: Vec<u64> = (0..SEEDS).collect();
+    let matrix = matrix(&capture("five-languages.jsonl"), &seeds).expect("the capture is clean");
+    let missed: Vec<String> = matrix.missed().map(|trial| format!("{trial:?}")).collect();
+    assert!(
+        missed.is_empty(),
+        "{} of {}:\n{}",
+        missed.len(),
+        matrix.trials.len(),
+        missed.join("\n")
+    );
+    for operator in OPERATORS {
+        for example in &matrix.examples {
+            let tried = |trial: &&trace_parity::faults::Trial| {
+                trial.operator == operator.name && trial.example == *example
+            };
+            assert!(
+                matrix.trials.iter().any(|trial| tried(&trial)),
+                "{} was not tried on {example}",
+                operator.name
+            );
+        }
+    }
+}
