@@ -45,12 +45,18 @@ pub(crate) enum Command {
     /// Tell what is up, since when and where
     #[command(after_help = "Example: cargo xtask status")]
     Status,
+    /// Say what a rule means, what usually causes it, and the cure
+    #[command(after_help = "Example: cargo xtask explain context-lost")]
+    Explain(Explain),
     /// Install and build what a run needs, without running
     #[command(after_help = "Example: cargo xtask prepare --example java")]
     Prepare(Selection),
     /// Formatting, lints and documentation, in every language
     #[command(after_help = "Example: cargo xtask check")]
     Check,
+    /// Measure, in release builds, beside what others cost
+    #[command(after_help = "Example: cargo xtask bench faults")]
+    Bench(Bench),
     /// All tests, the real end-to-end run included
     #[command(after_help = "Example: cargo xtask test --slow")]
     Test(Test),
@@ -146,6 +152,30 @@ pub(crate) struct Trace {
     /// A trace id or its beginning, or a run's id [default: the newest run]
     #[arg(value_name = "ID|RUN")]
     pub(crate) what: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The rule's name; without one, all are listed
+    pub(crate) rule: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to measure
+    #[arg(value_enum)]
+    pub(crate) what: Benchmark,
+    /// For the benchmark itself
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Benchmark {
+    /// What tracing adds to a Milvus call
+    Client,
+    /// Which faults the rules find in broken captures
+    Faults,
 }
 
 #[derive(Debug, Args)]

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use harness::{Failure, Interrupt, Judged, Options, Result, Workspace};
 use tokio::signal::unix::{SignalKind, signal};
-use trace_parity::{Outcome, Severity};
+use trace_parity::{Outcome, Rule, Severity};
 use trace_report::Run;
 
-use crate::cli::{Compare, FailOn, Format, Judging, RunAll, RunOne, Selection, Trace};
+use crate::cli::{Compare, Explain, FailOn, Format, Judging, RunAll, RunOne, Selection, Trace};
 use crate::{progress, terminal};
 
 pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
@@ -60,6 +60,24 @@ pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
 pub(crate) fn trace(arguments: &Trace) -> Result<ExitCode> {
     let text = harness::trace(&workspace()?, arguments.what.as_deref(), &terminal::style())?;
     terminal::print_text(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
+    match &arguments.rule {
+        Some(name) => {
+            let rule: Rule = name.parse().map_err(|_| {
+                Failure::new(format!("there is no rule `{name}`"))
+                    .hint("`cargo xtask explain` lists them")
+            })?;
+            terminal::print_text(rule.page());
+        }
+        None => {
+            for rule in Rule::ALL {
+                terminal::print_text(&format!("{:<22}{}\n", rule.name(), rule.family()));
+            }
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

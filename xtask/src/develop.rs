@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use harness::{Example, Failure, Result};
 use xshell::{Shell, cmd};
 
-use crate::cli::Test;
+use crate::cli::{Bench, Benchmark, Test};
 use crate::commands::workspace;
 
 /// Debian packages that some tests need.
@@ -46,6 +46,38 @@ fn check_example(shell: &Shell, example: &Example) -> Result<()> {
         cargo(shell.cmd(program).args(arguments))?;
     }
     Ok(())
+}
+
+/// The cargo command of each benchmark.
+fn benchmark(what: Benchmark) -> &'static [&'static str] {
+    match what {
+        Benchmark::Client => &[
+            "bench",
+            "--package",
+            "milvus-otel-tests",
+            "--bench",
+            "client",
+        ],
+        Benchmark::Faults => &[
+            "run",
+            "--release",
+            "--package",
+            "trace-parity",
+            "--features",
+            "faults",
+            "--example",
+            "faults",
+        ],
+    }
+}
+
+pub(crate) fn bench(arguments: &Bench) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let shell = shell(workspace.root())?;
+    let command = benchmark(arguments.what);
+    let own = &arguments.arguments;
+    cargo(cmd!(shell, "cargo {command...} -- {own...}"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {

@@ -23,12 +23,14 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run(arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Trace(arguments) => commands::trace(&arguments),
+        Command::Explain(arguments) => commands::explain(&arguments),
         Command::List => commands::list(),
         Command::Up => commands::up(),
         Command::Down => commands::down(),
         Command::Status => commands::status(),
         Command::Prepare(arguments) => commands::prepare(&arguments),
         Command::Check => develop::check(),
+        Command::Bench(arguments) => develop::bench(&arguments),
         Command::Test(arguments) => develop::test(&arguments),
     };
     outcome.unwrap_or_else(|failure| {
