@@ -6,6 +6,8 @@
 mod body;
 mod call;
 mod method;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod propagation;
 mod status;
 
@@ -69,6 +71,13 @@ impl GrpcTraceLayer {
     {
         let tracer: Arc<dyn StartSpan> = Arc::new(provider.tracer_with_scope(scope()));
         self.set(|settings| settings.tracer = OnceLock::from(tracer))
+    }
+
+    /// Takes its meter from `provider` instead of from the global one.
+    #[cfg(feature = "metrics")]
+    pub fn with_meter_provider(self, provider: &dyn opentelemetry::metrics::MeterProvider) -> Self {
+        let meter = provider.meter_with_scope(scope());
+        self.set(|settings| settings.metrics = metrics::Metrics::of(meter))
     }
 
     /// Sends context by `propagator` instead of by the global one.
@@ -159,7 +168,12 @@ where
         if !self.settings.traces(&method) {
             return ResponseFuture::new(self.inner.call(request), None);
         }
-        let context = self.settings.start(&method, request.uri());
+        let server = self
+            .settings
+            .server
+            .clone()
+            .or_else(|| server_of(request.uri()));
+        let context = self.settings.start(&method, server.clone());
         #[cfg(feature = "client")]
         if let Some(slot) = request.extensions().get::<SpanSlot>() {
             slot.fill(&context);
@@ -171,6 +185,8 @@ where
         );
         let _current = context.clone().attach();
         let call = CallSpan::new(context, Arc::clone(&self.settings));
+        #[cfg(feature = "metrics")]
+        let call = call.timed(metrics::Timer::start(&method, server));
         ResponseFuture::new(self.inner.call(request), Some(call))
     }
 }
@@ -195,6 +211,9 @@ where
     }
 }
 
+/// A server's address and port.
+type Server = (Arc<str>, u16);
+
 type Filter = dyn Fn(&RpcMethod) -> bool + Send + Sync;
 
 #[derive(Clone)]
@@ -204,7 +223,9 @@ struct Settings {
     propagation: Propagation,
     level_1_flags: bool,
     conventions: Conventions,
-    server: Option<(Arc<str>, u16)>,
+    server: Option<Server>,
+    #[cfg(feature = "metrics")]
+    metrics: metrics::Metrics,
     filter: Option<Arc<Filter>>,
     classify: Option<Classify>,
 }
@@ -217,6 +238,8 @@ impl Default for Settings {
             level_1_flags: false,
             conventions: Conventions::from_env(),
             server: None,
+            #[cfg(feature = "metrics")]
+            metrics: metrics::Metrics::default(),
             filter: None,
             classify: None,
         }
@@ -233,15 +256,15 @@ impl Settings {
         self.filter.as_ref().is_none_or(|filter| filter(method))
     }
 
-    fn start(&self, method: &RpcMethod, uri: &http::Uri) -> Context {
+    fn start(&self, method: &RpcMethod, server: Option<Server>) -> Context {
         let span = SpanBuilder {
-            attributes: Some(self.attributes(method, uri)),
+            attributes: Some(self.attributes(method, server)),
             ..SpanBuilder::from_name(method.full_name()).with_kind(SpanKind::Client)
         };
         Context::map_current(|parent| self.tracer().start(span, parent))
     }
 
-    fn attributes(&self, method: &RpcMethod, uri: &http::Uri) -> Vec<KeyValue> {
+    fn attributes(&self, method: &RpcMethod, server: Option<Server>) -> Vec<KeyValue> {
         // Room for the status, in both generations, and `error.type`.
         let mut attributes = Vec::with_capacity(9);
         if self.conventions.has_old() {
@@ -259,7 +282,7 @@ impl Settings {
             method.method()
         };
         attributes.push(KeyValue::new(semconv::RPC_METHOD, name));
-        if let Some((address, port)) = self.server.clone().or_else(|| server_of(uri)) {
+        if let Some((address, port)) = server {
             attributes.push(KeyValue::new(
                 semconv::SERVER_ADDRESS,
                 StringValue::from(address),
@@ -270,7 +293,7 @@ impl Settings {
     }
 }
 
-fn server_of(uri: &http::Uri) -> Option<(Arc<str>, u16)> {
+fn server_of(uri: &http::Uri) -> Option<Server> {
     let default = if uri.scheme_str() == Some("https") {
         443
     } else {

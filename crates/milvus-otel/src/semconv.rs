@@ -13,6 +13,9 @@ pub(crate) use attribute::{
     ERROR_TYPE, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT,
 };
 
+#[cfg(feature = "metrics")]
+pub(crate) use opentelemetry_semantic_conventions::metric::RPC_CLIENT_CALL_DURATION;
+
 #[expect(
     deprecated,
     reason = "they are the default until a program opts in to their successors"
@@ -23,7 +26,12 @@ mod old {
     pub(crate) const RPC_SYSTEM: &str = attribute::RPC_SYSTEM;
     pub(crate) const RPC_SERVICE: &str = attribute::RPC_SERVICE;
     pub(crate) const RPC_GRPC_STATUS_CODE: &str = attribute::RPC_GRPC_STATUS_CODE;
+    #[cfg(feature = "metrics")]
+    pub(crate) const RPC_CLIENT_DURATION: &str =
+        opentelemetry_semantic_conventions::metric::RPC_CLIENT_DURATION;
 }
+#[cfg(feature = "metrics")]
+pub(crate) use old::RPC_CLIENT_DURATION;
 pub(crate) use old::{RPC_GRPC_STATUS_CODE, RPC_SERVICE, RPC_SYSTEM};
 
 /// A generation of the RPC conventions.

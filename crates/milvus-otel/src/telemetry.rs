@@ -1,17 +1,28 @@
 //! Setting OpenTelemetry up from its standard environment variables, and flushing it.
+//!
+//! | variable | read by |
+//! |---|---|
+//! | `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER` (`otlp`, `none`), `OTEL_PROPAGATORS` (`tracecontext`, `baggage`, `none`) | [`Telemetry`] |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` (`grpc`; `http/protobuf` with the feature `otlp-http`) | [`Telemetry`] |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION` (with the feature `otlp-gzip`) | the exporter |
+//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*` | the SDK |
+//!
+//! The exporter's variables may name the signal as well, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
 
-use opentelemetry::propagation::TextMapCompositePropagator;
+mod counting;
+
+use counting::{CountingExporter, CountingProcessor, Counts};
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{
+    Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
+};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector};
-use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanProcessor,
-};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, io};
 use tokio::runtime::{Builder, Runtime};
@@ -22,17 +33,29 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// OpenTelemetry, set up. Dropping it flushes; [`shutdown`](Self::shutdown) also says what was lost.
 ///
 /// Spans are sent from a thread of its own, so both work on every flavour of tokio's runtime, and without one.
+///
+/// ```no_run
+/// use milvus_otel::Telemetry;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let telemetry = Telemetry::builder().default_service_name("shop").install()?;
+/// // …
+/// telemetry.shutdown()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it ends the export of spans"]
 pub struct Telemetry {
     provider: SdkTracerProvider,
     counts: Arc<Counts>,
-    // Used until it is dropped, by the exporter.
+    /// The exporter's, until the export ends.
     runtime: Option<Runtime>,
 }
 
-/// A set-up to be given its defaults; made by [`Telemetry::builder`].
+/// A set-up, to be given its defaults; made by [`Telemetry::builder`].
 #[derive(Clone, Debug, Default)]
+#[must_use = "nothing is set up until `install` is called"]
 pub struct TelemetryBuilder {
     service_name: Option<String>,
     attributes: Vec<KeyValue>,
@@ -48,6 +71,17 @@ pub enum SetupError {
     /// There is no thread for the exporter.
     #[error("cannot start the thread that sends spans: {0}")]
     Thread(#[from] io::Error),
+    /// A variable has a value that means nothing here.
+    #[error("`{variable}` is `{value}`, which is none of {known}")]
+    #[non_exhaustive]
+    Unknown {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that it may have.
+        known: &'static str,
+    },
 }
 
 /// Spans that were ended and not delivered.
@@ -79,6 +113,36 @@ impl Telemetry {
         TelemetryBuilder::default()
     }
 
+    /// The provider, which is also the global one.
+    pub fn tracer_provider(&self) -> &SdkTracerProvider {
+        &self.provider
+    }
+
+    /// A layer for a subscriber of `tracing`, which makes its spans spans of OpenTelemetry's.
+    ///
+    /// A call to Milvus within such a span is its child.
+    ///
+    /// ```no_run
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// use tracing_subscriber::util::SubscriberInitExt;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = milvus_otel::Telemetry::from_env()?;
+    /// tracing_subscriber::registry().with(telemetry.tracing_layer()).init();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn tracing_layer<S>(
+        &self,
+    ) -> tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
+    where
+        S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        use opentelemetry::trace::TracerProvider;
+        tracing_opentelemetry::layer().with_tracer(self.provider.tracer("tracing"))
+    }
+
     /// Sends what is still to be sent, which takes at most five seconds, and ends the export. It blocks the thread.
     ///
     /// # Errors
@@ -92,7 +156,7 @@ impl Telemetry {
             return Ok(());
         };
         let result = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
-        // Waiting for its tasks here would panic where the caller is itself in a runtime; there is nothing left to wait for.
+        // Waiting for its tasks would panic where the caller is in a runtime itself, and there is nothing to wait for.
         runtime.shutdown_background();
         self.counts.lost(result)
     }
@@ -122,33 +186,29 @@ impl TelemetryBuilder {
     /// # Errors
     /// The environment asks for what can't be had.
     pub fn install(self) -> Result<Telemetry, SetupError> {
+        let propagator =
+            propagator(&variable("OTEL_PROPAGATORS").unwrap_or("tracecontext,baggage".to_owned()))?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
             .enable_all()
             .build()?;
         let counts = Arc::new(Counts::default());
-        let exporter = {
-            let _in_runtime = runtime.enter();
-            SpanExporter::builder().with_tonic().build()?
-        };
-        let exporter = CountingExporter {
-            inner: exporter,
-            counts: Arc::clone(&counts),
-        };
-        let batches = BatchSpanProcessor::builder(exporter).build();
-        let provider = SdkTracerProvider::builder()
-            .with_resource(self.resource())
-            .with_span_processor(CountingProcessor {
-                inner: batches,
-                counts: Arc::clone(&counts),
-            })
-            .build();
-        global::set_tracer_provider(provider.clone());
-        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContextPropagator::new()),
-            Box::new(BaggagePropagator::new()),
-        ]));
+        let mut provider = SdkTracerProvider::builder().with_resource(self.resource());
+        if exports()? {
+            let exporter = {
+                let _in_runtime = runtime.enter();
+                exporter()?
+            };
+            let batches =
+                BatchSpanProcessor::builder(CountingExporter::new(exporter, &counts)).build();
+            provider = provider.with_span_processor(CountingProcessor::new(batches, &counts));
+        }
+        let provider = provider.build();
+        if !is_true("OTEL_SDK_DISABLED") {
+            global::set_tracer_provider(provider.clone());
+        }
+        global::set_text_map_propagator(propagator);
         Ok(Telemetry {
             provider,
             counts,
@@ -159,8 +219,7 @@ impl TelemetryBuilder {
     fn resource(self) -> Resource {
         let environment = EnvResourceDetector::new().detect();
         let is_set = |key: &str| environment.get(&key.to_owned().into()).is_some();
-        let named = env::var("OTEL_SERVICE_NAME").is_ok_and(|name| !name.is_empty())
-            || is_set("service.name");
+        let named = variable("OTEL_SERVICE_NAME").is_some() || is_set("service.name");
         let name = self
             .service_name
             .filter(|_| !named)
@@ -175,98 +234,94 @@ impl TelemetryBuilder {
     }
 }
 
-/// How many spans ended and how many of them were accepted, and the last thing that went wrong.
-#[derive(Debug, Default)]
-struct Counts {
-    ended: AtomicU64,
-    sent: AtomicU64,
-    problem: Mutex<Option<String>>,
+/// A variable's value, unless it is empty, which counts as unset.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-impl Counts {
-    fn lost(&self, shutdown: OTelSdkResult) -> Result<(), LostSpans> {
-        let ended = self.ended.load(Ordering::Acquire);
-        let lost = ended.saturating_sub(self.sent.load(Ordering::Acquire));
-        if lost == 0 {
-            return Ok(());
-        }
-        let problem = self
-            .problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let reason = problem.or_else(|| shutdown.err().map(|error| error.to_string()));
-        Err(LostSpans {
-            ended,
-            lost,
-            reason: reason.unwrap_or_else(|| "the queue was full".to_owned()),
-        })
+fn is_true(name: &str) -> bool {
+    variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn exports() -> Result<bool, SetupError> {
+    const VARIABLE: &str = "OTEL_TRACES_EXPORTER";
+    match variable(VARIABLE) {
+        _ if is_true("OTEL_SDK_DISABLED") => Ok(false),
+        None => Ok(true),
+        Some(value) if value == "otlp" => Ok(true),
+        Some(value) if value == "none" => Ok(false),
+        Some(value) => Err(SetupError::Unknown {
+            variable: VARIABLE,
+            value,
+            known: "`otlp`, `none`",
+        }),
     }
 }
 
+fn exporter() -> Result<SpanExporter, SetupError> {
+    const VARIABLES: [&str; 2] = [
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+    ];
+    let asked = VARIABLES
+        .iter()
+        .find_map(|name| Some((*name, variable(name)?)));
+    match asked {
+        None => Ok(SpanExporter::builder().with_tonic().build()?),
+        Some((_, value)) if value == "grpc" => Ok(SpanExporter::builder().with_tonic().build()?),
+        #[cfg(feature = "otlp-http")]
+        Some((_, value)) if value == "http/protobuf" => {
+            Ok(SpanExporter::builder().with_http().build()?)
+        }
+        Some((variable, value)) => {
+            let known = if cfg!(feature = "otlp-http") {
+                "`grpc`, `http/protobuf`"
+            } else {
+                "`grpc` (and `http/protobuf` with the feature `otlp-http` of the crate `milvus-otel`)"
+            };
+            Err(SetupError::Unknown {
+                variable,
+                value,
+                known,
+            })
+        }
+    }
+}
+
+fn propagator(names: &str) -> Result<TextMapCompositePropagator, SetupError> {
+    let propagators = names.split(',').map(
+        |name| -> Result<Box<dyn TextMapPropagator + Send + Sync>, SetupError> {
+            match name.trim() {
+                "tracecontext" => Ok(Box::new(TraceContextPropagator::new())),
+                "baggage" => Ok(Box::new(BaggagePropagator::new())),
+                "none" => Ok(Box::new(Nothing)),
+                other => Err(SetupError::Unknown {
+                    variable: "OTEL_PROPAGATORS",
+                    value: other.to_owned(),
+                    known: "`tracecontext`, `baggage`, `none`",
+                }),
+            }
+        },
+    );
+    Ok(TextMapCompositePropagator::new(
+        propagators.collect::<Result<_, _>>()?,
+    ))
+}
+
+/// Sends nothing, on purpose: it has a field, which the propagator that stands in where none is set has not.
 #[derive(Debug)]
-struct CountingProcessor {
-    inner: BatchSpanProcessor,
-    counts: Arc<Counts>,
-}
+struct Nothing;
 
-impl SpanProcessor for CountingProcessor {
-    fn on_start(&self, span: &mut Span, context: &Context) {
-        self.inner.on_start(span, context);
+impl TextMapPropagator for Nothing {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+    fn extract_with_context(&self, context: &Context, _: &dyn Extractor) -> Context {
+        context.clone()
     }
 
-    fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.counts.ended.fetch_add(1, Ordering::Relaxed);
-        }
-        self.inner.on_end(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
-    }
-}
-
-#[derive(Debug)]
-struct CountingExporter {
-    inner: SpanExporter,
-    counts: Arc<Counts>,
-}
-
-impl opentelemetry_sdk::trace::SpanExporter for CountingExporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len() as u64;
-        let result = self.inner.export(batch).await;
-        match &result {
-            Ok(()) => drop(self.counts.sent.fetch_add(spans, Ordering::AcqRel)),
-            Err(error) => self.note(error),
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
-    }
-}
-
-impl CountingExporter {
-    fn note(&self, error: &OTelSdkError) {
-        *self
-            .counts
-            .problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    fn fields(&self) -> FieldIter<'_> {
+        static FIELDS: std::sync::LazyLock<[String; 1]> =
+            std::sync::LazyLock::new(|| ["traceparent".to_owned()]);
+        FieldIter::new(&*FIELDS)
     }
 }

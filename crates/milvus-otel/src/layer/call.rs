@@ -18,6 +18,8 @@ use std::task::{self, Poll, ready};
 pub(super) struct CallSpan {
     context: Context,
     settings: Arc<Settings>,
+    #[cfg(feature = "metrics")]
+    timer: Option<super::metrics::Timer>,
     ended: bool,
 }
 
@@ -26,8 +28,16 @@ impl CallSpan {
         Self {
             context,
             settings,
+            #[cfg(feature = "metrics")]
+            timer: None,
             ended: false,
         }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(super) fn timed(mut self, timer: super::metrics::Timer) -> Self {
+        self.timer = Some(timer);
+        self
     }
 
     pub(super) fn end(mut self, outcome: Outcome) {
@@ -41,6 +51,10 @@ impl CallSpan {
 
     fn record(&mut self, outcome: Outcome) {
         self.ended = true;
+        #[cfg(feature = "metrics")]
+        if let Some(timer) = &self.timer {
+            timer.stop(&self.settings, outcome.code);
+        }
         let span = self.context.span();
         if span.is_recording() {
             let conventions = self.settings.conventions;

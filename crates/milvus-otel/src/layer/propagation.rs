@@ -94,7 +94,10 @@ impl Injector for Headers<'_> {
         {
             value = format!("{start}-{:02x}", self.flags(TraceFlags::new(flags)));
         }
-        if let Ok(name) = HeaderName::try_from(key) {
+        let known = [TRACEPARENT, TRACESTATE, BAGGAGE]
+            .into_iter()
+            .find(|name| name == key);
+        if let Some(name) = known.or_else(|| HeaderName::try_from(key).ok()) {
             self.insert(name, HeaderValue::try_from(value));
         }
     }

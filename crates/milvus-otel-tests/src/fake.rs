@@ -1,0 +1,125 @@
+//! A Milvus that answers as a test says.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{HeaderMap, Request, Response};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// What a call of a method is answered with.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A message.
+    Message(Vec<u8>),
+    /// No message, and this gRPC status.
+    Status(u16),
+    /// Nothing, ever.
+    Silence,
+}
+
+impl<M: prost::Message> From<M> for Reply {
+    fn from(message: M) -> Self {
+        Self::Message(message.encode_to_vec())
+    }
+}
+
+type Answer = dyn Fn(&str, Bytes) -> Reply + Send + Sync;
+
+/// A server on loopback, which ends with the runtime.
+#[derive(Clone, Debug)]
+pub struct FakeMilvus {
+    address: SocketAddr,
+    calls: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+}
+
+impl FakeMilvus {
+    /// Starts a server that answers a call of a method with what `answer` says for its name and its message.
+    pub async fn start(answer: impl Fn(&str, Bytes) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("loopback is there");
+        let address = listener.local_addr().expect("it is bound");
+        let fake = Self {
+            address,
+            calls: Arc::default(),
+        };
+        let calls = Arc::clone(&fake.calls);
+        let answer: Arc<Answer> = Arc::new(answer);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (calls, answer) = (Arc::clone(&calls), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let Ok(mut connection) = h2::server::handshake(stream).await else {
+                        return;
+                    };
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        let method = request
+                            .uri()
+                            .path()
+                            .rsplit('/')
+                            .next()
+                            .unwrap_or_default()
+                            .to_owned();
+                        calls
+                            .lock()
+                            .expect("no test panicked here")
+                            .push((method.clone(), request.headers().clone()));
+                        let answer = Arc::clone(&answer);
+                        tokio::spawn(async move {
+                            // A client that has gone away needs no answer.
+                            let _ = reply(&method, request, respond, &*answer).await;
+                        });
+                    }
+                });
+            }
+        });
+        fake
+    }
+
+    /// Where a client connects.
+    pub fn uri(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The methods called since this was last asked, with their headers.
+    pub fn take_calls(&self) -> Vec<(String, HeaderMap)> {
+        std::mem::take(&mut self.calls.lock().expect("no test panicked here"))
+    }
+}
+
+async fn reply(
+    method: &str,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    answer: &Answer,
+) -> Result<(), h2::Error> {
+    let mut body = request.into_body();
+    let mut message = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        message.extend_from_slice(&data);
+    }
+    // A message has a flag and its length before it.
+    let (message, code) = match answer(method, message.split_off(message.len().min(5)).freeze()) {
+        Reply::Message(message) => (Some(message), 0),
+        Reply::Status(code) => (None, code),
+        Reply::Silence => return std::future::pending().await,
+    };
+    let response = Response::builder()
+        .header("content-type", "application/grpc")
+        .body(());
+    let mut stream = respond.send_response(response.expect("it is a response"), false)?;
+    if let Some(message) = message {
+        let mut framed = BytesMut::with_capacity(message.len() + 5);
+        framed.put_u8(0);
+        framed.put_u32(message.len() as u32);
+        framed.put_slice(&message);
+        stream.send_data(framed.freeze(), false)?;
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", code.into());
+    stream.send_trailers(trailers)
+}

@@ -1,0 +1,275 @@
+//! How the client makes its calls: what goes along, when one is made again, and what an error says.
+
+use milvus_otel::client::{ErrorKind, Retry};
+use milvus_otel::layer::Code;
+use milvus_otel::{Error, MilvusClient};
+use milvus_otel_tests::fake::{FakeMilvus, Reply};
+use milvus_otel_tests::proto::common::Status;
+use milvus_otel_tests::proto::milvus as m;
+use milvus_otel_tests::spans::{Recorder, error, text};
+use opentelemetry::trace::TraceId;
+use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What every answer begins with that isn't itself a status; nothing else is needed here.
+fn answered(status: Status) -> Reply {
+    m::AnyAnswer { status: Some(status) }.into()
+}
+
+/// All is well, in as few words as possible: none.
+fn fine() -> Reply {
+    Reply::Message(Vec::new())
+}
+
+/// A server that answers `HasCollection` and `Insert` so the first times, and well after that.
+async fn failing(times: usize, failure: Reply) -> FakeMilvus {
+    let count = AtomicUsize::new(0);
+    FakeMilvus::start(move |method, _| match method {
+        "HasCollection" | "Insert" if count.fetch_add(1, Ordering::Relaxed) < times => {
+            failure.clone()
+        }
+        _ => fine(),
+    })
+    .await
+}
+
+fn quick(attempts: u32) -> Retry {
+    let mut retry = Retry::attempts(attempts);
+    retry.first_pause = Duration::from_millis(1);
+    retry
+}
+
+async fn connect(fake: &FakeMilvus, recorder: &Recorder, retry: Retry) -> MilvusClient {
+    let client = MilvusClient::builder(fake.uri())
+        .layer(recorder.layer())
+        .retry(retry)
+        .connect()
+        .await
+        .unwrap();
+    client.create_collection("rows", 2).await.unwrap();
+    recorder.take();
+    fake.take_calls();
+    client
+}
+
+#[tokio::test]
+async fn a_call_is_made_again_where_that_helps_and_is_safe() {
+    let retriable = || {
+        answered(Status {
+            code: 8,
+            reason: "rate limit".to_owned(),
+            retriable: true,
+            ..Default::default()
+        })
+    };
+    let refused = || {
+        answered(Status {
+            code: 100,
+            reason: "not found".to_owned(),
+            ..Default::default()
+        })
+    };
+    let unavailable = || Reply::Status(14);
+    // What fails how, and how often an idempotent call and an insert are made for it.
+    let cases = [
+        ("Milvus says that it may be", retriable(), 3, 3),
+        ("Milvus doesn't say that it may be", refused(), 1, 1),
+        ("the server is out of reach", unavailable(), 3, 1),
+        ("the server is overloaded", Reply::Status(8), 3, 1),
+        ("the call is wrong", Reply::Status(3), 1, 1),
+    ];
+    for (what, failure, idempotent, insert) in cases {
+        let fake = failing(2, failure.clone()).await;
+        let recorder = Recorder::default();
+        let client = connect(&fake, &recorder, quick(5)).await;
+        let outcome = client.has_collection("rows").await;
+        assert_eq!(outcome.is_ok(), idempotent == 3, "{what}: {outcome:?}");
+        let spans = recorder.take();
+        assert_eq!(spans.len(), idempotent, "{what}: each try is a span");
+        assert_eq!(fake.take_calls().len(), idempotent, "{what}");
+        assert!(error(&spans[0]).is_some(), "{what}");
+
+        let fake = failing(2, failure).await;
+        let client = connect(&fake, &recorder, quick(5)).await;
+        let outcome = client
+            .insert("rows", [json!({ "id": 1, "vector": [1, 2] })])
+            .await;
+        assert_eq!(outcome.is_ok(), insert == 3, "{what}: {outcome:?}");
+        assert_eq!(fake.take_calls().len(), insert, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_made_no_more_often_than_it_may_be() {
+    let fake = failing(100, Reply::Status(14)).await;
+    let recorder = Recorder::default();
+    let client = connect(&fake, &recorder, quick(3)).await;
+    let error = client.has_collection("rows").await.unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Rpc {
+                code: Code::Unavailable,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(recorder.take().len(), 3);
+}
+
+#[tokio::test]
+async fn an_error_leads_to_its_trace() {
+    let status = Status {
+        code: 1100,
+        legacy_code: 5,
+        reason: "no such <field>".to_owned(),
+        ..Default::default()
+    };
+    let fake = failing(100, answered(status)).await;
+    let recorder = Recorder::default();
+    let client = connect(&fake, &recorder, quick(1)).await;
+    let failed = client.has_collection("rows").await.unwrap_err();
+    let span = recorder.take_one();
+    let trace_id = span.span_context.trace_id();
+    assert_eq!(failed.trace_id(), Some(trace_id));
+    assert_eq!(failed.milvus_code(), Some(1100));
+    assert!(!failed.is_retriable());
+    assert_eq!(
+        failed.to_string(),
+        format!("`HasCollection` failed: no such <field> (Milvus code 1100), trace {trace_id}")
+    );
+    assert_eq!(error(&span), Some("no such <field> (Milvus code 1100)"));
+    assert_eq!(text(&span, "error.type").as_deref(), Some("1100"));
+    // gRPC knows nothing of it.
+    assert_eq!(text(&span, "rpc.grpc.status_code").as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn servers_before_2_3_have_the_old_code_alone() {
+    let status = Status {
+        legacy_code: 4,
+        reason: "can't find collection".to_owned(),
+        ..Default::default()
+    };
+    let fake = failing(100, answered(status)).await;
+    let client = connect(&fake, &Recorder::default(), quick(1)).await;
+    assert_eq!(
+        client
+            .has_collection("rows")
+            .await
+            .unwrap_err()
+            .milvus_code(),
+        Some(4)
+    );
+}
+
+#[tokio::test]
+async fn without_a_tracer_there_is_no_trace_to_name() {
+    let status = Status {
+        code: 1,
+        reason: "no".to_owned(),
+        ..Default::default()
+    };
+    let fake = failing(100, answered(status)).await;
+    let client = MilvusClient::connect(fake.uri()).await.unwrap();
+    fake.take_calls();
+    let error = client.has_collection("rows").await.unwrap_err();
+    assert_eq!(error.trace_id(), None);
+    assert_eq!(
+        error.to_string(),
+        "`HasCollection` failed: no (Milvus code 1)"
+    );
+    assert!(!fake.take_calls()[0].1.contains_key("client_request_id"));
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_is_called_that() {
+    let fake = failing(100, Reply::Silence).await;
+    let recorder = Recorder::default();
+    let builder = MilvusClient::builder(fake.uri())
+        .layer(recorder.layer())
+        .retry(Retry::attempts(1));
+    let client = builder
+        .timeout(Duration::from_millis(50))
+        .connect()
+        .await
+        .unwrap();
+    recorder.take();
+    let error = client.has_collection("rows").await.unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Rpc {
+                code: Code::DeadlineExceeded,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.is_retriable());
+    assert_eq!(
+        text(&recorder.take_one(), "rpc.grpc.status_code").as_deref(),
+        Some("4")
+    );
+}
+
+#[tokio::test]
+async fn who_calls_which_database_in_which_trace_goes_along() {
+    let fake = FakeMilvus::start(|method, _| match method {
+        "Connect" => m::ConnectResponse {
+            identifier: 77,
+            ..Default::default()
+        }
+        .into(),
+        _ => fine(),
+    })
+    .await;
+    let recorder = Recorder::default();
+    let builder = MilvusClient::builder(fake.uri())
+        .layer(recorder.layer())
+        .user("jo", "se:cret")
+        .database("films");
+    assert!(
+        !format!("{builder:?}").contains("cret"),
+        "a password is no one's to see"
+    );
+    let client = builder.connect().await.unwrap();
+    client.has_collection("rows").await.unwrap();
+    let span = recorder.take().pop().unwrap();
+    let (method, headers) = fake.take_calls().pop().unwrap();
+    assert_eq!(method, "HasCollection");
+    assert_eq!(headers["authorization"], "am86c2U6Y3JldA==");
+    assert_eq!(headers["dbname"], "films");
+    assert_eq!(headers["identifier"], "77");
+    assert_eq!(
+        headers["client_request_id"],
+        span.span_context.trace_id().to_string()
+    );
+    assert!(
+        headers["traceparent"]
+            .to_str()
+            .unwrap()
+            .contains(&span.span_context.trace_id().to_string())
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused_before_anything_is_sent() {
+    let cases = [
+        ("", "no URI"),
+        ("http://", "no URI"),
+        ("tcp://localhost:19530", "no address of a server"),
+        ("a b", "no URI"),
+    ];
+    for (uri, words) in cases {
+        let error: Error = MilvusClient::connect(uri).await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Invalid(_)),
+            "{uri:?}: {error}"
+        );
+        assert!(error.to_string().contains(words), "{uri:?}: {error}");
+        assert_eq!(error.trace_id(), None::<TraceId>);
+    }
+}

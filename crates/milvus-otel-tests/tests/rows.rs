@@ -1,0 +1,406 @@
+//! Rows become columns and columns rows again, whatever is in them; what can't is an error and never a panic.
+
+use milvus_otel::client::{
+    CollectionSchema, ConsistencyLevel, DataType, ErrorKind, FieldSchema, Row,
+};
+use milvus_otel::{MilvusClient, Result};
+use milvus_otel_tests::fake::{FakeMilvus, Reply};
+use milvus_otel_tests::proto::common::Status;
+use milvus_otel_tests::proto::{milvus as m, schema as s};
+use proptest::prelude::*;
+use prost::Message;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::runtime::Runtime;
+
+/// A Milvus that keeps the columns that it was last sent, and answers every query and search with them.
+struct Keeper {
+    runtime: Runtime,
+    client: MilvusClient,
+    columns: Arc<Mutex<Vec<s::FieldData>>>,
+    results: Arc<Mutex<s::SearchResultData>>,
+}
+
+impl Keeper {
+    fn start() -> Self {
+        let columns = Arc::<Mutex<Vec<s::FieldData>>>::default();
+        let results = Arc::<Mutex<s::SearchResultData>>::default();
+        let (kept, found) = (Arc::clone(&columns), Arc::clone(&results));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let client = runtime.block_on(async {
+            let answer = move |method: &str, message| match method {
+                "Connect" => m::ConnectResponse::default().into(),
+                "Insert" => {
+                    *kept.lock().unwrap() = m::InsertRequest::decode(message).unwrap().fields_data;
+                    m::MutationResult::default().into()
+                }
+                "Query" => m::QueryResults {
+                    fields_data: kept.lock().unwrap().clone(),
+                    ..Default::default()
+                }
+                .into(),
+                "Search" => m::SearchResults {
+                    results: Some(found.lock().unwrap().clone()),
+                    ..Default::default()
+                }
+                .into(),
+                _ => Reply::from(Status::default()),
+            };
+            let fake = FakeMilvus::start(answer).await;
+            MilvusClient::connect(fake.uri()).await.unwrap()
+        });
+        Self {
+            runtime,
+            client,
+            columns,
+            results,
+        }
+    }
+
+    /// Has a collection of that schema, and inserts rows.
+    fn insert(&self, schema: &CollectionSchema, rows: &[Value]) -> Result<()> {
+        self.runtime.block_on(async {
+            self.client
+                .create_collection_with_schema("rows", schema.clone())
+                .await?;
+            self.client.insert("rows", rows).await.map(drop)
+        })
+    }
+
+    fn query(&self) -> Result<Vec<Row>> {
+        let query = self
+            .client
+            .query("rows")
+            .output_fields(["*"])
+            .consistency_level(ConsistencyLevel::Strong);
+        self.runtime.block_on(query.into_future())
+    }
+
+    fn search(&self) -> Result<usize> {
+        let search = self
+            .client
+            .search("rows", [[0.0]])
+            .field("vector")
+            .output_fields(["*"]);
+        self.runtime
+            .block_on(search.into_future())
+            .map(|lists| lists.iter().map(Vec::len).sum())
+    }
+}
+
+/// A type of field, and values of it.
+fn scalar() -> impl Strategy<Value = (FieldSchema, BoxedStrategy<Value>)> {
+    let typed =
+        |data_type, values: BoxedStrategy<Value>| (FieldSchema::new("field", data_type), values);
+    prop_oneof![
+        Just(typed(
+            DataType::Bool,
+            any::<bool>().prop_map(Value::from).boxed()
+        )),
+        Just(typed(
+            DataType::Int8,
+            any::<i8>().prop_map(Value::from).boxed()
+        )),
+        Just(typed(
+            DataType::Int16,
+            any::<i16>().prop_map(Value::from).boxed()
+        )),
+        Just(typed(
+            DataType::Int32,
+            any::<i32>().prop_map(Value::from).boxed()
+        )),
+        Just(typed(
+            DataType::Int64,
+            any::<i64>().prop_map(Value::from).boxed()
+        )),
+        Just(typed(DataType::Float, number().boxed())),
+        Just(typed(
+            DataType::Double,
+            any::<f64>()
+                .prop_filter("JSON has no more", |n| n.is_finite())
+                .prop_map(Value::from)
+                .boxed()
+        )),
+        Just(typed(DataType::VarChar, ".*".prop_map(Value::from).boxed())),
+        Just(typed(DataType::Json, anything().boxed())),
+    ]
+}
+
+fn number() -> impl Strategy<Value = Value> {
+    any::<f32>()
+        .prop_filter("JSON has no more", |number| number.is_finite())
+        .prop_map(Value::from)
+}
+
+fn field() -> impl Strategy<Value = (FieldSchema, BoxedStrategy<Value>)> {
+    prop_oneof![
+        4 => scalar(),
+        1 => scalar().prop_filter("arrays have none", |(field, _)| field.data_type != DataType::Json).prop_map(|(field, values)| {
+            let array = FieldSchema::array("field", field.data_type, 8);
+            (array, prop::collection::vec(values, 0..8).prop_map(Value::Array).boxed())
+        }),
+        1 => (1usize..9).prop_map(|dimension| {
+            let vector = FieldSchema::float_vector("field", dimension);
+            (vector, prop::collection::vec(number(), dimension).prop_map(Value::Array).boxed())
+        }),
+        1 => (1usize..4).prop_map(|bytes| {
+            let vector = FieldSchema::binary_vector("field", bytes * 8);
+            (vector, prop::collection::vec(any::<u8>().prop_map(Value::from), bytes).prop_map(Value::Array).boxed())
+        }),
+    ]
+}
+
+/// Any JSON value that isn't deep.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>()
+            .prop_filter("JSON has no more", |number| number.is_finite())
+            .prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::btree_map("[a-e]", inner, 0..4).prop_map(|fields| json!(fields)),
+        ]
+    })
+}
+
+/// A schema, and rows that fit it.
+fn fitting() -> impl Strategy<Value = (CollectionSchema, Vec<Value>)> {
+    (prop::collection::vec(field(), 1..5), any::<bool>()).prop_flat_map(|(fields, dynamic)| {
+        let mut schema = CollectionSchema::new();
+        let mut columns = Vec::new();
+        for (index, (field, values)) in fields.into_iter().enumerate() {
+            let name = format!("f{index}");
+            columns.push(values.prop_map({
+                let name = name.clone();
+                move |value| (name.clone(), value)
+            }));
+            schema = schema.field(FieldSchemaNamed(field, name).named());
+        }
+        let extra = if dynamic { 0..3 } else { 0..1 };
+        schema = if dynamic {
+            schema.dynamic_fields()
+        } else {
+            schema
+        };
+        let row = (
+            columns,
+            prop::collection::btree_map("[a-c]", anything(), extra),
+        );
+        let row = row
+            .prop_map(|(fields, extra)| Value::Object(fields.into_iter().chain(extra).collect()));
+        (Just(schema), prop::collection::vec(row, 1..6))
+    })
+}
+
+struct FieldSchemaNamed(FieldSchema, String);
+
+impl FieldSchemaNamed {
+    fn named(mut self) -> FieldSchema {
+        self.0.name = self.1;
+        self.0
+    }
+}
+
+/// Columns as no server should send them.
+fn columns() -> impl Strategy<Value = Vec<s::FieldData>> {
+    use s::field_data::Field;
+    use s::scalar_field::Data;
+    let strings = || prop::collection::vec(any::<Vec<u8>>().prop_map(Into::into), 0..4);
+    let scalar = prop_oneof![
+        prop::collection::vec(any::<bool>(), 0..4)
+            .prop_map(|data| Data::Bools(s::BoolArray { data })),
+        prop::collection::vec(any::<i32>(), 0..4).prop_map(|data| Data::Ints(s::IntArray { data })),
+        prop::collection::vec(any::<f64>(), 0..4)
+            .prop_map(|data| Data::Doubles(s::DoubleArray { data })),
+        strings().prop_map(|data| Data::Json(s::BytesArray { data })),
+        strings().prop_map(|data| Data::Bytes(s::BytesArray { data })),
+    ];
+    let scalar = scalar.prop_map(|data| s::ScalarField { data: Some(data) });
+    let nested = prop::collection::vec(scalar.clone(), 0..3).prop_map(|data| s::ScalarField {
+        data: Some(Data::Arrays(s::ArrayArray {
+            data,
+            element_type: 5,
+        })),
+    });
+    let vector = prop_oneof![
+        prop::collection::vec(any::<f32>(), 0..9)
+            .prop_map(|data| s::vector_field::Data::Floats(s::FloatArray { data })),
+        any::<Vec<u8>>().prop_map(|bytes| s::vector_field::Data::Binary(bytes.into())),
+    ];
+    let dim = prop_oneof![any::<i64>(), -2i64..20];
+    let vector =
+        (dim, prop::option::of(vector)).prop_map(|(dim, data)| s::VectorField { dim, data });
+    let field = prop_oneof![
+        prop_oneof![scalar, nested].prop_map(Field::Scalars),
+        vector.prop_map(Field::Vectors)
+    ];
+    let column = (
+        any::<i32>(),
+        "[a-c$]",
+        prop::option::of(field),
+        any::<bool>(),
+        any::<Vec<bool>>(),
+    );
+    let column =
+        column.prop_map(
+            |(r#type, field_name, field, is_dynamic, valid_data)| s::FieldData {
+                r#type,
+                field_name,
+                field,
+                is_dynamic,
+                valid_data,
+                ..Default::default()
+            },
+        );
+    prop::collection::vec(column, 0..4)
+}
+
+fn results() -> impl Strategy<Value = s::SearchResultData> {
+    let counts = prop::collection::vec(prop_oneof![-1i64..5, any::<i64>()], 0..4);
+    let ids = prop::option::of(prop::collection::vec(any::<i64>(), 0..5));
+    (
+        columns(),
+        prop::collection::vec(any::<f32>(), 0..5),
+        ids,
+        counts,
+    )
+        .prop_map(|(fields_data, scores, ids, topks)| {
+            let ids = ids.map(|data| s::IDs {
+                values: Some(s::i_ds::Values::Ints(s::LongArray { data })),
+            });
+            s::SearchResultData {
+                fields_data,
+                scores,
+                ids,
+                topks,
+                ..Default::default()
+            }
+        })
+}
+
+/// The same value as after a journey: numbers of 32 bits, and an integral one that JSON wrote with a fraction.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64() == other.as_f64()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(key, one)| other.get(key).is_some_and(|other| same(one, other)))
+        }
+        _ => one == other,
+    }
+}
+
+#[test]
+fn rows_come_back_as_they_went() {
+    let keeper = Keeper::start();
+    proptest!(|((schema, rows) in fitting())| {
+        keeper.insert(&schema, &rows).unwrap();
+        let back: Vec<Value> = keeper.query().unwrap().into_iter().map(Value::Object).collect();
+        prop_assert!(same(&json!(rows), &json!(back)), "{rows:?}\n{back:?}");
+    });
+}
+
+#[test]
+fn rows_that_do_not_fit_are_an_error_in_words() {
+    let keeper = Keeper::start();
+    let row = prop_oneof![
+        anything(),
+        prop::collection::btree_map("f[0-4]", anything(), 0..6).prop_map(|fields| json!(fields))
+    ];
+    proptest!(|((schema, _) in fitting(), rows in prop::collection::vec(row, 0..4))| {
+        if let Err(error) = keeper.insert(&schema, &rows) {
+            prop_assert!(matches!(error.kind(), ErrorKind::Invalid(_)), "{error}");
+            prop_assert!(error.to_string().starts_with("row "), "{error}");
+        }
+    });
+}
+
+#[test]
+fn columns_that_make_no_rows_are_an_error_in_words() {
+    let keeper = Keeper::start();
+    proptest!(|(columns in columns(), results in results())| {
+        *keeper.columns.lock().unwrap() = columns;
+        *keeper.results.lock().unwrap() = results;
+        for outcome in [keeper.query().map(|rows| rows.len()), keeper.search()] {
+            if let Err(error) = outcome {
+                prop_assert!(matches!(error.kind(), ErrorKind::Unexpected(_)), "{error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_error_says_which_row_and_field_is_wrong_and_how() {
+    let keeper = Keeper::start();
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::new("age", DataType::Int8))
+        .field(FieldSchema::array("tags", DataType::VarChar, 4))
+        .field(FieldSchema::float_vector("vector", 2));
+    let good = json!({ "id": 1, "age": 2, "tags": [], "vector": [1, 2] });
+    let with = |key: &str, value: Value| {
+        let mut row = good.clone();
+        row[key] = value;
+        row
+    };
+    let cases = [
+        (json!(7), "row 1 is an integer, not a record"),
+        (json!({ "id": 1 }), "row 1 has no field `age`"),
+        (
+            with("id", json!("x")),
+            "row 1, field `id`: expected an integer of 64 bits, found a string",
+        ),
+        (
+            with("id", Value::Null),
+            "row 1, field `id`: expected an integer of 64 bits, found null",
+        ),
+        (
+            with("age", json!(128)),
+            "row 1, field `age`: expected an integer of 8 bits, found an integer",
+        ),
+        (
+            with("tags", json!("x")),
+            "row 1, field `tags`: expected a list, found a string",
+        ),
+        (
+            with("tags", json!(["x", 1])),
+            "row 1, field `tags`: in the list, expected a string, found an integer",
+        ),
+        (
+            with("vector", json!([1])),
+            "row 1, field `vector`: expected a vector of 2 elements, found one of 1",
+        ),
+        (
+            with("vector", json!([1, 1e300])),
+            "row 1, field `vector`: in the vector, expected a number of 32 bits, found a number",
+        ),
+        (
+            with("color", json!("red")),
+            "row 1 has a field `color`, which the collection has not",
+        ),
+    ];
+    for (row, expected) in cases {
+        let error = keeper
+            .insert(&schema, &[good.clone(), row.clone()])
+            .unwrap_err();
+        assert_eq!(error.to_string(), expected, "{row}");
+    }
+}

@@ -1,0 +1,123 @@
+//! How long calls take, as the RPC conventions have it.
+
+use super::{RpcMethod, Server, Settings};
+use crate::layer::status::Code;
+use crate::semconv;
+use opentelemetry::metrics::{Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue, global};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// The boundaries that the conventions ask for, in seconds.
+const BOUNDARIES: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Where durations go, made at the first call as tracers are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metrics {
+    meter: Option<Meter>,
+    durations: OnceLock<Durations>,
+}
+
+impl Metrics {
+    pub(super) fn of(meter: Meter) -> Self {
+        Self {
+            meter: Some(meter),
+            durations: OnceLock::new(),
+        }
+    }
+
+    fn durations(&self, conventions: semconv::Conventions) -> &Durations {
+        self.durations.get_or_init(|| match &self.meter {
+            Some(meter) => Durations::new(meter, conventions),
+            None => Durations::new(&global::meter_with_scope(super::scope()), conventions),
+        })
+    }
+}
+
+/// The histograms of the generations of the conventions that are asked for.
+#[derive(Clone, Debug)]
+struct Durations {
+    old: Option<Histogram<f64>>,
+    new: Option<Histogram<f64>>,
+}
+
+impl Durations {
+    fn new(meter: &Meter, conventions: semconv::Conventions) -> Self {
+        let histogram = |name, unit, scale: f64| {
+            let boundaries = BOUNDARIES.iter().map(|boundary| boundary * scale).collect();
+            meter
+                .f64_histogram(name)
+                .with_unit(unit)
+                .with_boundaries(boundaries)
+                .build()
+        };
+        Self {
+            old: conventions
+                .has_old()
+                .then(|| histogram(semconv::RPC_CLIENT_DURATION, "ms", 1_000.0)),
+            new: conventions
+                .has_new()
+                .then(|| histogram(semconv::RPC_CLIENT_CALL_DURATION, "s", 1.0)),
+        }
+    }
+
+    fn record(&self, seconds: f64, old: &[KeyValue], new: &[KeyValue]) {
+        if let Some(histogram) = &self.old {
+            histogram.record(seconds * 1_000.0, old);
+        }
+        if let Some(histogram) = &self.new {
+            histogram.record(seconds, new);
+        }
+    }
+}
+
+/// A call whose time is taken.
+#[derive(Debug)]
+pub(super) struct Timer {
+    start: Instant,
+    method: RpcMethod,
+    server: Option<Server>,
+}
+
+impl Timer {
+    pub(super) fn start(method: &RpcMethod, server: Option<Server>) -> Self {
+        Self {
+            start: Instant::now(),
+            method: method.clone(),
+            server,
+        }
+    }
+
+    pub(super) fn stop(&self, settings: &Settings, code: Code) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let mut old = vec![
+            KeyValue::new(semconv::RPC_SYSTEM, "grpc"),
+            KeyValue::new(semconv::RPC_METHOD, self.method.method()),
+            KeyValue::new(semconv::RPC_GRPC_STATUS_CODE, code as i64),
+        ];
+        old.extend(
+            self.method
+                .service()
+                .map(|service| KeyValue::new(semconv::RPC_SERVICE, service)),
+        );
+        let mut new = vec![
+            KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
+            KeyValue::new(semconv::RPC_METHOD, self.method.full_name()),
+            KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, code.name()),
+        ];
+        new.extend((code != Code::Ok).then(|| KeyValue::new(semconv::ERROR_TYPE, code.name())));
+        if let Some((address, port)) = &self.server {
+            for attributes in [&mut old, &mut new] {
+                let address = StringValue::from(Arc::clone(address));
+                attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, address));
+                attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(*port)));
+            }
+        }
+        settings
+            .metrics
+            .durations(settings.conventions)
+            .record(seconds, &old, &new);
+    }
+}
