@@ -5,6 +5,7 @@
 
 mod capture;
 mod operators;
+mod variation;
 
 use std::fmt::Write as _;
 
@@ -16,6 +17,7 @@ use crate::rules::Rule;
 use crate::verdict::{Finding, Outcome, Severity, SpanId, Verdict};
 use capture::Capture;
 pub use operators::OPERATORS;
+pub use variation::variation;
 
 /// One way to break a capture.
 #[derive(Clone, Copy)]

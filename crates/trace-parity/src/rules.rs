@@ -142,6 +142,14 @@ macro_rules! rules {
                     $(Rule::$variant => Severity::$severity,)*
                 }
             }
+
+            /// What it means, the usual causes and the cure, in Markdown.
+            #[must_use]
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Rule::$variant => include_str!(concat!("../../../docs/rules/", $name, ".md")),)*
+                }
+            }
         }
     };
 }
@@ -211,5 +219,22 @@ impl fmt::Display for Rule {
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::Rule;
+
+    #[test]
+    fn every_rule_is_found_by_its_name_and_has_its_own_page() {
+        for rule in Rule::ALL {
+            assert_eq!(Rule::from_str(rule.name()).as_ref(), Ok(rule));
+            let heading = format!("# {rule}\n\n*{} · ", rule.family());
+            assert!(rule.page().starts_with(&heading), "{rule}");
+        }
+        assert!(Rule::from_str("Context-Lost").is_err());
     }
 }

@@ -63,7 +63,7 @@ impl<'a> View<'a> {
                     &mut calls[example.calls.clone()],
                     &mut ghosts[first..behind],
                 );
-                steps::align(traces, contract, own, ghosts)
+                steps::align(traces, contract, example.root, own, ghosts)
             })
             .collect();
         let answers = (0..)
@@ -150,12 +150,20 @@ impl<'a> View<'a> {
         (call.astray == Some(server)).then_some(call.span)
     }
 
-    /// Names of the server's spans that work for a step's calls.
-    pub(crate) fn work(&self, example: u32, step: u16) -> BTreeSet<&'a str> {
+    /// Names of the server's spans that work for a step's calls, or for those of one method.
+    pub(crate) fn work(&self, example: u32, step: u16, method: Option<&str>) -> BTreeSet<&'a str> {
+        let wanted = |of: Option<u16>, by: &str| {
+            of == Some(step) && method.is_none_or(|method| method == by)
+        };
         let calls = self.calls_of(&self.examples[example as usize]);
         let mut seen: HashSet<u32> = HashSet::new();
-        let own = calls.iter().filter(|call| call.step == Some(step));
+        let own = calls.iter().filter(|call| wanted(call.step, call.method));
+        let ghosts = self
+            .ghosts
+            .iter()
+            .filter(|ghost| ghost.example == example && wanted(ghost.step, ghost.method));
         let mut open: Vec<u32> = own.filter_map(Call::answered_by).collect();
+        open.extend(ghosts.map(|ghost| ghost.span));
         let mut names = BTreeSet::new();
         while let Some(span) = open.pop() {
             if seen.insert(span) {

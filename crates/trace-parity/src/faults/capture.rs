@@ -1,6 +1,6 @@
 //! A capture that can be changed span by span.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ pub(crate) struct Entry {
     scope: Text,
     span: Text,
 }
+
+/// Spans by trace id and parent id.
+pub(crate) type Children = HashMap<(String, String), Vec<usize>>;
 
 /// A value and how it is written.
 #[derive(Clone, Debug)]
@@ -102,8 +105,8 @@ impl Capture {
     }
 
     /// Indices of spans by the id of their parent in the same trace.
-    pub(crate) fn children(&self) -> HashMap<(String, String), Vec<usize>> {
-        let mut children: HashMap<(String, String), Vec<usize>> = HashMap::new();
+    pub(crate) fn children(&self) -> Children {
+        let mut children = Children::new();
         for (index, entry) in self.spans.iter().enumerate() {
             let key = (
                 entry.text("traceId").to_owned(),
@@ -116,7 +119,11 @@ impl Capture {
 
     /// The span and everything under it.
     pub(crate) fn subtree(&self, top: usize) -> Vec<usize> {
-        let children = self.children();
+        self.below(&self.children(), top)
+    }
+
+    /// The same, for whoever has the children at hand.
+    pub(crate) fn below(&self, children: &Children, top: usize) -> Vec<usize> {
         let mut all = vec![top];
         let mut next = 0;
         while next < all.len() {
@@ -132,6 +139,7 @@ impl Capture {
     }
 
     pub(crate) fn remove(&mut self, gone: &[usize]) {
+        let gone: HashSet<usize> = gone.iter().copied().collect();
         let mut index = 0;
         self.spans.retain(|_| {
             index += 1;

@@ -22,7 +22,7 @@ pub(crate) fn core(view: &View<'_>, drafts: &mut Vec<Draft>) {
             let Some(first) = calls.iter().find(|call| call.answered_by().is_some()) else {
                 continue;
             };
-            let names = view.work(index, step);
+            let names = view.work(index, step, None);
             let own: Vec<u32> = calls.iter().map(|call| call.span).collect();
             for core in declared
                 .server_core
@@ -56,51 +56,62 @@ pub(crate) fn core(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
-/// Any other difference between the examples' server work, as information.
+/// Any other difference between the examples' server work for one method of a step, as information.
 pub(crate) fn differences(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    for (step, declared) in (0..).zip(&view.contract.steps) {
-        let work: Vec<(u32, BTreeSet<&str>)> = view
-            .examples()
-            .filter(|(index, _)| view.alignments[*index as usize].reached[usize::from(step)])
-            .map(|(index, _)| (index, view.work(index, step)))
-            .filter(|(_, names)| !names.is_empty())
-            .collect();
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in work.iter().flat_map(|(_, names)| names) {
-            *counts.entry(name).or_default() += 1;
-        }
-        for (index, names) in &work {
-            let more: Vec<&str> = names
-                .iter()
-                .copied()
-                .filter(|name| 2 * counts[name] < work.len())
+    for step in 0..view.contract.steps.len() as u16 {
+        let mut by_method: BTreeMap<&str, Vec<(u32, BTreeSet<&str>)>> = BTreeMap::new();
+        for (index, example) in view.examples() {
+            let calls = view.calls_of(example).iter();
+            let methods: BTreeSet<&str> = calls
+                .filter(|call| call.step == Some(step))
+                .map(|call| call.method)
                 .collect();
-            let usual = counts.iter().filter(|(_, count)| 2 * **count > work.len());
-            let core = |name: &str| declared.server_core.iter().any(|core| core == name);
-            let less: Vec<&str> = usual
-                .map(|(name, _)| *name)
-                .filter(|name| !names.contains(name) && !core(name))
-                .collect();
-            let parts: Vec<String> = [("also has", &more), ("lacks", &less)]
-                .iter()
-                .filter(|(_, names)| !names.is_empty())
-                .map(|(verb, names)| format!("{verb} {}", listed(names)))
-                .collect();
-            if parts.is_empty() {
-                continue;
+            for method in methods {
+                let names = view.work(index, step, Some(method));
+                if !names.is_empty() {
+                    by_method.entry(method).or_default().push((index, names));
+                }
             }
+        }
+        for (method, work) in &by_method {
+            unlike(step, method, work, drafts);
+        }
+    }
+}
+
+/// The examples whose work has names that few others' have, or lacks names that most have.
+fn unlike(step: u16, method: &str, work: &[(u32, BTreeSet<&str>)], drafts: &mut Vec<Draft>) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in work.iter().flat_map(|(_, names)| names) {
+        *counts.entry(name).or_default() += 1;
+    }
+    for (index, names) in work {
+        let more = names
+            .iter()
+            .copied()
+            .filter(|name| 2 * counts[name] < work.len());
+        let usual = counts.iter().filter(|(_, count)| 2 * **count > work.len());
+        let less = usual
+            .map(|(name, _)| *name)
+            .filter(|name| !names.contains(name));
+        let parts: Vec<String> = [
+            ("also has", more.collect::<Vec<_>>()),
+            ("lacks", less.collect()),
+        ]
+        .iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(verb, names)| format!("{verb} {}", listed(names)))
+        .collect();
+        if !parts.is_empty() {
+            let message = format!(
+                "against most examples, the server's work for `{method}` {}",
+                parts.join(" and ")
+            );
             drafts.push(
-                Draft::new(
-                    Rule::ServerWorkDiffers,
-                    format!(
-                        "against most examples, the server's work for `{}` {}",
-                        declared.name,
-                        parts.join(" and ")
-                    ),
-                )
-                .severity(Severity::Info)
-                .example(*index)
-                .step(Some(step)),
+                Draft::new(Rule::ServerWorkDiffers, message)
+                    .severity(Severity::Info)
+                    .example(*index)
+                    .step(Some(step)),
             );
         }
     }

@@ -47,17 +47,31 @@ enum Source {
 pub(crate) fn align(
     traces: &Traces,
     contract: &Contract,
+    root: Option<u32>,
     calls: &mut [Call<'_>],
     ghosts: &mut [Ghost<'_>],
 ) -> Alignment {
     let judged = calls.iter().enumerate().filter(|(_, call)| call.judged);
-    let of_calls = judged.map(|(index, call)| (call.span, call.method, Source::Call(index)));
+    let of_calls = judged.map(|(index, call)| {
+        (
+            call.span,
+            starts(traces, root, call),
+            call.method,
+            Source::Call(index),
+        )
+    });
     let of_ghosts = ghosts.iter().enumerate();
-    let of_ghosts =
-        of_ghosts.map(|(index, ghost)| (ghost.span, ghost.method, Source::Ghost(index)));
+    let of_ghosts = of_ghosts.map(|(index, ghost)| {
+        (
+            ghost.span,
+            traces.record(ghost.span).start,
+            ghost.method,
+            Source::Ghost(index),
+        )
+    });
     let mut items: Vec<Item> = of_calls
         .chain(of_ghosts)
-        .filter_map(|(span, method, source)| item(traces, contract, span, method, source))
+        .filter_map(|(span, start, method, source)| item(contract, span, start, method, source))
         .collect();
     items.sort_by_key(|item| (item.start, item.span));
     select(contract.steps.len(), &mut items);
@@ -71,13 +85,7 @@ pub(crate) fn align(
     alignment
 }
 
-fn item(
-    traces: &Traces,
-    contract: &Contract,
-    span: u32,
-    method: &str,
-    source: Source,
-) -> Option<Item> {
+fn item(contract: &Contract, span: u32, start: u64, method: &str, source: Source) -> Option<Item> {
     let candidates = candidates(contract, method);
     let housekeeping = contract.housekeeping.iter().any(|known| known == method);
     let step = |step: u16| &contract.steps[usize::from(step)];
@@ -87,7 +95,7 @@ fn item(
         .copied();
     (!candidates.is_empty()).then(|| Item {
         span,
-        start: traces.record(span).start,
+        start,
         own: !housekeeping
             && candidates
                 .iter()
@@ -97,6 +105,20 @@ fn item(
         source,
         step: None,
     })
+}
+
+/// When a call was made: by its server span, where its own time is none that the root's allows.
+fn starts(traces: &Traces, root: Option<u32>, call: &Call<'_>) -> u64 {
+    let start = traces.record(call.span).start;
+    let Some(root) = root.map(|root| traces.record(root)) else {
+        return start;
+    };
+    let within = |time: &u64| (root.start..=root.end).contains(time);
+    let served = call
+        .server
+        .map(|server| traces.record(server).start)
+        .filter(within);
+    served.filter(|_| !within(&start)).unwrap_or(start)
 }
 
 fn owns(step: &Step, method: &str) -> bool {

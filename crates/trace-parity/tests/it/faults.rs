@@ -1,8 +1,6 @@
 //! Every fault is found, by the right rule at the right place, and nothing else is said.
 
-mod support;
-
-use support::capture;
+use crate::support::capture;
 use trace_parity::faults::{OPERATORS, matrix};
 
 /// One place per operator and example here; `bench faults` tries more.

@@ -1,7 +1,5 @@
 //! What the tests share: the captures, and a verdict as text.
 
-#![expect(dead_code, reason = "each test file uses its own part")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 

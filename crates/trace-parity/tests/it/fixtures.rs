@@ -1,8 +1,6 @@
 //! Real captures and what is said of them.
 
-mod support;
-
-use support::{capture, judged, text};
+use crate::support::{capture, judged, text};
 
 #[test]
 fn five_languages_are_consistent() {

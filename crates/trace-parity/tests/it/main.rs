@@ -1,0 +1,6 @@
+//! The engine from the outside: real captures in, verdicts out.
+
+mod clean;
+mod faults;
+mod fixtures;
+mod support;
