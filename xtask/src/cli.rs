@@ -25,6 +25,14 @@ pub(crate) enum Command {
     /// Run one example and judge it by the contract alone
     #[command(after_help = "Example: cargo xtask run py")]
     Run(RunOne),
+    /// Run any program and judge its spans, against the stack that is up or one brought up for it
+    #[command(
+        after_help = "Examples: cargo xtask exec -- opentelemetry-instrument python3 my_search.py\n          \
+                      cargo xtask exec --contract my.toml -- ./server --once\n\n\
+                      Without a contract the rules that need none apply. The program's standard input is empty; with a\n\
+                      --format other than text its standard output goes to standard error."
+    )]
+    Exec(Exec),
     /// Judge captured traces side by side
     #[command(after_help = "Example: cargo xtask compare before=old.jsonl after=new.jsonl")]
     Compare(Compare),
@@ -104,6 +112,15 @@ pub(crate) struct RunOne {
     pub(crate) folders: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) judging: Judging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -46,8 +46,11 @@ fn run_and_report(options: &Options, judging: &Judging) -> Result<ExitCode> {
 }
 
 pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
-    let contract = harness::contract(arguments.judging.contract.as_deref())?;
-    let judged = harness::compare(&arguments.captures, &contract)?;
+    let given = arguments.judging.contract.as_deref();
+    let contract = given
+        .map(|path| harness::contract(Some(path)))
+        .transpose()?;
+    let judged = harness::compare(&arguments.captures, contract.as_ref())?;
     let text = rendered(&judged, &arguments.judging);
     match &arguments.output {
         None => terminal::print(&text),
@@ -176,7 +179,7 @@ pub(crate) fn workspace() -> Result<Workspace> {
 }
 
 /// The report in the format that was asked for.
-fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
+pub(crate) fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
     let folder = judged.run.folder.as_deref().map(relative);
     let run = Run {
         folder,
@@ -205,7 +208,7 @@ fn least(fail_on: FailOn) -> Severity {
     }
 }
 
-fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
+pub(crate) fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
     if run.verdict.outcome == Outcome::CouldNotRun {
         return ExitCode::from(2);
     }
@@ -218,7 +221,7 @@ fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
 }
 
 /// Runs to the end, or until a signal asks for one.
-fn block_on<T, F: Future<Output = Result<T>>>(
+pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
     body: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = Interrupt> + Send>>) -> F,
 ) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod develop;
+mod exec;
 mod progress;
 mod terminal;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::KeepStack => commands::keep_stack(),
         Command::RunAll(arguments) => commands::run_all(arguments),
         Command::Run(arguments) => commands::run(arguments),
+        Command::Exec(arguments) => exec::exec(&arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Trace(arguments) => commands::trace(&arguments),
         Command::Explain(arguments) => commands::explain(&arguments),

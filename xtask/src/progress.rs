@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use harness::{Event, Events, Phase};
 
-/// Prints a line for what takes time; nothing where nobody watches.
+/// Prints a line for what takes time, where somebody watches, and notes in any case.
 pub(crate) fn events() -> Events {
-    if !std::io::stderr().is_terminal() {
-        return Events::new(|_| {});
-    }
-    Events::new(|event| {
-        if let Some(line) = line(&event) {
+    let watched = std::io::stderr().is_terminal();
+    Events::new(move |event| {
+        let worth_it = watched || matches!(event, Event::Note(_));
+        if let Some(line) = line(&event).filter(|_| worth_it) {
             let _ = writeln!(std::io::stderr(), "{line}");
         }
     })
@@ -28,6 +27,7 @@ fn line(event: &Event) -> Option<String> {
         Event::ExampleExited { name, exit, took } => {
             format!("  example   {name} {exit} after {}", seconds(*took))
         }
+        Event::Note(note) => format!("note: {note}"),
         Event::PhaseStarted(Phase::Settle) => "  settle    waiting for the last spans".to_owned(),
         Event::PhaseStarted(_) | Event::PhaseEnded(..) | Event::Settling { .. } => return None,
     })

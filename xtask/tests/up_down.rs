@@ -5,27 +5,12 @@ mod support;
 use std::net::TcpListener;
 use std::process::Command;
 
-use support::{alone, assert_nothing_left, root, xtask};
-
-/// The tutorial's ports that a test here can't do without.
-const PORTS: [u16; 4] = [19530, 9091, 4317, 4318];
-
-/// Says why and returns `true` where somebody else's stack has the tutorial's ports.
-fn skipped() -> bool {
-    let taken: Vec<_> = PORTS
-        .into_iter()
-        .filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_err())
-        .collect();
-    if !taken.is_empty() {
-        println!("skipped: ports of the tutorial are taken: {taken:?}");
-    }
-    !taken.is_empty()
-}
+use support::{alone, assert_nothing_left, root, skipped_without_tutorial_ports, xtask};
 
 #[test]
 fn a_program_with_the_ports_of_the_tutorial_is_traced_after_up() {
     let _turn = alone();
-    if skipped() {
+    if skipped_without_tutorial_ports() {
         return;
     }
     let prepared = xtask(&["prepare", "--example", "py"]).finish();
@@ -97,7 +82,7 @@ fn a_program_with_the_ports_of_the_tutorial_is_traced_after_up() {
 #[test]
 fn a_taken_port_is_named() {
     let _turn = alone();
-    if skipped() {
+    if skipped_without_tutorial_ports() {
         return;
     }
     let _holder = TcpListener::bind(("127.0.0.1", 19530)).expect("it was free");

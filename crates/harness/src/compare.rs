@@ -65,15 +65,23 @@ pub fn contract(path: Option<&Path>) -> Result<Contract> {
 }
 
 /// Judges captures side by side; one that lies beside its run's manifest is judged with that run's facts.
-pub fn compare(captures: &[CaptureArgument], contract: &Contract) -> Result<Judged> {
+///
+/// Without a contract the built-in one is taken, or none where that run had none.
+pub fn compare(captures: &[CaptureArgument], contract: Option<&Contract>) -> Result<Judged> {
     let mut loaded = Vec::new();
     for capture in captures {
         loaded.extend(load(capture)?);
     }
-    let facts = match captures {
-        [CaptureArgument { name: None, path }] => facts_beside(path)?,
+    let manifest = match captures {
+        [CaptureArgument { name: None, path }] => manifest_beside(path)?,
         _ => None,
     };
+    let builtin = Contract::builtin();
+    let contract = match &manifest {
+        Some(manifest) if manifest.general_rules => contract,
+        _ => contract.or(Some(&builtin)),
+    };
+    let facts = manifest.as_ref().map(Manifest::facts);
     let (verdict, traces) = judge(&loaded, contract, facts.as_ref());
     let run = Run {
         id: None,
@@ -95,7 +103,7 @@ pub fn compare(captures: &[CaptureArgument], contract: &Contract) -> Result<Judg
 pub(crate) fn judge_run(
     folder: &RunFolder,
     manifest: &Manifest,
-    contract: &Contract,
+    contract: Option<&Contract>,
     fill: impl FnOnce(Verdict) -> Run,
 ) -> Result<Judged> {
     let loaded = read_all(None, &folder.captures())?;
@@ -113,12 +121,14 @@ pub(crate) fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
     Ok(trace_parity::read(&inputs(&loaded)).0)
 }
 
-fn judge(loaded: &[Loaded], contract: &Contract, facts: Option<&RunFacts>) -> (Verdict, Traces) {
+fn judge(
+    loaded: &[Loaded],
+    contract: Option<&Contract>,
+    facts: Option<&RunFacts>,
+) -> (Verdict, Traces) {
     let (traces, problems) = trace_parity::read(&inputs(loaded));
-    (
-        trace_parity::judge(&traces, &problems, Some(contract), facts),
-        traces,
-    )
+    let verdict = trace_parity::judge(&traces, &problems, contract, facts);
+    (verdict, traces)
 }
 
 /// One capture after the other, each ended by a line feed.
@@ -176,7 +186,7 @@ fn read_all(name: Option<&str>, paths: &[PathBuf]) -> Result<Vec<Loaded>> {
         .collect()
 }
 
-fn facts_beside(capture: &Path) -> Result<Option<RunFacts>> {
+fn manifest_beside(capture: &Path) -> Result<Option<Manifest>> {
     let folder = if capture.is_dir() {
         Some(capture)
     } else {
@@ -184,7 +194,7 @@ fn facts_beside(capture: &Path) -> Result<Option<RunFacts>> {
     };
     let manifest = folder.map(|folder| folder.join("manifest.json"));
     match manifest.filter(|path| path.is_file()) {
-        Some(path) => Ok(Some(Manifest::read(&path)?.facts())),
+        Some(path) => Manifest::read(&path).map(Some),
         None => Ok(None),
     }
 }

@@ -16,11 +16,11 @@ use crate::failure::{Failure, IoContext, Result};
 use crate::log;
 use crate::ports::Ports;
 use crate::prepare::Task;
-use crate::process::{Process, Program, Supervisor};
+use crate::process::{Output, Process, Program, Supervisor};
 use crate::workspace::Workspace;
 
 /// As pinned in `crates/harness/milvus/requirements.txt`.
-pub(crate) const MILVUS_VERSION: &str = "2.3.5";
+const MILVUS_VERSION: &str = "2.3.5";
 
 /// How soon the server's and the examples' spans are sent. The default of 5 s is what most of a run would be spent on.
 pub(crate) const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
@@ -43,6 +43,11 @@ pub(crate) struct Embedded {
 pub(crate) struct DataFolder {
     path: PathBuf,
     _lock: File,
+}
+
+/// The stack's name as people read it.
+pub(crate) fn stack_name() -> String {
+    format!("Milvus {MILVUS_VERSION} embedded")
 }
 
 /// Fails where no wheel of the server exists.
@@ -149,7 +154,7 @@ impl Embedded {
                 SCHEDULE_DELAY.as_millis().to_string(),
             )]),
             without_env: &["OTEL_", "MILVUS_", "ETCD_"],
-            output: log.to_owned(),
+            output: Output::File(log.to_owned()),
         };
         let process = supervisor.start(&program)?;
         let server = Self {

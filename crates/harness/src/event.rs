@@ -1,6 +1,5 @@
 //! What happens during a run, as it happens: the one stream that progress is made from.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +20,8 @@ pub enum Event {
         took: Duration,
     },
     StackReady {
-        milvus: SocketAddr,
-        otlp: SocketAddr,
+        milvus: String,
+        otlp: String,
     },
     ExampleStarted {
         name: String,
@@ -32,6 +31,8 @@ pub enum Event {
         exit: Exit,
         took: Duration,
     },
+    /// Something that the user should know and that is no failure, as a sentence.
+    Note(String),
     /// Client calls that still wait for their server span, and examples whose root is still to come.
     Settling {
         open_calls: u64,

@@ -19,6 +19,12 @@ pub(crate) struct Manifest {
     pub started: String,
     pub command: Vec<String>,
     pub stack: StackManifest,
+    /// It was judged by the rules that need no contract.
+    #[serde(default)]
+    pub general_rules: bool,
+    /// Its one program doesn't say whose its spans are.
+    #[serde(default)]
+    pub unclaimed: bool,
     pub examples: Vec<ExampleManifest>,
     pub drops: DropsManifest,
     pub phases: Vec<PhaseManifest>,
@@ -81,6 +87,8 @@ impl Manifest {
                 kind: stack.to_owned(),
                 ..StackManifest::default()
             },
+            general_rules: false,
+            unclaimed: false,
             examples: Vec::new(),
             drops: DropsManifest::default(),
             phases: Vec::new(),
@@ -114,7 +122,7 @@ impl Manifest {
     /// What the engine gets to know of the run.
     pub(crate) fn facts(&self) -> RunFacts {
         RunFacts {
-            run: Some(self.run.clone()),
+            run: (!self.unclaimed).then(|| self.run.clone()),
             examples: self
                 .examples
                 .iter()

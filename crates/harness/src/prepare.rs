@@ -14,7 +14,7 @@ use trace_parity::Exit;
 use crate::event::{Event, Events};
 use crate::example::{Example, Prepare};
 use crate::failure::{Failure, Interrupt, IoContext, Result};
-use crate::process::{Program, Supervisor};
+use crate::process::{Output, Program, Supervisor};
 use crate::workspace::Workspace;
 use crate::{embedded, log, preflight};
 
@@ -174,7 +174,7 @@ async fn run(task: &Task, command: &[String], log: &Path, supervisor: &Superviso
         folder: task.folder.clone(),
         env: BTreeMap::new(),
         without_env: &[],
-        output: log.to_owned(),
+        output: Output::File(log.to_owned()),
     };
     let exit = supervisor.start(&program)?.wait_within(LIMIT).await;
     if exit == Exit::Code(0) {

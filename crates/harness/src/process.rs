@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -32,8 +33,18 @@ pub(crate) struct Program {
     pub env: BTreeMap<String, String>,
     /// Inherited variables whose names begin so are taken away.
     pub without_env: &'static [&'static str],
-    /// Standard output and error go to the end of this file.
-    pub output: PathBuf,
+    pub output: Output,
+}
+
+/// Where a program's standard output and error go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// To the end of this file, both.
+    File(PathBuf),
+    /// Each to where the runner's own goes.
+    Inherited,
+    /// Both to the runner's standard error: its standard output is data.
+    StandardError,
 }
 
 /// Starts programs and sees to it that none outlives it.
@@ -66,13 +77,7 @@ impl Supervisor {
             command.env_remove(name);
         }
         command.envs(&program.env);
-        let path = &program.output;
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .at("write", path)?;
-        let errors = output.try_clone().at("write", path)?;
+        let (output, errors) = program.output.open()?;
         command.stdout(output).stderr(errors);
         let mut guard = command.spawn().at("start a program in", &program.folder)?;
 
@@ -101,6 +106,30 @@ impl Supervisor {
         self.stop.cancel();
         self.guards.close();
         self.guards.wait().await;
+    }
+}
+
+impl Output {
+    fn open(&self) -> Result<(Stdio, Stdio)> {
+        match self {
+            Self::File(path) => {
+                let output = File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .at("write", path)?;
+                let errors = output.try_clone().at("write", path)?;
+                Ok((output.into(), errors.into()))
+            }
+            Self::Inherited => Ok((Stdio::inherit(), Stdio::inherit())),
+            Self::StandardError => {
+                let errors = std::io::stderr()
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .at("write", Path::new("standard error"))?;
+                Ok((errors.into(), Stdio::inherit()))
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,22 @@ use trace_parity::{Contract, Exit, Settlement};
 use trace_report::{ExampleRun, Run};
 
 use crate::compare::{self, Judged};
-use crate::embedded::{self, Embedded, SCHEDULE_DELAY};
+use crate::embedded;
 use crate::event::{Event, Events, Phase};
 use crate::example::Example;
 use crate::failure::{Failure, Interrupt, Result};
+use crate::folder::RunFolder;
 use crate::log;
 use crate::manifest::{ExampleManifest, PhaseManifest};
 use crate::ports::Ports;
 use crate::preflight;
 use crate::prepare::{self, Versions};
-use crate::process::{Program, Supervisor};
+use crate::process::{Output, Program, Supervisor};
 use crate::reports;
-use crate::session::{Endpoints, Live, Session, stack_name};
+use crate::running::{RunningStack, Spans};
+use crate::session::{Live, Session};
 use crate::workspace::Workspace;
 
-/// How long spans may be on their way after the last example has ended.
-const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 /// Lines of an example's output that a report quotes.
 const LOG_TAIL: usize = 20;
@@ -67,20 +67,27 @@ pub async fn run_all(
     interrupt: impl Future<Output = Interrupt>,
     report: impl FnOnce(&Judged),
 ) -> Result<Judged> {
-    let supervisor = Supervisor::default();
-    let mut session = None;
-    let body = async {
-        let judged = judge_examples(workspace, options, events, &supervisor, &mut session).await?;
+    to_the_end(interrupt, async |supervisor, session| {
+        let judged = judge_examples(workspace, options, events, supervisor, session).await?;
         report(&judged);
         if options.keep_up {
             std::future::pending::<()>().await;
         }
         Ok(judged)
-    };
-    tokio::pin!(interrupt);
+    })
+    .await
+}
+
+/// Does `body` to its end or until it is interrupted, then stops whatever it started and closes its session.
+pub(crate) async fn to_the_end(
+    interrupt: impl Future<Output = Interrupt>,
+    body: impl AsyncFnOnce(&Supervisor, &mut Option<Session>) -> Result<Judged>,
+) -> Result<Judged> {
+    let supervisor = Supervisor::default();
+    let mut session = None;
     let outcome = tokio::select! {
-        by = &mut interrupt => Err(Failure::interrupted(by)),
-        outcome = body => outcome,
+        by = interrupt => Err(Failure::interrupted(by)),
+        outcome = body(&supervisor, &mut session) => outcome,
     };
     supervisor.shut_down().await;
     if let Some(session) = session {
@@ -115,14 +122,20 @@ async fn judge_examples(
 
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "embedded")?);
-    let live = live(&contract, &session.folder.id, &starts);
-    let endpoints = session.capture((0, 0), None, Some(live.clone())).await?;
-    let milvus = session
-        .milvus(workspace, Ports::free()?, endpoints.grpc, stack_versions)
-        .await?;
+    let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
+    let live = live(&contract, Some(&session.folder.id), &names);
+    let (stack, mut spans) = RunningStack::embedded(
+        workspace,
+        session,
+        Ports::free()?,
+        (0, 0),
+        &live,
+        stack_versions,
+    )
+    .await?;
     events.emit(Event::StackReady {
-        milvus: milvus.address(),
-        otlp: endpoints.grpc,
+        milvus: stack.milvus_uri.clone(),
+        otlp: stack.otlp_grpc.clone(),
     });
 
     clock.enter(Phase::Examples);
@@ -131,25 +144,41 @@ async fn judge_examples(
         .unwrap_or(starts.len() / options.repeat.max(1))
         .max(1);
     let finished = tokio::select! {
-        failure = milvus.failed() => return Err(failure),
-        finished = run_examples(session, &milvus, endpoints, starts, jobs, events) => finished?,
+        failure = stack.failed() => return Err(failure),
+        finished = run_examples(session, &stack, starts, jobs, events) => finished?,
     };
 
     clock.enter(Phase::Settle);
-    tokio::select! {
-        failure = milvus.failed() => return Err(failure),
-        () = settle(&live, &finished, events) => {}
-    }
+    settle(
+        &stack,
+        &mut spans,
+        &session.folder,
+        &live,
+        &finished,
+        events,
+    )
+    .await?;
 
     clock.enter(Phase::Compare);
+    conclude(session, &stack, Some(&contract), clock, finished).await
+}
+
+/// Judges what was captured, and writes all that a run's folder holds.
+pub(crate) async fn conclude(
+    session: &mut Session,
+    stack: &RunningStack,
+    contract: Option<&Contract>,
+    clock: Clock,
+    finished: Vec<ExampleRun>,
+) -> Result<Judged> {
     session.settle_capture().await?;
     let (id, folder) = (session.folder.id.clone(), session.folder.path.clone());
-    let judged = compare::judge_run(&session.folder, &session.manifest, &contract, |verdict| {
+    let judged = compare::judge_run(&session.folder, &session.manifest, contract, |verdict| {
         let (phases, wall) = clock.stop();
         Run {
             id: Some(id),
             folder: Some(folder),
-            stack: Some(stack_name()),
+            stack: Some(stack.name.clone()),
             verdict,
             wall_seconds: Some(wall.as_secs_f64()),
             phases,
@@ -185,19 +214,13 @@ fn starts(
     once.iter().cloned().chain(again).collect()
 }
 
-fn live(contract: &Contract, run: &str, starts: &[Start]) -> Live {
-    let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
-    Arc::new(Mutex::new(Settlement::new(
-        contract.clone(),
-        Some(run),
-        &names,
-    )))
+pub(crate) fn live(contract: &Contract, run: Option<&str>, names: &[&str]) -> Live {
+    Arc::new(Mutex::new(Settlement::new(contract.clone(), run, names)))
 }
 
 async fn run_examples(
     session: &mut Session,
-    milvus: &Embedded,
-    endpoints: Endpoints,
+    stack: &RunningStack,
     starts: Vec<Start>,
     jobs: usize,
     events: &Events,
@@ -205,7 +228,7 @@ async fn run_examples(
     let turns = Arc::new(Semaphore::new(jobs));
     let mut running = JoinSet::new();
     for (index, start) in starts.into_iter().enumerate() {
-        let environment = environment(session, milvus, endpoints, &start);
+        let environment = environment(session, stack, &start);
         session.manifest.examples.push(ExampleManifest {
             name: start.name.clone(),
             folder: start.example.folder.to_string_lossy().into_owned(),
@@ -216,12 +239,13 @@ async fn run_examples(
             seconds: 0.0,
             trace_id: None,
         });
+        let log = session.folder.logs().join(format!("{}.log", start.name));
         let program = Program {
             command: start.example.run.command.clone(),
             folder: start.example.folder.clone(),
             env: environment,
             without_env: &["OTEL_", "MILVUS_"],
-            output: session.folder.logs().join(format!("{}.log", start.name)),
+            output: Output::File(log.clone()),
         };
         let (turns, supervisor) = (turns.clone(), session.supervisor().clone());
         let events = events.clone();
@@ -229,7 +253,7 @@ async fn run_examples(
             let _turn = turns.acquire().await;
             (
                 index,
-                run_example(start, &program, &supervisor, &events).await,
+                run_example(start, &program, &log, &supervisor, &events).await,
             )
         });
     }
@@ -255,6 +279,7 @@ async fn run_examples(
 async fn run_example(
     start: Start,
     program: &Program,
+    log: &Path,
     supervisor: &Supervisor,
     events: &Events,
 ) -> Result<ExampleRun> {
@@ -277,30 +302,22 @@ async fn run_example(
         exit,
         seconds: took.as_secs_f64(),
         versions: start.versions,
-        log_tail: log::tail(&program.output, LOG_TAIL),
-        log: Some(program.output.clone()),
+        log_tail: log::tail(log, LOG_TAIL),
+        log: Some(log.to_owned()),
     })
 }
 
 /// The standard variables; what `example.toml` sets comes last, so that it wins.
-fn environment(
-    session: &Session,
-    milvus: &Embedded,
-    endpoints: Endpoints,
-    start: &Start,
-) -> BTreeMap<String, String> {
+fn environment(session: &Session, stack: &RunningStack, start: &Start) -> BTreeMap<String, String> {
     let attributes = format!(
         "application=milvus-otel-test,service.instance.id={},milvus_otel.run={}",
         start.name, session.folder.id
     );
     let collection = format!("quick_setup_{}", start.name.replace('-', "_"));
     let standard = [
-        (
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            format!("http://{}", endpoints.grpc),
-        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.otlp_grpc.clone()),
         ("OTEL_RESOURCE_ATTRIBUTES", attributes),
-        ("MILVUS_URI", format!("http://{}", milvus.address())),
+        ("MILVUS_URI", stack.milvus_uri.clone()),
         ("MILVUS_COLLECTION", collection),
     ];
     let own = start.example.run.env.clone();
@@ -312,7 +329,28 @@ fn environment(
 }
 
 /// Waits until every call of those that ended by themselves has its server span and nothing more comes.
-async fn settle(live: &Live, finished: &[ExampleRun], events: &Events) {
+pub(crate) async fn settle(
+    stack: &RunningStack,
+    spans: &mut Spans,
+    folder: &RunFolder,
+    live: &Live,
+    finished: &[ExampleRun],
+    events: &Events,
+) -> Result<()> {
+    tokio::select! {
+        failure = stack.failed() => Err(failure),
+        settled = until_settled(stack, spans, folder, live, finished, events) => settled,
+    }
+}
+
+async fn until_settled(
+    stack: &RunningStack,
+    spans: &mut Spans,
+    folder: &RunFolder,
+    live: &Live,
+    finished: &[ExampleRun],
+    events: &Events,
+) -> Result<()> {
     let waited_for: Vec<&str> = finished
         .iter()
         .filter(|example| matches!(example.exit, Exit::Code(_)))
@@ -321,7 +359,8 @@ async fn settle(live: &Live, finished: &[ExampleRun], events: &Events) {
     let began = Instant::now();
     let mut quiet_since = began;
     let mut seen = None;
-    while began.elapsed() < SETTLE_LIMIT {
+    while began.elapsed() < stack.settle_limit {
+        spans.take_in(&folder.path, live)?;
         let (arrivals, progress) = {
             let live = live.lock().unwrap_or_else(PoisonError::into_inner);
             (live.arrivals(), live.status().collect::<Vec<_>>())
@@ -341,15 +380,17 @@ async fn settle(live: &Live, finished: &[ExampleRun], events: &Events) {
             open_calls,
             open_roots,
         });
-        if open_roots == 0 && open_calls == 0 && quiet_since.elapsed() >= 2 * SCHEDULE_DELAY {
-            return;
+        let quiet = quiet_since.elapsed() >= 2 * stack.schedule_delay;
+        if open_roots == 0 && open_calls == 0 && quiet {
+            break;
         }
         tokio::time::sleep(SETTLE_POLL).await;
     }
+    Ok(())
 }
 
 /// Times phases and tells of them.
-struct Clock {
+pub(crate) struct Clock {
     events: Events,
     began: Instant,
     current: Option<(Phase, Instant)>,
@@ -357,7 +398,7 @@ struct Clock {
 }
 
 impl Clock {
-    fn start(events: &Events) -> Self {
+    pub(crate) fn start(events: &Events) -> Self {
         Self {
             events: events.clone(),
             began: Instant::now(),
@@ -366,7 +407,7 @@ impl Clock {
         }
     }
 
-    fn enter(&mut self, phase: Phase) {
+    pub(crate) fn enter(&mut self, phase: Phase) {
         self.leave();
         self.events.emit(Event::PhaseStarted(phase));
         self.current = Some((phase, Instant::now()));

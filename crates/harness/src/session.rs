@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use otlp_capture::{Capture, Rotation, Signal};
 use trace_parity::Settlement;
 
-use crate::embedded::{self, DataFolder, Embedded};
+use crate::embedded::{DataFolder, Embedded};
 use crate::failure::{Failure, Result};
 use crate::folder::RunFolder;
 use crate::manifest::{DropsManifest, Manifest};
@@ -63,9 +63,7 @@ impl Session {
         if let Some(live) = live {
             config.observer = Some(Box::new(move |signal, line| {
                 if signal == Signal::Traces {
-                    live.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .feed(line);
+                    feed(&live, line);
                 }
             }));
         }
@@ -130,9 +128,11 @@ impl Session {
     }
 }
 
-/// The stack's name as people read it.
-pub(crate) fn stack_name() -> String {
-    format!("Milvus {} embedded", embedded::MILVUS_VERSION)
+/// Gives the live join one line of a capture.
+pub(crate) fn feed(live: &Live, line: &[u8]) {
+    live.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .feed(line);
 }
 
 fn drops(stats: &otlp_capture::Stats) -> DropsManifest {

@@ -16,12 +16,13 @@ use otlp_capture::Rotation;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
+use crate::embedded;
 use crate::event::Events;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::{self, write_whole};
 use crate::process::Supervisor;
-use crate::session::{Session, stack_name};
+use crate::session::Session;
 use crate::workspace::Workspace;
 
 /// The hidden subcommand of the runner's executable that keeps a stack up.
@@ -147,7 +148,7 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
         schema: SCHEMA.to_owned(),
         pid: std::process::id().cast_signed(),
         since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        stack: stack_name(),
+        stack: embedded::stack_name(),
         milvus_uri: format!("http://localhost:{}", milvus.address().port()),
         otlp_grpc: format!("http://localhost:{}", endpoints.grpc.port()),
         otlp_http: format!("http://localhost:{}", endpoints.http.port()),

@@ -224,6 +224,21 @@ impl ShellExample {
     }
 }
 
+/// The tutorial's ports that a test can't do without.
+const TUTORIAL_PORTS: [u16; 4] = [19530, 9091, 4317, 4318];
+
+/// Says why and returns `true` where somebody else's stack has the tutorial's ports.
+pub(crate) fn skipped_without_tutorial_ports() -> bool {
+    let taken: Vec<_> = TUTORIAL_PORTS
+        .into_iter()
+        .filter(|port| std::net::TcpListener::bind(("0.0.0.0", *port)).is_err())
+        .collect();
+    if !taken.is_empty() {
+        println!("skipped: ports of the tutorial are taken: {taken:?}");
+    }
+    !taken.is_empty()
+}
+
 /// The rules of all findings at warning or worse, with their examples, sorted.
 pub(crate) fn findings(report: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -1,0 +1,25 @@
+//! `exec`: a program of the user's own.
+
+use std::process::ExitCode;
+
+use harness::{Judged, Result};
+
+use crate::cli::{Exec, Format};
+use crate::commands::{block_on, exit_code, rendered, workspace};
+use crate::{progress, terminal};
+
+pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let events = progress::events();
+    let judging = &arguments.judging;
+    let options = harness::Exec {
+        command: arguments.command.clone(),
+        contract: judging.contract.clone(),
+        stdout_is_data: judging.format != Format::Text,
+    };
+    let report = |judged: &Judged| terminal::print(&rendered(judged, judging));
+    let judged = block_on(async |interrupt| {
+        harness::exec(&workspace, &options, &events, interrupt, report).await
+    })?;
+    Ok(exit_code(&judged.run, judging.fail_on))
+}

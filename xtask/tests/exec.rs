@@ -1,0 +1,202 @@
+//! Programs that know nothing of us, judged by what their spans say.
+
+mod support;
+
+use std::process::Command;
+
+use support::{Finished, alone, findings, root, skipped_without_tutorial_ports, xtask};
+
+/// As a reader would write it: no tracing, the tutorial's address.
+const PYTHON: &str = r#"
+from pymilvus import MilvusClient
+client = MilvusClient("http://localhost:19530")
+if client.has_collection("plain"):
+    client.drop_collection("plain")
+client.create_collection("plain", dimension=5, consistency_level="Strong")
+client.insert("plain", data=[{"id": i, "vector": [i] * 5} for i in range(10)])
+print(len(client.search("plain", data=[[0.1, 0.2, 0.3, 0.4, 0.5]], limit=3)[0]), "found")
+client.drop_collection("plain")
+client.close()
+"#;
+
+const GO: &str = r#"package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/milvus-io/milvus/client/v2/milvusclient"
+)
+
+func main() {
+	ctx := context.Background()
+	client, err := milvusclient.New(ctx, &milvusclient.ClientConfig{Address: "localhost:19530"})
+	if err != nil {
+		panic(err)
+	}
+	names, err := client.ListCollections(ctx, milvusclient.NewListCollectionOption())
+	fmt.Println(len(names), err)
+}
+"#;
+
+fn exec(program: &[&str]) -> Finished {
+    let arguments = ["exec", "--format", "json", "--"];
+    xtask(&[&arguments[..], program].concat()).finish()
+}
+
+/// The rules that were broken, without the example's name.
+fn rules(run: &Finished) -> Vec<String> {
+    findings(&run.json())
+        .into_iter()
+        .map(|(_, rule)| rule)
+        .collect()
+}
+
+fn successful(command: &mut Command) {
+    let output = command.output().expect("it starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn an_untouched_pymilvus_script_is_consistent_and_told_that_its_calls_are_traces_of_their_own() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let environment = root().join("target/milvus-otel/tests/instrumented-python");
+    if !environment.join("bin/opentelemetry-instrument").is_file() {
+        successful(
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(&environment),
+        );
+        successful(Command::new(environment.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "pymilvus==2.5.9",
+            "setuptools<80",
+            "opentelemetry-distro==0.54b1",
+            "opentelemetry-exporter-otlp-proto-grpc==1.33.1",
+            "opentelemetry-instrumentation-grpc==0.54b1",
+        ]));
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("plain.py");
+    std::fs::write(&script, PYTHON).expect("it can be written");
+    let bin = |name: &str| environment.join("bin").join(name).display().to_string();
+    let script = script.display().to_string();
+    let run = exec(&[&bin("opentelemetry-instrument"), &bin("python"), &script]);
+    assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.json()["verdict"], "consistent");
+    assert!(run.stderr.contains("3 found\n"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("traces are one RPC each: no span of its own is around them"),
+        "{}",
+        run.stderr
+    );
+
+    // Judged again from what it left, the same way.
+    let folder = support::latest_run().display().to_string();
+    let again = xtask(&["compare", &folder, "--format", "json"]).finish();
+    assert_eq!(again.code(), Some(0), "{}", again.stderr);
+    assert_eq!(again.json()["verdict"], "consistent");
+}
+
+#[test]
+fn a_go_program_without_tracing_is_told_so() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for file in ["go.mod", "go.sum"] {
+        let from = root().join("examples-go").join(file);
+        std::fs::copy(from, folder.path().join(file)).expect("it can be copied");
+    }
+    std::fs::write(folder.path().join("main.go"), GO).expect("it can be written");
+    let go = Command::new("go")
+        .args(["build", "-o", "plain", "."])
+        .current_dir(folder.path())
+        .status();
+    if go.is_err() {
+        println!("skipped: `go` is not on PATH");
+        return;
+    }
+    assert!(go.is_ok_and(|status| status.success()));
+    let program = folder.path().join("plain").display().to_string();
+    let run = exec(&[&program]);
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    assert_eq!(rules(&run), ["no-spans"]);
+    assert!(
+        run.stderr.contains(
+            "calls that carried no trace context, the first `milvus.proto.milvus.MilvusService/"
+        ),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_program_that_fails_is_told_by_its_exit_code() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let run = exec(&["sh", "-c", "echo said; exit 3"]);
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    assert_eq!(rules(&run), ["example-failed"]);
+    assert_eq!(run.json()["examples"][0]["exit_code"], 3);
+    assert!(run.stderr.contains("said\n"), "{}", run.stderr);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_no_verdict() {
+    let check = |program: &str, message: &str| {
+        let run = exec(&[program]);
+        assert_eq!(run.code(), Some(2), "{}", run.stderr);
+        assert!(run.stderr.starts_with(message), "{}", run.stderr);
+    };
+    check(
+        "/no/such",
+        "error: there is no program `/no/such`\n\nhint: ",
+    );
+    check(
+        "no-such-program",
+        "error: `no-such-program` is not on PATH\n\nhint: ",
+    );
+}
+
+#[test]
+fn what_the_user_set_stays_and_what_keeps_spans_away_is_said() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let shown = "env | grep -E '^(OTEL|MILVUS)_' | sort";
+    let run = xtask(&["exec", "--", "sh", "-c", shown])
+        .env("OTEL_RESOURCE_ATTRIBUTES", "team=search")
+        .env("OTEL_SERVICE_NAME", "mine")
+        .env("OTEL_TRACES_SAMPLER", "always_off")
+        .finish();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    for line in [
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317\n",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n",
+        "OTEL_RESOURCE_ATTRIBUTES=team=search,service.instance.id=sh,milvus_otel.run=",
+        "OTEL_SERVICE_NAME=mine\n",
+        "MILVUS_URI=http://127.0.0.1:19530\n",
+    ] {
+        assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
+    }
+    assert!(
+        run.stderr
+            .contains("note: `OTEL_TRACES_SAMPLER=always_off` samples nothing\n"),
+        "{}",
+        run.stderr
+    );
+}
