@@ -5,6 +5,7 @@
 
 pub mod escape;
 mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
@@ -16,6 +17,7 @@ mod wrap;
 
 pub use escape::Charset;
 pub use github::github;
+pub use html::{html, raw_spans};
 pub use json::{SCHEMA, SCHEMA_ID, json};
 pub use junit::junit;
 pub use markdown::markdown;

@@ -7,6 +7,8 @@ use crate::escape;
 use crate::wrap::wrap;
 
 const NARROWEST: usize = 40;
+/// No system has longer paths.
+const LONGEST_PATH: usize = 4_096;
 /// A paragraph from a hostile trace ends after so many columns.
 const LONGEST_PARAGRAPH: usize = 2_000;
 
@@ -77,9 +79,9 @@ impl Page {
         }
     }
 
-    /// A path is never cut, so that it can be copied.
+    /// A path is not cut to the width, so that it can be copied.
     pub(crate) fn path(&mut self, label: &str, path: &Path) {
-        let path = escape::visible(&path.to_string_lossy(), self.style.charset());
+        let path = escape::clipped(&path.to_string_lossy(), LONGEST_PATH, self.style.charset());
         self.line(&[(Role::Heading, label.to_owned()), (Role::Plain, path)]);
     }
 }

@@ -285,6 +285,7 @@ pub(crate) fn could_not_run() -> Run {
             .map(|name| ExampleVerdict {
                 outcome: ExampleOutcome::CouldNotRun,
                 trace_id: None,
+                traces: Vec::new(),
                 spans: 0,
                 client_rpcs: 0,
                 joined: 0,
@@ -356,6 +357,7 @@ fn example_verdict(name: &str, index: usize) -> ExampleVerdict {
         spans: 174,
         client_rpcs: 17,
         joined: 17,
+        traces: vec![trace_id(index as u8)],
         rules: if differs {
             vec![(Rule::SpanName, ExampleOutcome::ExpectedDivergence)]
         } else {
@@ -381,6 +383,7 @@ fn step(name: &str, methods: &[&[&str]; 5]) -> StepRow {
             client_ns: count * 2_340_000 + index as u64 * 100_000,
             server_ns: count * 1_910_000,
             differs: name == "has_collection" && index >= 3,
+            calls: Vec::new(),
         })
     });
     StepRow {

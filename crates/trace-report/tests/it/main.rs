@@ -2,9 +2,11 @@
 
 mod build;
 mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
 mod spans;
+mod story;
 mod terminal;
 mod tree;

@@ -1,24 +1,28 @@
 //! Traces to render, written as OTLP JSON and read back by the engine.
 
 use serde_json::{Value, json};
-use trace_parity::{Input, Traces, read};
+use trace_parity::{Input, SpanId, TraceId, Traces, read};
 
-/// A span; its id is its number, and its times are in milliseconds.
-#[derive(Clone)]
-pub(crate) struct SpanSpec {
-    pub(crate) id: u64,
-    pub(crate) parent: u64,
-    pub(crate) name: String,
-    pub(crate) service: &'static str,
-    pub(crate) kind: u8,
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    pub(crate) error: Option<String>,
-}
+use crate::build;
 
 pub(crate) const INTERNAL: u8 = 1;
 pub(crate) const SERVER: u8 = 2;
 pub(crate) const CLIENT: u8 = 3;
+
+/// A span; its id is its number, and its times are in milliseconds.
+#[derive(Clone)]
+pub(crate) struct SpanSpec {
+    pub(crate) trace: TraceId,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) name: String,
+    pub(crate) service: String,
+    pub(crate) kind: u8,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) error: Option<String>,
+    pub(crate) attributes: Vec<(String, Value)>,
+}
 
 pub(crate) fn span(id: u64, parent: u64, name: &str, kind: u8, start: u64, end: u64) -> SpanSpec {
     let service = if kind == SERVER {
@@ -27,30 +31,41 @@ pub(crate) fn span(id: u64, parent: u64, name: &str, kind: u8, start: u64, end: 
         "milvus-client"
     };
     SpanSpec {
+        trace: build::trace_id(0x36),
         id,
         parent,
         name: name.to_owned(),
-        service,
+        service: service.to_owned(),
         kind,
         start,
         end,
         error: None,
+        attributes: Vec::new(),
     }
 }
 
-/// All of them in one trace.
-pub(crate) fn traces(spans: &[SpanSpec]) -> Traces {
-    let mut text = String::new();
-    for span in spans {
-        text.push_str(&line(span).to_string());
-        text.push('\n');
-    }
-    let (traces, problems) = read(&[Input {
+pub(crate) fn span_id(number: u64) -> SpanId {
+    SpanId(number.to_be_bytes())
+}
+
+/// OTLP JSON, a span a line.
+pub(crate) fn raw(spans: &[SpanSpec]) -> String {
+    spans
+        .iter()
+        .map(|span| format!("{}\n", line(span)))
+        .collect()
+}
+
+pub(crate) fn traces_of(raw: &[u8]) -> Traces {
+    read(&[Input {
         label: None,
-        bytes: text.as_bytes(),
-    }]);
-    assert!(problems.is_empty(), "{problems:?}");
-    traces
+        bytes: raw,
+    }])
+    .0
+}
+
+pub(crate) fn traces(spans: &[SpanSpec]) -> Traces {
+    traces_of(raw(spans).as_bytes())
 }
 
 fn line(span: &SpanSpec) -> Value {
@@ -62,20 +77,25 @@ fn line(span: &SpanSpec) -> Value {
     let parent = if span.parent == 0 {
         String::new()
     } else {
-        format!("{:016x}", span.parent)
+        span_id(span.parent).to_string()
     };
+    let attributes = span.attributes.iter().map(|(key, value)| match value {
+        Value::Number(number) => json!({ "key": key, "value": { "intValue": number.to_string() } }),
+        other => json!({ "key": key, "value": { "stringValue": other } }),
+    });
     json!({ "resourceSpans": [{
         "resource": { "attributes": [{ "key": "service.name", "value": { "stringValue": span.service } }] },
         "scopeSpans": [{
             "scope": { "name": "test" },
             "spans": [{
-                "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
-                "spanId": format!("{:016x}", span.id),
+                "traceId": span.trace.to_string(),
+                "spanId": span_id(span.id).to_string(),
                 "parentSpanId": parent,
                 "name": span.name,
                 "kind": span.kind,
                 "startTimeUnixNano": nanoseconds(span.start),
                 "endTimeUnixNano": nanoseconds(span.end),
+                "attributes": attributes.collect::<Vec<_>>(),
                 "status": status,
             }],
         }],

@@ -18,7 +18,7 @@ fn rpc(id: u64, method: &str, start: u64, end: u64) -> [SpanSpec; 3] {
     let name = format!("milvus.proto.milvus.MilvusService/{method}");
     let work = format!("Proxy-{method}");
     let server = SpanSpec {
-        service: "standalone",
+        service: "standalone".to_owned(),
         ..span(id + 2, id + 1, &work, INTERNAL, start + 1, end)
     };
     [

@@ -1,0 +1,89 @@
+// The page's data: the verdict at once, the spans as soon as they are unpacked.
+
+const report = JSON.parse(document.getElementById("report").textContent);
+
+async function unpack(id) {
+  const packed = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream);
+}
+
+/** One trace. A span is an index; parents come before their children. */
+class Trace {
+  constructor(block, store, index) {
+    Object.assign(this, block);
+    this.store = store;
+    this.index = index;
+    this.length = block.ids.length;
+    this.began = BigInt(block.began);
+    this.parents = new Int32Array(this.length).fill(-1);
+    /** The first span after this one that isn't below it. */
+    this.ends = new Int32Array(this.length).fill(this.length);
+    const open = [];
+    for (let i = 0; i < this.length; i++) {
+      while (open.length > 0 && this.depths[open.at(-1)] >= this.depths[i]) this.ends[open.pop()] = i;
+      this.parents[i] = open.at(-1) ?? -1;
+      open.push(i);
+    }
+    this.took = this.starts.reduce((most, start, i) => Math.max(most, start + this.durations[i]), 0);
+    /** By client span: the call it makes in a step. */
+    this.calls = new Map();
+    /** By span of the client's that calls something: the child that answers. */
+    this.answers = new Map();
+    for (let i = 0; i < this.length; i++) {
+      const parent = this.parents[i];
+      const isAnswer = this.kinds[i] === "server" && parent >= 0 && this.kinds[parent] === "client";
+      if (isAnswer && this.services[parent] === this.services[0] && !this.answers.has(parent)) this.answers.set(parent, i);
+    }
+  }
+
+  name(i) { return this.store.strings[this.names[i]]; }
+  service(i) { return this.store.strings[this.services[i]]; }
+  failed(i) { return this.statuses[i] === 2; }
+  hasChildren(i) { return this.ends[i] > i + 1; }
+  end(i) { return this.starts[i] + this.durations[i]; }
+  nextSibling(i) {
+    const next = this.ends[i];
+    return next < this.length && this.depths[next] === this.depths[i] && this.parents[next] === this.parents[i] ? next : -1;
+  }
+  alike(i, j) {
+    const fine = (k) => !this.failed(k) && this.missing_parents[k] === undefined;
+    return this.names[i] === this.names[j] && this.kinds[i] === this.kinds[j] && this.services[i] === this.services[j] &&
+      fine(i) && fine(j);
+  }
+  /** Key, value and type of each attribute. */
+  attributesOf(i) { return triples(this.attributes[i], this.store); }
+  resourceOf(i) { return triples(this.store.resources[this.resources[i]], this.store); }
+  find(id) { return this.ids.indexOf(id); }
+}
+
+function triples(flat, store) {
+  const all = [];
+  for (let i = 0; i < flat.length; i += 3) {
+    all.push({ key: store.strings[flat[i]], value: store.strings[flat[i + 1]], type: store.strings[flat[i + 2]] });
+  }
+  return all;
+}
+
+/** All spans, and which of them make the calls of which cell. */
+async function readSpans() {
+  const store = await (await unpack("spans")).json();
+  const traces = store.traces.map((block, index) => new Trace(block, store, index));
+  for (const step of report.steps) {
+    step.cells.forEach((cell, example) => cell?.calls.forEach((call, number) => {
+      if (!call.client) return;
+      const [trace, span] = call.client;
+      traces[trace].calls.set(span, { ...call, example, step: step.name, number });
+      if (call.server && call.server[0] === trace) traces[trace].answers.set(span, call.server[1]);
+    }));
+  }
+  const meanings = new Map();
+  for (const [concept, keys] of Object.entries(store.concepts)) {
+    for (const key of keys) meanings.set(store.strings[key], concept);
+  }
+  return { traces, strings: store.strings, meaning: (key) => meanings.get(key) ?? key };
+}
+
+/** What was read, once it is. */
+let spans = { traces: [], strings: [], meaning: (key) => key };

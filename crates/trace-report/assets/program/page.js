@@ -1,0 +1,200 @@
+// The rest of the page: times, output, the run itself; where the reader is; and the start.
+
+function timesSection() {
+  if (report.steps.length === 0) return null;
+  const most = (step) => Math.max(1, ...step.cells.map((cell) => cell?.client_ns ?? 0));
+  return el("section", { id: "times", "aria-labelledby": "times-title" },
+    el("header", {}, el("h2", { id: "times-title" }, "Times"),
+      el("p", {}, "Of all calls of a step together; a row has one scale. The solid part is the server's work, a tick one call of several.")),
+    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": "times-title" },
+      el("table", { class: "times" },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "step"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
+        el("tbody", {}, report.steps.filter((step) => step.cells.some(Boolean)).map((step) => el("tr", {},
+          el("th", { scope: "row" }, el("code", {}, name(step.name))),
+          step.cells.map((cell) => el("td", {}, cell ? time(cell, most(step)) : el("span", { class: "soft" }, "–")))))))));
+}
+
+function time(cell, most) {
+  const share = (ns) => percent(ns / most);
+  return [
+    el("span", { class: "number" }, duration(cell.client_ns)),
+    el("span", { class: "soft" }, cell.joined > 0 ? ` ${duration(cell.server_ns)} server` : " no server span"),
+    el("div", { class: "plot track", "aria-hidden": "true" },
+      el("i", { class: "client", style: { width: share(cell.client_ns) } }),
+      el("i", { class: "server", style: { width: share(Math.min(cell.server_ns, cell.client_ns)) } })),
+    cell.calls.length > 1 && el("div", { class: "dots", "aria-hidden": "true", "data-calls": "" }),
+  ];
+}
+
+/** One tick per call, at its duration within the longest of its row. */
+function fillDots() {
+  const rows = [...document.querySelectorAll(".times tbody tr")];
+  report.steps.filter((step) => step.cells.some(Boolean)).forEach((step, at) => {
+    const took = (call) => (call.client ? spans.traces[call.client[0]].durations[call.client[1]] : 0);
+    const all = step.cells.map((cell) => (cell && cell.calls.length > 1 ? cell.calls.map(took) : []));
+    const most = Math.max(1, ...all.flat());
+    all.forEach((times, example) => {
+      const holder = rows[at].children[example + 1].querySelector(".dots");
+      holder?.append(...times.slice(0, 200).map((ns) => el("i", { style: { left: percent((ns / most) * 0.98) } })));
+    });
+  });
+}
+
+function logsSection() {
+  const logs = report.examples.filter((example) => example.exit !== null);
+  if (logs.length === 0) return null;
+  return el("section", { id: "output", "aria-labelledby": "output-title" },
+    el("header", {}, el("h2", { id: "output-title" }, "Output"), el("p", {}, "The last lines that each example printed.")),
+    el("div", { class: "panel" }, logs.map((example) => el("details", { class: "log", open: example.failed },
+      el("summary", {}, el("b", {}, name(example.name)),
+        el("span", { class: example.failed ? "bad" : "soft" }, `${example.failed ? "✕ " : ""}${example.exit}`),
+        example.seconds !== null && el("span", { class: "soft" }, `after ${seconds(example.seconds)}`)),
+      el("pre", { tabindex: "0", role: "region", "aria-label": `output of ${example.name}` }, el("bdi", {}, example.log.join("\n") || "nothing"))))));
+}
+
+function runSection() {
+  const packages = [...new Set(report.examples.flatMap((example) => Object.keys(example.versions)))].sort();
+  if (report.phases.length === 0 && packages.length === 0) return null;
+  const total = report.phases.reduce((sum, phase) => sum + phase.seconds, 0) || 1;
+  return el("section", { id: "run", "aria-labelledby": "run-title" },
+    el("header", {}, el("h2", { id: "run-title" }, "The run")),
+    report.phases.length > 0 && el("div", { class: "panel phases" },
+      el("div", { class: "track", "aria-hidden": "true" }, report.phases.map((phase, at) =>
+        el("i", { class: `hue-${at % 7}`, title: phase.name, style: { width: percent(phase.seconds / total) } }))),
+      el("ol", {}, report.phases.map((phase, at) => el("li", {},
+        el("i", { class: `hue-${at % 7}`, "aria-hidden": "true" }), name(phase.name), el("b", {}, seconds(phase.seconds)))))),
+    packages.length > 0 && el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "versions", style: { "margin-top": "14px" } },
+      el("table", {},
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "package"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
+        el("tbody", {}, packages.map((one) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, name(one))),
+          report.examples.map((example) => el("td", {}, Object.hasOwn(example.versions, one) ? name(example.versions[one]) : el("span", { class: "soft" }, "–")))))))));
+}
+
+function topBar(sections) {
+  const titles = { steps: "Steps", findings: "Findings", traces: "Traces", expected: "Expected", times: "Times", output: "Output", run: "Run" };
+  const save = el("button", { type: "button", onclick: saveRaw, title: `OTLP JSON, ${bytes(report.raw_bytes)}` }, "save spans");
+  return el("header", { class: "top" },
+    el("span", { class: `brand ${report.verdict === "consistent" ? "good" : "bad"}` },
+      el("span", { class: "mark", "aria-hidden": "true" }, SEALS[report.verdict]), report.verdict.replaceAll("-", " ")),
+    el("nav", { "aria-label": "sections" }, el("ul", {}, sections.filter((section) => titles[section.id])
+      .map((section) => el("li", {}, el("a", { href: `#${section.id}` }, titles[section.id]))))),
+    el("div", { class: "tools" }, save, el("button", { type: "button", onclick: switchTheme }, "theme")));
+}
+
+function switchTheme() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const { dataset } = document.documentElement;
+  dataset.theme = (dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark";
+}
+
+/** The OTLP JSON that was judged, as it was captured. */
+async function saveRaw() {
+  const url = URL.createObjectURL(await (await unpack("raw")).blob());
+  el("a", { href: url, download: "capture.jsonl" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+function pageFooter() {
+  const keys = (words, ...all) => [all.map((key) => [el("kbd", {}, key), " "]), words];
+  return el("footer", {},
+    el("p", {}, "This page is whole: it loads nothing, and holds the spans it was made from. ",
+      el("code", {}, "cargo xtask compare report.html"), " judges them again."),
+    el("p", {}, "Keys: ", keys("search · ", "/"), keys("move in the table or a trace · ", "↑", "↓", "←", "→"),
+      keys("open · ", "Enter"), keys("close · ", "Esc"), keys("zoom in a trace", "+", "−", "0")));
+}
+
+/** Where the reader is, as the address says it. */
+function whereabouts() {
+  const [path, query = ""] = location.hash.slice(1).split("?");
+  const parts = path.split("/").map(decodeURIComponent);
+  const place = { query: new URLSearchParams(query) };
+  if (path.startsWith("~")) return { ...place, trace: parts[0].slice(1), span: parts[1] };
+  if (parts.length >= 2) return { ...place, example: parts[0], step: parts[1], call: Number(parts[2] ?? 0) || 0 };
+  return place;
+}
+
+function address({ example, step, call, trace, span }) {
+  const path = trace ? `~${trace}/${span}` : example ? cellLink(example, step).slice(1) + (call ? `/${call}` : "") : "";
+  const query = new URLSearchParams();
+  if (search.text) query.set("q", search.text);
+  if (view.by !== "step") query.set("by", view.by);
+  if (view.from > 0 || view.to < 1) query.set("x", `${view.from.toFixed(5)}-${view.to.toFixed(5)}`);
+  const rest = query.toString();
+  return `#${path}${rest && `?${rest}`}`;
+}
+
+/** Goes to a cell, a span or, with neither, nowhere in particular. */
+function go(place) {
+  history.pushState(null, "", address(place));
+  arrive(false);
+}
+
+/** Keeps search and zoom in the address without a step in the history. */
+function remember() {
+  const place = whereabouts();
+  const anchor = location.hash.length > 1 && !place.trace && !place.example && !location.hash.startsWith("#?");
+  if (!anchor) history.replaceState(null, "", address(place));
+}
+
+/** Shows what the address says. */
+function arrive(scroll = true) {
+  const place = whereabouts();
+  showCell(place.example, place.step, place.call);
+  if (table.open && scroll) table.open.button.scrollIntoView({ block: "start" });
+  if (!place.trace) return;
+  const waterfall = waterfallOf(place.trace);
+  if (!waterfall) return;
+  if (place.span) waterfall.showSpan(waterfall.trace.find(place.span));
+  else waterfall.element.scrollIntoView({ block: "start" });
+}
+
+/** Search and zoom of the address that the page was opened with. */
+function restore() {
+  const { query } = whereabouts();
+  if (query.get("by") === "time") align("time");
+  const zoomed = /^([\d.]+)-([\d.]+)$/.exec(query.get("x") ?? "");
+  if (zoomed && Number(zoomed[2]) > Number(zoomed[1])) show(Number(zoomed[1]), Number(zoomed[2]));
+  const wanted = query.get("q");
+  if (wanted) {
+    search.input.value = wanted;
+    find(wanted);
+  }
+}
+
+async function start() {
+  const bad = report.findings.length > 0 && report.verdict !== "consistent";
+  const sections = [
+    verdictSection(), bad && findingsSection(), tableSection(), tracesSection(), !bad && findingsSection(),
+    expectedSection(), timesSection(), logsSection(), runSection(),
+  ].filter(Boolean);
+  document.body.prepend(
+    el("a", { class: "skip", href: "#verdict" }, "to the verdict"), topBar(sections), el("main", {}, sections), pageFooter());
+  spans = await readSpans();
+  fillTraces();
+  fillDots();
+  if (waterfalls.scale) restore();
+  arrive();
+  addEventListener("popstate", () => arrive());
+  addEventListener("keydown", (event) => {
+    if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && search.input) {
+      event.preventDefault();
+      search.input.focus();
+    }
+    if (event.key === "Escape" && event.target !== search.input) {
+      if (table.open) closeCell();
+      else if (waterfalls.sheet.hasChildNodes()) closeSpan();
+    }
+  });
+  document.documentElement.dataset.ready = "";
+}
+
+/** Whatever happens, the verdict is there to be read. */
+function giveUp(error) {
+  const text = new DOMParser().parseFromString(document.querySelector("noscript").textContent, "text/html").body.textContent;
+  document.body.prepend(el("main", {}, el("p", { class: "bad" }, `This browser could not draw the page: ${error}`), el("pre", {}, text)));
+}
+
+start().catch((error) => {
+  giveUp(error);
+  throw error;
+});

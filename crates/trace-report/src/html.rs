@@ -1,0 +1,127 @@
+//! A run as one page that needs nothing else: no server, no network, no other file.
+//!
+//! The page's frame, style and program are constants. What comes from the run is data in two blocks of its own, which the
+//! program reads and shows as text; a third block holds the raw spans, so that the page alone can be judged again.
+
+mod data;
+mod embedded;
+mod spans;
+
+use std::io::{self, Write};
+
+use trace_parity::Traces;
+
+use crate::escape::{self, Charset};
+use crate::run::Run;
+use crate::terminal::{TerminalStyle, terminal};
+use crate::words;
+use data::Page;
+use spans::SpanBlock;
+
+pub use embedded::raw_spans;
+
+const FRAME: &str = include_str!("../assets/report.html");
+const STYLE: &str = include_str!("../assets/report.css");
+/// One module; the parts share its scope, each using those before it.
+const PROGRAM: &str = concat!(
+    include_str!("../assets/program/dom.js"),
+    include_str!("../assets/program/data.js"),
+    include_str!("../assets/program/verdict.js"),
+    include_str!("../assets/program/table.js"),
+    include_str!("../assets/program/scale.js"),
+    include_str!("../assets/program/waterfall.js"),
+    include_str!("../assets/program/search.js"),
+    include_str!("../assets/program/traces.js"),
+    include_str!("../assets/program/page.js"),
+);
+
+/// What a browser may run and load: this style, this program, and nothing from anywhere else. The hashes are theirs.
+const POLICY: &str = concat!(
+    "default-src 'none'; base-uri 'none'; form-action 'none'; ",
+    "style-src 'sha256-syGNNUOMc45Gjz0b6JsI8G2439PannJrwIQkU4zyBEM='; ",
+    "script-src 'sha256-OAairT4dZif5yIs5UcWa6dUq5cW3IKzMzXxWsQCQ5/U='",
+);
+
+/// Writes the run as an HTML document.
+///
+/// `traces` are the spans that the verdict is about, and `raw` the OTLP JSON they were read from, a request a line, which
+/// [`raw_spans`] gives back. A trace too large to look at is shown in part, and the page says so; `raw` is always whole.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn html(run: &Run, traces: &Traces, raw: &[u8], mut out: impl Write) -> io::Result<()> {
+    let spans = SpanBlock::of(&run.verdict, traces);
+    let page = Page::of(run, &spans, raw.len());
+    let mut rest = FRAME;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (slot, after) = after
+            .split_once("}}")
+            .expect("the frame closes what it opens");
+        out.write_all(before.as_bytes())?;
+        match slot {
+            "title" => out.write_all(title(run).as_bytes())?,
+            "policy" => out.write_all(POLICY.as_bytes())?,
+            "style" => out.write_all(STYLE.as_bytes())?,
+            "program" => out.write_all(PROGRAM.as_bytes())?,
+            "text" => out.write_all(text(run).as_bytes())?,
+            "report" => embedded::json(&page, &mut out)?,
+            "spans" => embedded::packed_json(&spans, &mut out)?,
+            "raw" => embedded::packed(raw, &mut out)?,
+            other => unreachable!("the frame has no slot `{other}`"),
+        }
+        rest = after;
+    }
+    out.write_all(rest.as_bytes())?;
+    out.flush()
+}
+
+fn title(run: &Run) -> String {
+    let what = run
+        .stack
+        .as_deref()
+        .or(run.id.as_deref())
+        .unwrap_or("traces compared");
+    let outcome = words::outcome(run.verdict.outcome);
+    format!("{outcome} · {} · milvus-otel", escape::xml(what, 80))
+}
+
+/// What a reader without JavaScript gets.
+fn text(run: &Run) -> String {
+    let style = TerminalStyle {
+        width: 100,
+        ..TerminalStyle::default()
+    };
+    terminal(run, &style)
+        .lines()
+        .map(|line| escape::xml(line, usize::MAX) + "\n")
+        .collect()
+}
+
+/// Text as the page shows it: nothing invisible, and of a length that can be looked at.
+fn shown(text: &str, columns: usize) -> String {
+    escape::clipped(text, columns, Charset::Unicode)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_these_assets_and_no_others() {
+        for (directive, text) in [("style-src", STYLE), ("script-src", PROGRAM)] {
+            let source = format!(
+                "{directive} 'sha256-{}'",
+                STANDARD.encode(Sha256::digest(text))
+            );
+            assert!(
+                POLICY.contains(&source),
+                "an asset changed, its hash with it: {source}"
+            );
+        }
+    }
+}
