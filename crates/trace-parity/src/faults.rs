@@ -5,6 +5,7 @@
 
 mod capture;
 mod operators;
+mod scale;
 mod variation;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use crate::rules::Rule;
 use crate::verdict::{Finding, Outcome, Severity, SpanId, Verdict};
 use capture::Capture;
 pub use operators::OPERATORS;
+pub use scale::scaled;
 pub use variation::variation;
 
 /// One way to break a capture.

@@ -128,10 +128,7 @@ pub fn judge(
     }
     let expected = divergence::set_aside(&view, &mut drafts, contract.is_some());
     precedence::apply(&view, &mut drafts);
-    let seen = Seen {
-        drafts: &drafts,
-        expected: &expected,
-    };
+    let seen = Seen::new(view.examples.len(), &drafts, &expected);
     let findings = findings(&view, &drafts);
     Verdict {
         outcome: outcome(&view, &findings),
@@ -140,7 +137,7 @@ pub fn judge(
             .map(|(index, example)| example_verdict(&view, index, example, &seen))
             .collect(),
         steps: if contract.is_some() {
-            steps(&view, &drafts)
+            steps(&view, &seen)
         } else {
             Vec::new()
         },
@@ -151,8 +148,29 @@ pub fn judge(
 
 /// What each example is judged by.
 struct Seen<'d> {
-    drafts: &'d [Draft],
-    expected: &'d [divergence::Expected],
+    /// Per example.
+    drafts: Vec<Vec<&'d Draft>>,
+    /// Per example, the rules whose difference was expected.
+    expected: Vec<Vec<Rule>>,
+}
+
+impl<'d> Seen<'d> {
+    fn new(examples: usize, drafts: &'d [Draft], expected: &[divergence::Expected]) -> Self {
+        let mut seen = Seen {
+            drafts: vec![Vec::new(); examples],
+            expected: vec![Vec::new(); examples],
+        };
+        for (draft, example) in drafts
+            .iter()
+            .filter_map(|draft| Some((draft, draft.example?)))
+        {
+            seen.drafts[example as usize].push(draft);
+        }
+        for expected in expected {
+            seen.expected[expected.example as usize].push(expected.rule);
+        }
+        seen
+    }
 }
 
 fn outcome(view: &View<'_>, findings: &[Finding]) -> Outcome {
@@ -240,18 +258,10 @@ fn example_verdict(
         Some((_, known)) => *known = outcome.max(*known),
         None => rules.push((rule, outcome)),
     };
-    for expected in seen
-        .expected
-        .iter()
-        .filter(|expected| expected.example == index)
-    {
-        note(expected.rule, ExampleOutcome::ExpectedDivergence);
+    for &rule in &seen.expected[index as usize] {
+        note(rule, ExampleOutcome::ExpectedDivergence);
     }
-    for draft in seen
-        .drafts
-        .iter()
-        .filter(|draft| draft.example == Some(index))
-    {
+    for draft in &seen.drafts[index as usize] {
         match draft.severity {
             Severity::Error => note(draft.rule, ExampleOutcome::Fail),
             Severity::Warning | Severity::Info => note(draft.rule, ExampleOutcome::Pass),
@@ -308,14 +318,14 @@ fn traces_of(view: &View<'_>, example: &Example<'_>) -> Vec<TraceId> {
         .collect()
 }
 
-fn steps(view: &View<'_>, drafts: &[Draft]) -> Vec<StepRow> {
+fn steps(view: &View<'_>, seen: &Seen<'_>) -> Vec<StepRow> {
     let mut rows: Vec<StepRow> = (0..)
         .zip(&view.contract.steps)
         .map(|(step, declared)| StepRow {
             name: declared.name.clone(),
             cells: (0..)
                 .zip(&view.examples)
-                .map(|(index, example)| cell(view, step, index, example, drafts))
+                .map(|(index, example)| cell(view, step, example, &seen.drafts[index]))
                 .collect(),
         })
         .collect();
@@ -325,13 +335,7 @@ fn steps(view: &View<'_>, drafts: &[Draft]) -> Vec<StepRow> {
     rows
 }
 
-fn cell(
-    view: &View<'_>,
-    step: u16,
-    index: u32,
-    example: &Example<'_>,
-    drafts: &[Draft],
-) -> Option<Cell> {
+fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) -> Option<Cell> {
     let mut cell = Cell {
         polling: view.contract.steps[usize::from(step)].polling,
         ..Cell::default()
@@ -362,10 +366,8 @@ fn cell(
             .server
             .map_or(0, |server| view.traces.span(server).duration_ns());
     }
-    let points_here = |draft: &Draft| {
-        draft.severity >= Severity::Warning
-            && (draft.example, draft.step) == (Some(index), Some(step))
-    };
+    let points_here =
+        |draft: &&Draft| draft.severity >= Severity::Warning && draft.step == Some(step);
     cell.differs = drafts.iter().any(points_here);
     (cell.count > 0).then_some(cell)
 }

@@ -1,5 +1,7 @@
 //! Differences that the contract expects: set aside where they occur, an error where they no longer do.
 
+use std::collections::HashSet;
+
 use super::Draft;
 use crate::contract::Divergence;
 use crate::rules::Rule;
@@ -21,12 +23,12 @@ pub(crate) fn set_aside(
     judge_stale: bool,
 ) -> Vec<Expected> {
     let mut expected: Vec<Expected> = Vec::new();
+    let mut shown: HashSet<(u32, usize)> = HashSet::new();
     drafts.retain(|draft| {
         let Some((example, divergence)) = find(view, draft) else {
             return true;
         };
-        let known = |e: &Expected| (e.example, e.divergence) == (example, divergence);
-        if !expected.iter().any(known) {
+        if shown.insert((example, divergence)) {
             expected.push(Expected {
                 example,
                 rule: draft.rule,
@@ -38,7 +40,7 @@ pub(crate) fn set_aside(
     if judge_stale {
         let divergences = view.contract.divergences.iter().enumerate();
         drafts.extend(
-            divergences.flat_map(|(index, divergence)| stale(view, index, divergence, &expected)),
+            divergences.flat_map(|(index, divergence)| stale(view, index, divergence, &shown)),
         );
     }
     expected.sort_by_key(|expected| (expected.divergence, expected.example));
@@ -69,15 +71,13 @@ fn stale(
     view: &View<'_>,
     index: usize,
     divergence: &Divergence,
-    expected: &[Expected],
+    shown: &HashSet<(u32, usize)>,
 ) -> Vec<Draft> {
-    let shows = |example: u32| {
-        expected
-            .iter()
-            .any(|e| (e.example, e.divergence) == (example, index))
-    };
     let mut drafts = Vec::new();
-    for (number, example) in view.examples().filter(|(number, _)| !shows(*number)) {
+    for (number, example) in view
+        .examples()
+        .filter(|(number, _)| !shown.contains(&(*number, index)))
+    {
         let calls = view.calls_of(example).iter().filter(|call| call.judged);
         let scope = |span: u32| view.traces.record(span).scope;
         let Some(call) = calls

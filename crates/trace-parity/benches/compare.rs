@@ -1,0 +1,83 @@
+//! Reads and judges ever larger captures, beside serde_json parsing the same bytes into `opentelemetry-proto`'s types and doing nothing.
+//!
+//! `cargo bench -p trace-parity --features faults` prints a Markdown table; sizes can be given: `-- 10000 100000`.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use trace_parity::faults::scaled;
+use trace_parity::{Contract, Input, judge, read};
+
+const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
+const SEED: u64 = 20_261_122;
+
+fn main() {
+    let sizes: Vec<usize> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    let sizes = if sizes.is_empty() {
+        SIZES.to_vec()
+    } else {
+        sizes
+    };
+    let capture = include_bytes!("../tests/data/five-languages.jsonl");
+    println!(
+        "| spans | MB | read s | judge s | read and judge, spans/s | opentelemetry-proto s | ratio | peak MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for size in sizes {
+        row(&scaled(capture, size, SEED));
+    }
+}
+
+fn row(bytes: &[u8]) {
+    let contract = Contract::builtin();
+    let began = Instant::now();
+    let (traces, problems) = read(&[Input { label: None, bytes }]);
+    let read_in = began.elapsed();
+    let verdict = judge(&traces, &problems, Some(&contract), None);
+    let ours = began.elapsed();
+    let peak = peak_mebibytes();
+    let spans = traces.span_count();
+    assert_eq!(
+        verdict.outcome,
+        trace_parity::Outcome::Consistent,
+        "{:?}",
+        verdict.findings.first()
+    );
+    drop((traces, verdict));
+    let theirs = peer(bytes);
+    println!(
+        "| {spans} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {peak} |",
+        bytes.len() as f64 / 1e6,
+        read_in.as_secs_f64(),
+        (ours - read_in).as_secs_f64(),
+        spans as f64 / ours.as_secs_f64(),
+        theirs.as_secs_f64(),
+        ours.as_secs_f64() / theirs.as_secs_f64(),
+    );
+}
+
+fn peer(bytes: &[u8]) -> Duration {
+    let began = Instant::now();
+    for line in bytes
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let request: ExportTraceServiceRequest =
+            serde_json::from_slice(line).expect("the capture is what it reads");
+        black_box(request);
+    }
+    began.elapsed()
+}
+
+/// The process's high-water mark, the input's bytes included; zero where the system doesn't tell.
+fn peak_mebibytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kibibytes = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .and_then(|number| number.parse::<u64>().ok());
+    kibibytes.unwrap_or_default() / 1024
+}
