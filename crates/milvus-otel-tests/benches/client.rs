@@ -31,11 +31,13 @@ const CALLS: usize = 1_000;
 const MOST_TIME: f64 = 0.40;
 const MOST_ALLOCATIONS: f64 = 0.50;
 
+/// Makes that many calls.
+type MakeCalls = dyn Fn(&Runtime, usize);
+
 /// One way of making a call.
 struct Variant {
     name: &'static str,
-    /// Makes that many calls.
-    run: Box<dyn Fn(&Runtime, usize)>,
+    run: Box<MakeCalls>,
     nanoseconds: Vec<f64>,
     allocations: f64,
 }
@@ -94,7 +96,7 @@ fn main() -> ExitCode {
 
     let mut variants = [
         Variant::new("bare", |runtime, calls| {
-            runtime.block_on(make_calls(Answering::default(), calls))
+            runtime.block_on(make_calls(Answering::default(), calls));
         }),
         Variant::new("milvus-otel, nothing exporting", ours(&silent)),
         Variant::new(

@@ -6,7 +6,10 @@ use h2::server::SendResponse;
 use http::{HeaderMap, Request, Response};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// What a call of a method is answered with.
 #[derive(Clone, Debug)]
@@ -31,12 +34,43 @@ type Answer = dyn Fn(&str, Bytes) -> Reply + Send + Sync;
 #[derive(Clone, Debug)]
 pub struct FakeMilvus {
     address: SocketAddr,
-    calls: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+    calls: Calls,
 }
+
+/// The methods that were called, and the headers that came with it.
+type Calls = Arc<Mutex<Vec<(String, HeaderMap)>>>;
 
 impl FakeMilvus {
     /// Starts a server that answers a call of a method with what `answer` says for its name and its message.
     pub async fn start(answer: impl Fn(&str, Bytes) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(answer, |connection, stream| {
+            tokio::spawn(connection.serve(stream));
+        })
+        .await
+    }
+
+    /// Starts a server that speaks TLS.
+    pub async fn start_tls(
+        config: Arc<ServerConfig>,
+        answer: impl Fn(&str, Bytes) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let acceptor = TlsAcceptor::from(config);
+        Self::listen(answer, move |connection, stream| {
+            let accept = acceptor.accept(stream);
+            tokio::spawn(async move {
+                // A client that this server is not to trust goes no further.
+                if let Ok(stream) = accept.await {
+                    connection.serve(stream).await;
+                }
+            });
+        })
+        .await
+    }
+
+    async fn listen(
+        answer: impl Fn(&str, Bytes) -> Reply + Send + Sync + 'static,
+        accept: impl Fn(Connection, TcpStream) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("loopback is there");
@@ -45,37 +79,21 @@ impl FakeMilvus {
             address,
             calls: Arc::default(),
         };
-        let calls = Arc::clone(&fake.calls);
-        let answer: Arc<Answer> = Arc::new(answer);
+        let connection = Connection {
+            calls: Arc::clone(&fake.calls),
+            answer: Arc::new(answer),
+        };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (calls, answer) = (Arc::clone(&calls), Arc::clone(&answer));
-                tokio::spawn(async move {
-                    let Ok(mut connection) = h2::server::handshake(stream).await else {
-                        return;
-                    };
-                    while let Some(Ok((request, respond))) = connection.accept().await {
-                        let method = request
-                            .uri()
-                            .path()
-                            .rsplit('/')
-                            .next()
-                            .unwrap_or_default()
-                            .to_owned();
-                        calls
-                            .lock()
-                            .expect("no test panicked here")
-                            .push((method.clone(), request.headers().clone()));
-                        let answer = Arc::clone(&answer);
-                        tokio::spawn(async move {
-                            // A client that has gone away needs no answer.
-                            let _ = reply(&method, request, respond, &*answer).await;
-                        });
-                    }
-                });
+                accept(connection.clone(), stream);
             }
         });
         fake
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Where a client connects.
@@ -86,6 +104,39 @@ impl FakeMilvus {
     /// The methods called since this was last asked, with their headers.
     pub fn take_calls(&self) -> Vec<(String, HeaderMap)> {
         std::mem::take(&mut self.calls.lock().expect("no test panicked here"))
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Connection {
+    calls: Calls,
+    answer: Arc<Answer>,
+}
+
+impl Connection {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Ok(mut connection) = h2::server::handshake(stream).await else {
+            return;
+        };
+        while let Some(Ok((request, respond))) = connection.accept().await {
+            let method = request
+                .uri()
+                .path()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            self.calls
+                .lock()
+                .expect("no test panicked here")
+                .push((method.clone(), request.headers().clone()));
+            let answer = Arc::clone(&self.answer);
+            tokio::spawn(async move {
+                // A client that has gone away needs no answer.
+                let _ = reply(&method, request, respond, &*answer).await;
+            });
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod embedded;
 pub mod fake;
 pub mod proto;
+pub mod receiver;
 pub mod server;
 pub mod service;
 pub mod spans;

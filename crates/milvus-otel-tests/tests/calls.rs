@@ -14,7 +14,10 @@ use std::time::Duration;
 
 /// What every answer begins with that isn't itself a status; nothing else is needed here.
 fn answered(status: Status) -> Reply {
-    m::AnyAnswer { status: Some(status) }.into()
+    m::AnyAnswer {
+        status: Some(status),
+    }
+    .into()
 }
 
 /// All is well, in as few words as possible: none.

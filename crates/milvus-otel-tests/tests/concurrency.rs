@@ -15,9 +15,16 @@ use std::task::Poll;
 use std::time::Duration;
 use tower_layer::Layer;
 
-/// How often each span has started and ended, and with which status.
+/// How often a span has started, and with which status each time it ended.
+#[derive(Debug, Default)]
+struct Life {
+    starts: usize,
+    ends: Vec<String>,
+}
+
+/// The lives of spans.
 #[derive(Clone, Debug, Default)]
-struct Ends(Arc<Mutex<HashMap<SpanId, (usize, Vec<String>)>>>);
+struct Ends(Arc<Mutex<HashMap<SpanId, Life>>>);
 
 impl SpanProcessor for Ends {
     fn on_start(&self, span: &mut Span, _: &Context) {
@@ -27,7 +34,7 @@ impl SpanProcessor for Ends {
             .unwrap()
             .entry(span.span_context().span_id())
             .or_default()
-            .0 += 1;
+            .starts += 1;
     }
 
     fn on_end(&self, span: SpanData) {
@@ -37,7 +44,7 @@ impl SpanProcessor for Ends {
             .unwrap()
             .entry(span.span_context.span_id())
             .or_default()
-            .1
+            .ends
             .push(code);
     }
 
@@ -99,10 +106,10 @@ async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
     assert_eq!(ends.len(), CALLS);
     assert!(
         ends.values()
-            .all(|(starts, ends)| *starts == 1 && ends.len() == 1)
+            .all(|life| life.starts == 1 && life.ends.len() == 1)
     );
-    let ok = ends.values().filter(|(_, ends)| ends[0] == "0").count();
-    let cancelled = ends.values().filter(|(_, ends)| ends[0] == "1").count();
+    let ok = ends.values().filter(|life| life.ends[0] == "0").count();
+    let cancelled = ends.values().filter(|life| life.ends[0] == "1").count();
     assert_eq!(ok + cancelled, CALLS);
     // A call that was dropped after the trailers and before the end of the stream has ended well.
     assert!(

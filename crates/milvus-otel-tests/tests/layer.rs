@@ -507,3 +507,74 @@ async fn a_call_that_is_not_sampled_says_so_to_the_server_and_leaves_no_span() {
         "{headers:?}"
     );
 }
+
+#[tokio::test]
+async fn durations_are_measured_as_the_conventions_have_it() {
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+
+    for (conventions, expected) in [
+        (
+            Conventions::Old,
+            vec![
+                "rpc.client.duration ms rpc.grpc.status_code,rpc.method,rpc.service,rpc.system,server.address,server.port",
+            ],
+        ),
+        (
+            Conventions::New,
+            vec![
+                "rpc.client.call.duration s rpc.method,rpc.response.status_code,rpc.system.name,server.address,server.port",
+            ],
+        ),
+        (
+            Conventions::Both,
+            vec![
+                "rpc.client.call.duration s rpc.method,rpc.response.status_code,rpc.system.name,server.address,server.port",
+                "rpc.client.duration ms rpc.grpc.status_code,rpc.method,rpc.service,rpc.system,server.address,server.port",
+            ],
+        ),
+    ] {
+        let exporter = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder()
+            .with_reader(PeriodicReader::builder(exporter.clone()).build())
+            .build();
+        let recorder = Recorder::default();
+        let layer = recorder
+            .layer()
+            .with_server("db.example", 1)
+            .with_meter_provider(&meters)
+            .with_conventions(conventions);
+        let mut service = layer.layer(Answering::default());
+        for _ in 0..3 {
+            service::call(&mut service, service::request("Good"))
+                .await
+                .unwrap();
+        }
+        meters.force_flush().unwrap();
+        let mut found = Vec::new();
+        for resource in exporter.get_finished_metrics().unwrap() {
+            for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
+                let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+                    panic!("a histogram")
+                };
+                let [point] = &histogram.data_points().collect::<Vec<_>>()[..] else {
+                    panic!("one series")
+                };
+                assert_eq!(point.count(), 3);
+                let mut keys: Vec<&str> = point
+                    .attributes()
+                    .map(|attribute| attribute.key.as_str())
+                    .collect();
+                keys.sort_unstable();
+                found.push(format!(
+                    "{} {} {}",
+                    metric.name(),
+                    metric.unit(),
+                    keys.join(",")
+                ));
+            }
+        }
+        found.sort();
+        assert_eq!(found, expected);
+    }
+}

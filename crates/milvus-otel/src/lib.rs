@@ -1,12 +1,43 @@
 //! A Milvus client whose every call is part of an OpenTelemetry trace.
 //!
+//! ```no_run
+//! use milvus_otel::{MilvusClient, Telemetry};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let telemetry = Telemetry::from_env()?;
+//! let client = MilvusClient::connect("http://localhost:19530").await?;
+//! for hit in &client.search("films", [[0.1, 0.2, 0.3]]).limit(3).output_fields(["title"]).await?[0] {
+//!     println!("{} {} {}", hit.id, hit.score, hit.fields["title"]);
+//! }
+//! telemetry.shutdown()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Three parts, each of use without the others:
 //!
 //! - [`GrpcTraceLayer`], a tower layer that makes one CLIENT span per RPC and sends its context along, for any gRPC
 //!   client over tower (tonic 0.13 and 0.14 alike);
-//! - [`MilvusClient`] (feature `client`), a client for Milvus over that layer;
-//! - [`Telemetry`] (feature `telemetry`), which sets OpenTelemetry up from its standard environment variables and
-//!   flushes at shutdown.
+//! - [`MilvusClient`], a client for Milvus over that layer;
+//! - [`Telemetry`], which sets OpenTelemetry up from its standard environment variables and flushes at shutdown.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `client` (default) | [`MilvusClient`] |
+//! | `telemetry` (default) | [`Telemetry`] |
+//! | `tls` | TLS for the client |
+//! | `metrics` | the durations of calls, as metrics of the layer |
+//! | `tracing` | `Telemetry::tracing_layer`, for programs that use the crate `tracing` |
+//! | `otlp-http`, `otlp-gzip`, `otlp-tls` | further ways of sending for `Telemetry` |
+//!
+//! The client was tried on Milvus 2.3.5 alone, of the versions that Milvus has had.
+//!
+//! Rust 1.90 or later.
+
+#![deny(missing_docs)]
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -25,3 +56,7 @@ pub use telemetry::Telemetry;
 
 /// The name of this crate's instrumentation scope.
 pub const SCOPE_NAME: &str = env!("CARGO_PKG_NAME");
+
+#[cfg(all(doctest, feature = "client", feature = "telemetry"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

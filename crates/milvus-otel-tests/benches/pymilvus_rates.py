@@ -1,0 +1,35 @@
+"""Prints how many rows pymilvus inserts and how many searches it makes in a second.
+
+Usage: pymilvus_rates.py URI ROWS QUERIES DIMENSION
+"""
+
+import math
+import sys
+import time
+
+from pymilvus import MilvusClient
+
+uri, *numbers = sys.argv[1:]
+rows, queries, dimension = map(int, numbers)
+
+
+def vector(row):
+    return [math.sin(row * 31 + axis * 7) for axis in range(dimension)]
+
+
+client = MilvusClient(uri)
+client.create_collection("theirs", dimension=dimension)
+data = [{"id": row, "vector": vector(row), "color": "red"} for row in range(rows)]
+
+start = time.perf_counter()
+for first in range(0, rows, 1000):
+    client.insert("theirs", data[first : first + 1000])
+inserted = rows / (time.perf_counter() - start)
+
+wanted = [vector(query) for query in range(queries)]
+start = time.perf_counter()
+for query in wanted:
+    client.search("theirs", [query], limit=10, consistency_level="Eventually")
+searched = queries / (time.perf_counter() - start)
+
+print(f"{inserted:>9.0f} {searched:>9.0f}")

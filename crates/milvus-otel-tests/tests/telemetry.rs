@@ -1,0 +1,382 @@
+//! `Telemetry` in processes of its own, each with an environment of its own.
+//!
+//! Every test runs this very test binary again, with a variable that says which program of the ones below it is.
+
+use milvus_otel::{GrpcTraceLayer, Telemetry};
+use milvus_otel_tests::receiver::Receiver;
+use milvus_otel_tests::service::{self, Answering};
+use opentelemetry::trace::{Span, TraceContextExt, Tracer};
+use opentelemetry::{Context, global};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tower_layer::Layer;
+
+/// Names and values.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+const PROGRAM: &str = "MILVUS_OTEL_TEST_PROGRAM";
+
+/// The programs: what a child does, and prints.
+#[test]
+fn child() {
+    let Ok(program) = std::env::var(PROGRAM) else {
+        return;
+    };
+    let current_thread = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let multi_thread = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    match program.as_str() {
+        "no runtime" => end(work(install(), 10)),
+        "current thread" => current_thread().block_on(async { end(work(install(), 10)) }),
+        "multi thread" => multi_thread().block_on(async { end(work(install(), 10)) }),
+        "dropped" => current_thread().block_on(async { drop(work(install(), 10)) }),
+        "twice" => {
+            let telemetry = work(install(), 10);
+            telemetry.tracer_provider().force_flush().unwrap();
+            end(work(telemetry, 5));
+        }
+        "headers" => {
+            let seen = service::Seen::default();
+            let telemetry = install();
+            let mut service = GrpcTraceLayer::new().layer(Answering {
+                seen: Some(seen.clone()),
+                ..Default::default()
+            });
+            let context = Context::current_with_span(global::tracer("t").start("root"));
+            let _current = context.attach();
+            current_thread()
+                .block_on(service::call(&mut service, service::request("Good")))
+                .unwrap();
+            let headers: Vec<String> = seen.lock().unwrap()[0]
+                .0
+                .keys()
+                .map(ToString::to_string)
+                .collect();
+            println!("headers: {}", headers.join(" "));
+            end(telemetry);
+        }
+        "tracing" => {
+            use tracing_subscriber::layer::SubscriberExt;
+            let telemetry = install();
+            let subscriber = tracing_subscriber::registry().with(telemetry.tracing_layer());
+            tracing::subscriber::with_default(subscriber, || {
+                let _outer = tracing::info_span!("outer").entered();
+                let mut service = GrpcTraceLayer::new().layer(Answering::default());
+                current_thread()
+                    .block_on(service::call(&mut service, service::request("Good")))
+                    .unwrap();
+            });
+            end(telemetry);
+        }
+        "a million" => million(),
+        "wrong" => println!("{}", Telemetry::from_env().map(drop).unwrap_err()),
+        other => panic!("no program is called `{other}`"),
+    }
+}
+
+fn install() -> Telemetry {
+    Telemetry::builder()
+        .default_service_name("default-name")
+        .default_attribute("application", "default-application")
+        .install()
+        .unwrap()
+}
+
+fn work(telemetry: Telemetry, spans: usize) -> Telemetry {
+    let tracer = global::tracer("work");
+    for _ in 0..spans {
+        tracer.start("work").end();
+    }
+    telemetry
+}
+
+fn end(telemetry: Telemetry) {
+    match telemetry.shutdown() {
+        Ok(()) => println!("nothing was lost"),
+        Err(lost) => println!("lost: {lost}"),
+    }
+}
+
+/// A million traced calls; memory is looked at after the first tenth and at the end.
+fn million() {
+    let telemetry = install();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut service = GrpcTraceLayer::new().layer(Answering::default());
+    let mut longest = Duration::ZERO;
+    let mut calls = |count: usize| {
+        for _ in 0..count {
+            let start = Instant::now();
+            runtime
+                .block_on(service::call(&mut service, service::request("Search")))
+                .unwrap();
+            longest = longest.max(start.elapsed());
+        }
+        resident_bytes()
+    };
+    let early = calls(100_000);
+    let late = calls(900_000);
+    println!("grew by {} KiB", late.saturating_sub(early) / 1024);
+    println!("longest call {} ms", longest.as_millis());
+    let start = Instant::now();
+    let lost = telemetry.shutdown();
+    println!("shutdown took {} ms", start.elapsed().as_millis());
+    match lost {
+        Ok(()) => println!("nothing was lost"),
+        Err(lost) => println!("ended {} lost {}", lost.ended, lost.lost),
+    }
+}
+
+fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
+}
+
+/// Runs a program, and returns what it printed.
+fn run(program: &str, environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["child", "--exact", "--nocapture"])
+        .env(PROGRAM, program);
+    for name in std::env::vars()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("OTEL_"))
+    {
+        command.env_remove(name);
+    }
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {text}");
+    text
+}
+
+#[test]
+fn everything_is_flushed_on_every_flavour_of_runtime() {
+    for (program, expected) in [
+        ("no runtime", 10),
+        ("current thread", 10),
+        ("multi thread", 10),
+        ("dropped", 10),
+        ("twice", 15),
+    ] {
+        let receiver = Receiver::start();
+        let start = Instant::now();
+        let printed = run(
+            program,
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())],
+        );
+        assert_eq!(receiver.spans().len(), expected, "{program}: {printed}");
+        assert!(
+            program == "dropped" || printed.contains("nothing was lost"),
+            "{program}: {printed}"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(4),
+            "{program} took {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn what_could_not_be_sent_is_counted_and_said() {
+    for program in ["current thread", "multi thread"] {
+        let printed = run(
+            program,
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")],
+        );
+        assert!(
+            printed.contains("lost: 10 of 10 spans were not delivered"),
+            "{printed}"
+        );
+        assert!(printed.contains("refused"), "it says why: {printed}");
+        assert!(
+            printed.contains("\n\nhint: is a receiver up at `OTEL_EXPORTER_OTLP_ENDPOINT`?"),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn defaults_stand_back_for_the_environment() {
+    let own = [
+        ("service.name", "default-name"),
+        ("application", "default-application"),
+    ];
+    let cases: [(Pairs<'_>, Pairs<'_>); 4] = [
+        (&[], &own),
+        (
+            &[("OTEL_SERVICE_NAME", "named")],
+            &[("service.name", "named"), own[1]],
+        ),
+        (
+            &[("OTEL_RESOURCE_ATTRIBUTES", "application=other,more=1")],
+            &[own[0], ("application", "other"), ("more", "1")],
+        ),
+        (
+            &[("OTEL_RESOURCE_ATTRIBUTES", "service.name=listed")],
+            &[("service.name", "listed"), own[1]],
+        ),
+    ];
+    for (environment, expected) in cases {
+        let receiver = Receiver::start();
+        let endpoint = receiver.endpoint();
+        run(
+            "no runtime",
+            &[
+                environment,
+                &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())],
+            ]
+            .concat(),
+        );
+        let request = receiver.requests().pop().unwrap();
+        let resource = request.resource_spans[0].resource.clone().unwrap();
+        let found: BTreeMap<String, String> = resource
+            .attributes
+            .into_iter()
+            .filter_map(|attribute| match attribute.value?.value? {
+                Value::StringValue(text) => Some((attribute.key, text)),
+                _ => None,
+            })
+            .collect();
+        for (key, value) in expected {
+            assert_eq!(
+                found.get(*key).map(String::as_str),
+                Some(*value),
+                "{environment:?}: {found:?}"
+            );
+        }
+        assert_eq!(found["telemetry.sdk.language"], "rust");
+    }
+}
+
+#[test]
+fn the_environment_can_turn_things_off() {
+    for off in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+    ] {
+        let receiver = Receiver::start();
+        let printed = run(
+            "no runtime",
+            &[off, ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())],
+        );
+        assert_eq!(receiver.spans().len(), 0, "{off:?}");
+        assert!(printed.contains("nothing was lost"), "{off:?}: {printed}");
+    }
+}
+
+#[test]
+fn the_environment_says_by_what_context_is_sent() {
+    for (propagators, expected) in [
+        ("", "traceparent"),
+        ("tracecontext,baggage", "traceparent"),
+        ("none", ""),
+    ] {
+        let receiver = Receiver::start();
+        let printed = run(
+            "headers",
+            &[
+                ("OTEL_PROPAGATORS", propagators),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint()),
+            ],
+        );
+        assert!(
+            printed.contains(&format!("headers: {expected}\n")),
+            "{propagators}: {printed}"
+        );
+    }
+}
+
+#[test]
+fn what_means_nothing_is_said() {
+    let cases = [
+        (
+            ("OTEL_TRACES_EXPORTER", "jaeger"),
+            "`OTEL_TRACES_EXPORTER` is `jaeger`, which is none of `otlp`, `none`",
+        ),
+        (
+            ("OTEL_PROPAGATORS", "b3"),
+            "`OTEL_PROPAGATORS` is `b3`, which is none of `tracecontext`, `baggage`, `none`",
+        ),
+        (
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            "`OTEL_EXPORTER_OTLP_PROTOCOL` is `http/json`, which is none of",
+        ),
+        (
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a uri"),
+            "cannot make an exporter of spans:",
+        ),
+    ];
+    for (variable, expected) in cases {
+        let printed = run("wrong", &[variable]);
+        assert!(printed.contains(expected), "{variable:?}: {printed}");
+    }
+}
+
+#[test]
+fn a_call_within_a_span_of_tracing_is_its_child() {
+    let receiver = Receiver::start();
+    run(
+        "tracing",
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())],
+    );
+    let spans = receiver.spans();
+    let outer = spans.iter().find(|span| span.name == "outer").unwrap();
+    let call = spans
+        .iter()
+        .find(|span| span.name == "test.Service/Good")
+        .unwrap();
+    assert_eq!(call.parent_span_id, outer.span_id);
+    assert_eq!(call.trace_id, outer.trace_id);
+}
+
+#[test]
+#[ignore = "makes two million calls"]
+fn slow_memory_stays_flat_over_a_million_calls_whether_or_not_a_receiver_is_there() {
+    let receiver = Receiver::start();
+    for endpoint in [receiver.endpoint(), "http://127.0.0.1:1".to_owned()] {
+        let printed = run("a million", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+        println!("{endpoint}: {printed}");
+        let number = |before: &str| {
+            let rest = &printed[printed.find(before).unwrap() + before.len()..];
+            rest.split_whitespace()
+                .next()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
+        assert!(number("grew by ") < 8 * 1024, "{printed}");
+        assert!(number("longest call ") < 1_000, "nothing blocks: {printed}");
+        assert!(number("shutdown took ") < 7_000, "{printed}");
+        if endpoint.ends_with(":1") {
+            assert!(printed.contains("ended 1000000 lost 1000000"), "{printed}");
+        }
+    }
+}
