@@ -1,9 +1,11 @@
-//! The same load for the capture and for any other OTLP/gRPC receivers, in turn: 200,000 spans in ready-made requests of 500.
-//! What is measured is the receiver: its CPU time and its peak memory, as Linux counts them.
+//! The same load for the capture and for any other OTLP/gRPC receivers, in turn: 200,000 spans in
+//! ready-made requests of 500. What is measured is the receiver: its CPU time and its peak memory,
+//! as Linux counts them.
 //!
 //!     cargo bench -p otlp-capture --bench load -- [--rounds N] [--json] [NAME=ENDPOINT@PID]…
 //!
-//! as in `jaeger=127.0.0.1:4317@4711`. A receiver that is given should be freshly started: its peak is that of its whole life.
+//! as in `jaeger=127.0.0.1:4317@4711`. A receiver that is given should be freshly started: its peak
+//! is that of its whole life.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -31,7 +33,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const SPANS: usize = 200_000;
 const SPANS_PER_REQUEST: usize = 500;
-/// Calls under way at a time, on one connection, as an exporter has them that doesn't wait for each answer.
+/// Calls under way at a time, on one connection, as an exporter has them that doesn't wait for each
+/// answer.
 const CONCURRENCY: usize = 4;
 
 fn main() -> Result<()> {
@@ -95,7 +98,8 @@ fn serve(dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// The capture as a process of its own, so that its CPU time and memory can be told from the client's.
+/// The capture as a process of its own, so that its CPU time and memory can be told from the
+/// client's.
 struct OwnCapture {
     receiver: Receiver,
     child: Child,

@@ -33,8 +33,8 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Changes what is reserved, unless that is more than is left. A request that is alone gets what it asks for, so that none
-    /// is refused for ever.
+    /// Changes what is reserved, unless that is more than is left. A request that is alone gets
+    /// what it asks for, so that none is refused for ever.
     #[must_use]
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let (own, capacity) = (self.bytes, self.budget.capacity);

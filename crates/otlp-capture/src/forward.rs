@@ -1,7 +1,8 @@
-//! What was stored, sent on over OTLP/gRPC: from a queue of its own, as it came, again where OTLP says so.
+//! What was stored, sent on over OTLP/gRPC: from a queue of its own, as it came, again where OTLP
+//! says so.
 //!
-//! Nothing here holds the capture up. What doesn't fit the queue, or can't be delivered, is counted as lost; it is in the files
-//! all the same.
+//! Nothing here holds the capture up. What doesn't fit the queue, or can't be delivered, is counted
+//! as lost; it is in the files all the same.
 
 use crate::budget::{Budget, Reservation};
 use crate::schema::Signal;
@@ -79,7 +80,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Queue {
-    /// Starts the task that sends. It ends when every queue is dropped and everything was sent or lost.
+    /// Starts the task that sends. It ends when every queue is dropped and everything was sent or
+    /// lost.
     pub(crate) fn start(
         peer: Peer,
         queue_bytes: usize,

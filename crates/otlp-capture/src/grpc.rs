@@ -1,8 +1,9 @@
 //! OTLP/gRPC: unary calls with one message each, and the statuses that OTLP gives a meaning.
 //!
-//! A unary call is five bytes of framing and a trailer, so this stands on hyper alone. It also keeps the two things in our
-//! hands that OTLP is particular about and that gRPC libraries decide otherwise: a message over the limit is `RESOURCE_EXHAUSTED` (tonic
-//! says `OUT_OF_RANGE`, upon which a client sends it again, for ever), and memory is bounded while a message arrives.
+//! A unary call is five bytes of framing and a trailer, so this stands on hyper alone. It also
+//! keeps the two things in our hands that OTLP is particular about and that gRPC libraries decide
+//! otherwise: a message over the limit is `RESOURCE_EXHAUSTED` (tonic says `OUT_OF_RANGE`, upon
+//! which a client sends it again, for ever), and memory is bounded while a message arrives.
 
 use crate::intake::{Encoding, Intake, Received, Refusal};
 use crate::reply::Reply;

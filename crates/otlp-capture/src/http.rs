@@ -1,4 +1,5 @@
-//! OTLP/HTTP: a path for each signal, protobuf and JSON, and the statuses that OTLP gives a meaning.
+//! OTLP/HTTP: a path for each signal, protobuf and JSON, and the statuses that OTLP gives a
+//! meaning.
 
 use crate::grpc::{self, Code, RETRY_AFTER_SECONDS};
 use crate::intake::{Encoding, Intake, Refusal, next_chunk};
@@ -106,7 +107,7 @@ impl Plan {
         };
         let is_gzip = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity") => false,
-            Some(b"gzip") => true,
+            Some(name) if name.eq_ignore_ascii_case(b"gzip") => true,
             Some(other) => {
                 let message = format!("no decompressor for `{}`", String::from_utf8_lossy(other));
                 let header = Some((ACCEPT_ENCODING, "gzip"));

@@ -1,4 +1,5 @@
-//! The way of a request after its protocol: received in bounds, decompressed, transcoded, queued, acknowledged.
+//! The way of a request after its protocol: received in bounds, decompressed, transcoded, queued,
+//! acknowledged.
 
 use crate::Limits;
 use crate::budget::{Budget, Reservation};
@@ -63,7 +64,8 @@ pub(crate) struct Received {
     reservation: Reservation,
 }
 
-/// Counts a request as broken off, unless it is forgotten. It is dropped with the call when a client resets its stream.
+/// Counts a request as broken off, unless it is forgotten. It is dropped with the call when a
+/// client resets its stream.
 struct Unfinished<'a>(&'a Counters);
 
 impl Drop for Unfinished<'_> {
@@ -94,7 +96,8 @@ impl Intake {
         }
     }
 
-    /// Reads a body to its end, or until it is larger than a request may be with `framing` before it.
+    /// Reads a body to its end, or until it is larger than a request may be with `framing` before
+    /// it.
     pub(crate) async fn receive(
         &self,
         body: &mut Incoming,
@@ -240,7 +243,7 @@ impl Intake {
         }
         json.push(b'\n');
         let message = self.is_forwarding.then_some(protobuf);
-        let held = OVERHEAD + json.capacity() + message.as_ref().map_or(0, Bytes::len);
+        let held = OVERHEAD + json.len() + message.as_ref().map_or(0, Bytes::len);
         if !reservation.resize(held) {
             return Err(Refusal::Full);
         }

@@ -1,14 +1,17 @@
-//! An OpenTelemetry receiver that writes what it is sent to files, as OTLP JSON, one request a line.
+//! An OpenTelemetry receiver that writes what it is sent to files, as OTLP JSON, one request a
+//! line.
 //!
-//! It takes traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON, plain or gzip) and judges
-//! nothing about them. `capture.jsonl`, `metrics.jsonl` and `logs.jsonl` can be read by anything that reads what the Collector's
-//! file exporter writes.
+//! It takes traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON, plain or
+//! gzip) and judges nothing about them. `capture.jsonl`, `metrics.jsonl` and `logs.jsonl` can be
+//! read by anything that reads what the Collector's file exporter writes.
 //!
-//! **Acknowledgement.** A request is answered with success once its line was handed to the operating system whole; so what a client
-//! was told is kept survives the end of this process, though not of the machine. Until then it is held in memory, of which
-//! there is a fixed amount ([`Limits::queue_bytes`]); what doesn't fit is refused with the error that OTLP calls
-//! retryable. A line that can't be written is cut off the file again, its client is told to retry, and its records are counted as
-//! [dropped](Stats::dropped_records). A client that gives up waiting and sends again may be stored twice.
+//! **Acknowledgement.** A request is answered with success once its line was handed to the
+//! operating system whole; so what a client was told is kept survives the end of this process,
+//! though not of the machine. Until then it is held in memory, of which there is a fixed amount
+//! ([`Limits::queue_bytes`]); what doesn't fit is refused with the error that OTLP calls retryable.
+//! A line that can't be written is cut off the file again, its client is told to retry, and its
+//! records are counted as [dropped](Stats::dropped_records). A client that gives up waiting and
+//! sends again may be stored twice.
 
 mod budget;
 mod forward;
@@ -52,7 +55,8 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Where OTLP/HTTP is received; port 0 takes a free one.
     pub http: SocketAddr,
-    /// The directory of the files; it is made if it isn't there. Files that are there are appended to.
+    /// The directory of the files; it is made if it isn't there. Files that are there are appended
+    /// to.
     pub dir: PathBuf,
     /// How much is taken at once.
     pub limits: Limits,
@@ -102,8 +106,8 @@ pub struct Limits {
     pub received_bytes: usize,
     /// Bytes of a request after decompression. Default: 64 MiB, as OTLP recommends.
     pub decompressed_bytes: usize,
-    /// Bytes of all requests that are being received or waiting to be written. A single request may exceed it, when it is
-    /// alone. Default: 32 MiB.
+    /// Bytes of all requests that are being received or waiting to be written. A single request may
+    /// exceed it, when it is alone. Default: 32 MiB.
     pub queue_bytes: usize,
     /// Connections at a time, over gRPC and HTTP each; another is closed at once. Default: 256.
     pub connections: usize,
@@ -124,7 +128,8 @@ impl Default for Limits {
     }
 }
 
-/// When a new file is begun: `capture.jsonl` becomes `capture-1.jsonl`, that `capture-2.jsonl`, and so on.
+/// When a new file is begun: `capture.jsonl` becomes `capture-1.jsonl`, that `capture-2.jsonl`, and
+/// so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// The size that a file doesn't exceed, unless a single line does.
@@ -187,7 +192,8 @@ impl Capture {
     /// Opens the files and both ports.
     ///
     /// # Errors
-    /// A port that can't be listened on, a file that can't be opened, an address that can't be forwarded to.
+    /// A port that can't be listened on, a file that can't be opened, an address that can't be
+    /// forwarded to.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let Config {
             grpc,
@@ -267,7 +273,8 @@ impl Capture {
         self.intake.flush().await;
     }
 
-    /// Waits until everything that was accepted before was also sent on, or is lost; for as long as the receiver makes it wait.
+    /// Waits until everything that was accepted before was also sent on, or is lost; for as long as
+    /// the receiver makes it wait.
     pub async fn flush_forward(&self) {
         self.flush().await;
         if let Some(forwarding) = &self.forwarding {
@@ -275,8 +282,9 @@ impl Capture {
         }
     }
 
-    /// Takes no more, finishes the requests under way (for two seconds at most, whatever their clients do), writes what
-    /// was accepted, and sends on what waits to be (for five seconds at most; the rest is counted as lost).
+    /// Takes no more, finishes the requests under way (for two seconds at most, whatever their
+    /// clients do), writes what was accepted, and sends on what waits to be (for five seconds at
+    /// most; the rest is counted as lost).
     ///
     /// # Errors
     /// A panic of the observer.

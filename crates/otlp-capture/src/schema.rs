@@ -1,6 +1,8 @@
-//! OTLP's messages as data: field number, JSON name and kind, for traces, metrics, logs and what they share.
+//! OTLP's messages as data: field number, JSON name and kind, for traces, metrics, logs and what
+//! they share.
 //!
-//! Both directions of the transcoder are driven by these tables alone. They follow opentelemetry-proto 1.11.
+//! Both directions of the transcoder are driven by these tables alone. They follow
+//! opentelemetry-proto 1.11.
 
 use Kind::{
     Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int32, Message as Of, Sfixed64, Sint32,

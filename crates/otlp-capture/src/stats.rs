@@ -15,7 +15,8 @@ pub struct Stats {
     pub logs: SignalStats,
     /// Requests that aren't OTLP: their content doesn't decompress or decode.
     pub malformed_requests: u64,
-    /// Requests that could not be taken as they were: too large, of an unknown path, method, content type or encoding.
+    /// Requests that could not be taken as they were: too large, of an unknown path, method,
+    /// content type or encoding.
     pub rejected_requests: u64,
     /// Requests that were told to come again, because the queue was full.
     pub refused_requests: u64,

@@ -1,11 +1,13 @@
 //! OTLP requests to lines of OTLP JSON, in the one shape in which they are stored.
 //!
-//! Protobuf is walked by the tables of [`crate::schema`] and written as it is met; no request is ever held as a
-//! tree. A message whose fields stand in the order of their numbers, as every encoder writes them, is written in
-//! one pass. Any other is legal too (fields interleaved, repeated, a message in pieces); it is read once for each
-//! field of its table, which keeps the cost linear and needs no memory.
+//! Protobuf is walked by the tables of [`crate::schema`] and written as it is met; no request is
+//! ever held as a tree. A message whose fields stand in the order of their numbers, as every
+//! encoder writes them, is written in one pass. Any other is legal too (fields interleaved,
+//! repeated, a message in pieces); it is read once for each field of its table, which keeps the
+//! cost linear and needs no memory.
 //!
-//! JSON input becomes protobuf first, by the same tables, so that there is one writer and one shape.
+//! JSON input becomes protobuf first, by the same tables, so that there is one writer and one
+//! shape.
 
 mod json;
 #[cfg(test)]
@@ -34,15 +36,16 @@ pub enum Malformed {
     Json(#[from] serde_json::Error),
 }
 
-/// Appends a request in protobuf to `line` as OTLP JSON, without a line feed, and counts its records: spans, data points or
-/// log records.
+/// Appends a request in protobuf to `line` as OTLP JSON, without a line feed, and counts its
+/// records: spans, data points or log records.
 ///
-/// Names are in lowerCamelCase, ids in hexadecimal, 64-bit integers in strings, enums numbers, other bytes in base64; defaults
-/// and unknown fields are left out, fields stand in the order of their numbers.
+/// Names are in lowerCamelCase, ids in hexadecimal, 64-bit integers in strings, enums numbers,
+/// other bytes in base64; defaults and unknown fields are left out, fields stand in the order of
+/// their numbers.
 ///
 /// # Errors
-/// Input that isn't protobuf, has a known field of another type, text that isn't UTF-8, or nests too deeply. `line` is
-/// as it was then.
+/// Input that isn't protobuf, has a known field of another type, text that isn't UTF-8, or nests
+/// too deeply. `line` is as it was then.
 pub fn protobuf_to_json(
     signal: Signal,
     request: &[u8],
@@ -67,12 +70,13 @@ pub fn protobuf_to_json(
 
 /// Appends a request in JSON to `out` as protobuf.
 ///
-/// Takes what proto3's JSON mapping allows, ids in hexadecimal as OTLP has it: integers as numbers or strings, enums as
-/// numbers or names, names in lowerCamelCase or snake_case, `null` for absent, `NaN` and `Infinity` in strings, base64 of
-/// either alphabet. Unknown names are ignored.
+/// Takes what proto3's JSON mapping allows, ids in hexadecimal as OTLP has it: integers as numbers
+/// or strings, enums as numbers or names, names in lowerCamelCase or snake_case, `null` for absent,
+/// `NaN` and `Infinity` in strings, base64 of either alphabet. Unknown names are ignored.
 ///
 /// # Errors
-/// Input that isn't JSON, a value of the wrong type or out of range, a name or a oneof given twice, and nesting that is too deep.
+/// Input that isn't JSON, a value of the wrong type or out of range, a name or a oneof given twice,
+/// and nesting that is too deep.
 pub fn json_to_protobuf(
     signal: Signal,
     request: &[u8],
@@ -168,7 +172,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes one entry of a field: a scalar unless it is to be left out, a message, or the next of an array.
+    /// Writes one entry of a field: a scalar unless it is to be left out, a message, or the next of
+    /// an array.
     fn field(
         &mut self,
         table: &'static Message,
@@ -243,7 +248,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A comma, unless this is the first thing in its object or array; no value ends in an opening bracket.
+    /// A comma, unless this is the first thing in its object or array; no value ends in an opening
+    /// bracket.
     fn separate(&mut self) {
         if !matches!(self.out.last(), Some(b'{' | b'[')) {
             self.out.push(b',');
@@ -383,15 +389,16 @@ impl Value<'_> {
     }
 }
 
-/// Whether a text stands in JSON as it is, as nearly all do. Without an early end, so that it is done many bytes at a time.
+/// Whether a text stands in JSON as it is, as nearly all do. Without an early end, so that it is
+/// done many bytes at a time.
 fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |is_plain, byte| {
         is_plain & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
     })
 }
 
-/// Whether a message can be written while it is read: no field before one of a lower number, nothing but a repeated field
-/// twice, and one member of its oneof at most.
+/// Whether a message can be written while it is read: no field before one of a lower number,
+/// nothing but a repeated field twice, and one member of its oneof at most.
 fn is_in_order(table: &'static Message, piece: &[u8]) -> Result<bool, Fault> {
     let mut reader = Reader::new(piece);
     let mut previous = 0;
@@ -449,8 +456,8 @@ fn last_of_oneof(table: &'static Message, pieces: &[&[u8]]) -> Result<Option<u32
     })
 }
 
-/// The pieces that a field's message is merged from. Another member of its oneof clears those before it; an empty piece adds
-/// nothing after the first.
+/// The pieces that a field's message is merged from. Another member of its oneof clears those
+/// before it; an empty piece adds nothing after the first.
 fn pieces_of<'a>(
     table: &'static Message,
     field: &'static Field,

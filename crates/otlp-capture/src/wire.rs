@@ -1,4 +1,5 @@
-//! Protobuf's wire format: fields read from a slice without copying, and the few writers that are needed.
+//! Protobuf's wire format: fields read from a slice without copying, and the few writers that are
+//! needed.
 
 /// The value of one field, as far as the wire tells.
 #[derive(Clone, Copy, Debug)]

@@ -143,18 +143,21 @@ impl LineFile {
     }
 
     fn append(&mut self, line: &[u8]) -> Result<(), String> {
-        self.rotate_before(line.len() as u64)
-            .map_err(|error| self.describe("begin", &error))?;
-        let written = self.mend().and_then(|()| self.file.write_all(line));
-        match written {
-            Ok(()) => self.length += line.len() as u64,
-            Err(_) => self.is_torn = true,
-        }
-        // At once, so that nobody reads half a line; if it isn't possible, before the next line.
-        written.map_err(|error| {
+        self.try_append(line).map_err(|error| {
+            // At once, so that nobody reads half a line; if it isn't possible, before the next one.
             drop(self.mend());
-            self.describe("write", &error)
+            format!("cannot write `{}`: {error}", self.path(0).display())
         })
+    }
+
+    fn try_append(&mut self, line: &[u8]) -> io::Result<()> {
+        self.mend()?;
+        self.make_room(line.len() as u64)?;
+        self.is_torn = true;
+        self.file.write_all(line)?;
+        self.is_torn = false;
+        self.length += line.len() as u64;
+        Ok(())
     }
 
     fn mend(&mut self) -> io::Result<()> {
@@ -165,25 +168,30 @@ impl LineFile {
         Ok(())
     }
 
-    fn rotate_before(&mut self, next: u64) -> io::Result<()> {
-        let Some(rotation) = self.rotation else {
-            return Ok(());
-        };
-        if self.length == 0 || self.length + next <= rotation.max_bytes {
-            return Ok(());
+    fn make_room(&mut self, length: u64) -> io::Result<()> {
+        match self.rotation {
+            Some(rotation) if self.length > 0 && self.length + length > rotation.max_bytes => {
+                self.rotate(rotation.keep)
+            }
+            _ => Ok(()),
         }
-        for number in (0..rotation.keep).rev() {
-            match fs::rename(self.path(number), self.path(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+    }
+
+    fn rotate(&mut self, keep: u32) -> io::Result<()> {
+        let current = self.path(0);
+        // It isn't there where an earlier attempt got no further than to move it.
+        if current.try_exists()? {
+            for number in (0..keep).rev() {
+                match fs::rename(self.path(number), self.path(number + 1)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            if keep == 0 {
+                fs::remove_file(&current)?;
             }
         }
-        let path = self.path(0);
-        // With nothing to be kept, the current file is still there.
-        if rotation.keep == 0 {
-            fs::remove_file(&path)?;
-        }
-        (self.file, self.length) = open_after_whole_line(&path)?;
+        (self.file, self.length) = open_after_whole_line(&current)?;
         Ok(())
     }
 
@@ -194,13 +202,10 @@ impl LineFile {
             _ => format!("{}-{number}.jsonl", self.stem),
         })
     }
-
-    fn describe(&self, what: &str, error: &io::Error) -> String {
-        format!("cannot {what} `{}`: {error}", self.path(0).display())
-    }
 }
 
-/// Opens a file to append to. A part of a line at its end, which a crash may have left, is closed with a line feed.
+/// Opens a file to append to. A part of a line at its end, which a crash may have left, is closed
+/// with a line feed.
 fn open_after_whole_line(path: &Path) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new()
         .create(true)
@@ -218,4 +223,53 @@ fn open_after_whole_line(path: &Path) -> io::Result<(File, u64)> {
         }
     }
     Ok((file, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_is_cut_off_before_the_next() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut file = LineFile::open(dir.path(), "capture", None).expect("opened");
+        file.append(b"one\n").expect("written");
+        // As `write_all` leaves it when the disk is full.
+        file.file.write_all(b"tw").expect("written");
+        file.is_torn = true;
+        file.append(b"three\n").expect("written");
+        assert_eq!(
+            fs::read_to_string(file.path(0)).expect("a file"),
+            "one\nthree\n"
+        );
+    }
+
+    #[test]
+    fn a_rotation_that_was_interrupted_loses_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rotation = Rotation {
+            max_bytes: 4,
+            keep: 1,
+        };
+        let mut file = LineFile::open(dir.path(), "capture", Some(rotation)).expect("opened");
+        file.append(b"one\n").expect("written");
+        fs::rename(file.path(0), file.path(1)).expect("moved");
+        file.append(b"two\n").expect("written");
+        assert_eq!(fs::read_to_string(file.path(0)).expect("a file"), "two\n");
+        assert_eq!(fs::read_to_string(file.path(1)).expect("a file"), "one\n");
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nothing_is_to_be() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rotation = Rotation {
+            max_bytes: 4,
+            keep: 0,
+        };
+        let mut file = LineFile::open(dir.path(), "capture", Some(rotation)).expect("opened");
+        file.append(b"one\n").expect("written");
+        file.append(b"two\n").expect("written");
+        assert_eq!(fs::read_to_string(file.path(0)).expect("a file"), "two\n");
+        assert_eq!(fs::read_dir(dir.path()).expect("files").count(), 1);
+    }
 }

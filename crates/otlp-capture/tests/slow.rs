@@ -1,5 +1,5 @@
-//! A client that nobody here wrote: telemetrygen, the Collector's load generator. It has to be built, with Go, which takes a
-//! minute or two the first time:
+//! A client that nobody here wrote: telemetrygen, the Collector's load generator. It has to be
+//! built, with Go, which takes a minute or two the first time:
 //!
 //!     cargo test -p otlp-capture --test slow -- --ignored
 
@@ -97,7 +97,8 @@ fn slow_everything_that_telemetrygen_sends_is_counted_and_kept() {
                 .collect();
             generate(&all);
         };
-        // A parent and three children each time; few enough in batches that none is dropped by the client's own queue.
+        // A parent and three children each time; few enough in batches that none is dropped by the
+        // client's own queue.
         send(&["traces", "--traces", "100", "--child-spans", "3"]);
         send(&[
             "traces",

@@ -1,4 +1,5 @@
-//! What has to hold for any input. The fuzzers try to break it, and a test holds the kept corpus against it.
+//! What has to hold for any input. The fuzzers try to break it, and a test holds the kept corpus
+//! against it.
 
 use otlp_capture::Signal;
 use otlp_capture::transcode::{json_to_protobuf, protobuf_to_json};

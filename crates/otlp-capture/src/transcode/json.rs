@@ -318,7 +318,8 @@ impl Number {
     fn integer<T: TryFrom<i128>>(self) -> Option<T> {
         match self {
             Self::Integer(n) => n.try_into().ok(),
-            // What is out of range for an `i128` is out of range for every `T`, and the cast saturates.
+            // What is out of range for an `i128` is out of range for every `T`, and the cast
+            // saturates.
             Self::Double(n) => (n.fract() == 0.0).then_some(n as i128)?.try_into().ok(),
         }
     }

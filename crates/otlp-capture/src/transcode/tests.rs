@@ -1,4 +1,5 @@
-//! The transcoder against the definitions themselves: OTLP's descriptors, as protobuf's reflection understands them.
+//! The transcoder against the definitions themselves: OTLP's descriptors, as protobuf's reflection
+//! understands them.
 
 use super::{Malformed, json_to_protobuf, protobuf_to_json};
 use crate::schema::{Kind, Label, Message, Signal};
@@ -145,8 +146,9 @@ fn hex_ids(json: &mut Value) {
     }
 }
 
-/// Requests of every shape that the definitions allow, made from arbitrary bytes: fields in any order and any number of
-/// times, messages in pieces, numbers packed or not, unknown fields and groups between them.
+/// Requests of every shape that the definitions allow, made from arbitrary bytes: fields in any
+/// order and any number of times, messages in pieces, numbers packed or not, unknown fields and
+/// groups between them.
 struct Maker<'a> {
     entropy: std::slice::Iter<'a, u8>,
 }

@@ -208,7 +208,8 @@ pub(crate) struct GrpcAnswer {
     pub(crate) headers: HeaderMap,
 }
 
-/// An HTTP/2 connection, without any of what a gRPC client would add or refuse, and the socket that it goes over.
+/// An HTTP/2 connection, without any of what a gRPC client would add or refuse, and the socket that
+/// it goes over.
 pub(crate) async fn http2<B>(addr: SocketAddr) -> (SendRequest<B>, std::net::TcpStream)
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,

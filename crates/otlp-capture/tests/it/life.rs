@@ -1,4 +1,5 @@
-//! From start to stop: ports and files, a full queue, a full disk, clients that break off, old files made way for.
+//! From start to stop: ports and files, a full queue, a full disk, clients that break off, old
+//! files made way for.
 
 use crate::lab::*;
 use http_body_util::channel::Channel;
