@@ -26,10 +26,14 @@ for first in range(0, rows, 1000):
     client.insert("theirs", data[first : first + 1000])
 inserted = rows / (time.perf_counter() - start)
 
+# Everything that was written can be found before the first search is timed.
+client.search("theirs", [vector(0)], limit=10, consistency_level="Strong")
+
 wanted = [vector(query) for query in range(queries)]
 start = time.perf_counter()
 for query in wanted:
     client.search("theirs", [query], limit=10, consistency_level="Eventually")
 searched = queries / (time.perf_counter() - start)
 
+client.drop_collection("theirs")
 print(f"{inserted:>9.0f} {searched:>9.0f}")

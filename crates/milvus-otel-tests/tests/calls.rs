@@ -276,3 +276,22 @@ async fn an_address_that_is_none_is_refused_before_anything_is_sent() {
         assert_eq!(error.trace_id(), None::<TraceId>);
     }
 }
+
+/// Whatever the client does, a task that may move between threads can do it.
+#[tokio::test]
+async fn every_call_can_be_made_from_any_task() {
+    fn assert_send(_: impl Send) {}
+    let fake = FakeMilvus::start(|_, _| fine()).await;
+    let client = MilvusClient::connect(fake.uri()).await.unwrap();
+    assert_send(client.has_collection("rows"));
+    assert_send(client.describe_collection("rows"));
+    assert_send(client.wait_for_load("rows", Duration::ZERO));
+    assert_send(client.flush("rows", Duration::ZERO));
+    assert_send(client.list_indexes("rows"));
+    assert_send(
+        client.raw_call::<m::BoolResponse>("HasCollection", &m::HasCollectionRequest::default()),
+    );
+    assert_send(client.search("rows", [[1.0]]).into_future());
+    assert_send(client.insert("rows", [json!({})]).into_future());
+    assert_send(MilvusClient::connect(fake.uri()));
+}
