@@ -39,7 +39,12 @@ pub(crate) enum Command {
     /// Show a trace as a tree
     #[command(after_help = "Example: cargo xtask trace 4bf92f35")]
     Trace(Trace),
+    /// Say where a run's page is, or open it
+    #[command(after_help = "Example: cargo xtask report --open")]
+    Report(Report),
     /// List the runs that are kept, newest first
+    ///
+    /// The newest 20 are kept, and every one whose folder under target/milvus-otel/runs was given another name.
     #[command(after_help = "Example: cargo xtask list")]
     List,
     /// Start Milvus and the capture on the tutorial's ports, and leave them up
@@ -99,6 +104,9 @@ pub(crate) struct RunAll {
     /// Leave the stack up after the report, until Ctrl-C
     #[arg(long)]
     pub(crate) keep_up: bool,
+    /// Open the report in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
     #[command(flatten)]
     pub(crate) judging: Judging,
 }
@@ -156,6 +164,7 @@ pub(crate) enum Format {
     Markdown,
     /// Annotations, as GitHub reads them from a step's output
     Github,
+    Html,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -169,6 +178,15 @@ pub(crate) struct Trace {
     /// A trace id or its beginning, or a run's id [default: the newest run]
     #[arg(value_name = "ID|RUN")]
     pub(crate) what: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The run's id [default: the newest run]
+    pub(crate) run: Option<String>,
+    /// Open it in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Args)]

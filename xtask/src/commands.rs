@@ -1,15 +1,18 @@
 //! One function per command: arguments in, exit code or failure out.
 
 use std::future::Future;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harness::{Failure, Interrupt, Judged, Options, Result, Workspace};
+use harness::{Failure, Interrupt, Judged, Options, Result, RunFolder, Workspace};
 use tokio::signal::unix::{SignalKind, signal};
 use trace_parity::{Outcome, Rule, Severity};
 use trace_report::Run;
 
-use crate::cli::{Compare, Explain, FailOn, Format, Judging, RunAll, RunOne, Selection, Trace};
+use crate::cli::{
+    Compare, Explain, FailOn, Format, Judging, Report, RunAll, RunOne, Selection, Trace,
+};
 use crate::{progress, terminal};
 
 pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
@@ -21,7 +24,7 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         contract: arguments.judging.contract.clone(),
         keep_up: arguments.keep_up,
     };
-    run_and_report(&options, &arguments.judging)
+    run_and_report(&options, &arguments.judging, arguments.open)
 }
 
 pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
@@ -32,13 +35,20 @@ pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
         contract: arguments.judging.contract.clone(),
         ..Options::default()
     };
-    run_and_report(&options, &arguments.judging)
+    run_and_report(&options, &arguments.judging, false)
 }
 
-fn run_and_report(options: &Options, judging: &Judging) -> Result<ExitCode> {
+fn run_and_report(options: &Options, judging: &Judging, open: bool) -> Result<ExitCode> {
     let workspace = workspace()?;
+    harness::prune(&workspace);
     let events = progress::events();
-    let report = |judged: &Judged| terminal::print(&rendered(judged, judging));
+    let report = |judged: &Judged| {
+        terminal::print(&rendered(judged, judging));
+        if open && let Some(folder) = &judged.run.folder {
+            open_in_browser(&folder.join("report.html"))
+                .unwrap_or_else(|failure| terminal::print_failure(&failure));
+        }
+    };
     let judged = block_on(async |interrupt| {
         harness::run_all(&workspace, options, &events, interrupt, report).await
     })?;
@@ -82,6 +92,35 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn report(arguments: &Report) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let run = RunFolder::open(&workspace, arguments.run.as_deref().unwrap_or("latest"))?;
+    let page = run.report_html();
+    if !page.is_file() {
+        return Err(Failure::new(format!("run {} has no report", run.id))
+            .hint("it came to no verdict; `cargo xtask list` says why"));
+    }
+    if arguments.open {
+        open_in_browser(&page)?;
+    }
+    terminal::print_text(&format!("{}\n", relative(&page).display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open_in_browser(page: &Path) -> Result<()> {
+    let opener = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let opened = std::process::Command::new(opener).arg(page).status();
+    if opened.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("`{opener}` can't open the report"))
+        .hint(format!("open it yourself: {}", page.display())))
 }
 
 pub(crate) fn list() -> Result<ExitCode> {
@@ -190,7 +229,34 @@ pub(crate) fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
         Format::Json => trace_report::json(&run).into_bytes(),
         Format::Junit => trace_report::junit(&run, least(judging.fail_on)).into_bytes(),
         Format::Markdown => trace_report::markdown(&run).into_bytes(),
-        Format::Github => trace_report::github(&run).into_bytes(),
+        Format::Github => {
+            add_to_step_summary(&run);
+            trace_report::github(&run).into_bytes()
+        }
+        Format::Html => {
+            let mut page = Vec::new();
+            trace_report::html(&run, &judged.traces, &judged.raw, &mut page)
+                .expect("memory takes what is written");
+            page
+        }
+    }
+}
+
+/// GitHub shows what a step adds to this file beside the step.
+fn add_to_step_summary(run: &Run) {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
+        return;
+    };
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(&path);
+    let added = file.and_then(|mut file| file.write_all(trace_report::markdown(run).as_bytes()));
+    if let Err(error) = added {
+        let path = Path::new(&path).display();
+        terminal::print_failure(&Failure::new(format!(
+            "can't add to the step summary `{path}`: {error}"
+        )));
     }
 }
 

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Trace(arguments) => commands::trace(&arguments),
         Command::Explain(arguments) => commands::explain(&arguments),
+        Command::Report(arguments) => commands::report(&arguments),
         Command::List => commands::list(),
         Command::Up => commands::up(),
         Command::Down => commands::down(),

@@ -9,6 +9,9 @@ use crate::failure::{Failure, IoContext, Result};
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
 
+/// Bytes of spans that a report's page may unpack to.
+const PAGE_LIMIT: u64 = 4 << 30;
+
 /// `[NAME=]CAPTURE` of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureArgument {
@@ -60,7 +63,7 @@ pub fn contract(path: Option<&Path>) -> Result<Contract> {
     let text = std::fs::read_to_string(path).at("read", path)?;
     Contract::parse(&text).map_err(|error| {
         Failure::new(format!("`{}` is not a contract: {error}", path.display()))
-            .hint("the built-in one is crates/trace-parity/src/contract/tutorial.toml")
+            .hint("the built-in one is crates/trace-parity/src/contract/quick_setup.toml")
     })
 }
 
@@ -177,13 +180,26 @@ fn read_all(name: Option<&str>, paths: &[PathBuf]) -> Result<Vec<Loaded>> {
     paths
         .iter()
         .map(|path| {
-            let bytes = std::fs::read(path).at("read", path)?;
+            let bytes = spans_of(path, std::fs::read(path).at("read", path)?)?;
             Ok(Loaded {
                 name: name.map(str::to_owned),
                 bytes,
             })
         })
         .collect()
+}
+
+/// A report's page holds the spans that it was made of; any other file is a capture itself.
+fn spans_of(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    match trace_report::raw_spans(&bytes, PAGE_LIMIT) {
+        None => Ok(bytes),
+        Some(Ok(spans)) => Ok(spans),
+        Some(Err(error)) => Err(Failure::new(format!(
+            "the spans in the page `{}` can't be unpacked: {error}",
+            path.display()
+        ))
+        .hint("it was cut off or changed; take the run's capture.jsonl instead")),
+    }
 }
 
 fn manifest_beside(capture: &Path) -> Result<Option<Manifest>> {

@@ -64,6 +64,15 @@ impl RunFolder {
         runs
     }
 
+    /// Whether it still has the name that [`RunFolder::make`] gave it.
+    pub(crate) fn has_given_name(&self) -> bool {
+        let shape = self.id.bytes().map(|byte| match byte {
+            b'0'..=b'9' => b'0',
+            other => other,
+        });
+        self.id.len() == 23 && shape.take(17).eq(*b"00000000T000000Z-")
+    }
+
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }
@@ -74,6 +83,10 @@ impl RunFolder {
 
     pub fn report_json(&self) -> PathBuf {
         self.path.join("report.json")
+    }
+
+    pub fn report_html(&self) -> PathBuf {
+        self.path.join("report.html")
     }
 
     pub fn junit(&self) -> PathBuf {

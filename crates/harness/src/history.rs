@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
+use crate::stack;
 use crate::workspace::Workspace;
 
 /// A run that is kept.
@@ -20,6 +21,24 @@ pub struct KeptRun {
 #[derive(Deserialize)]
 struct Report {
     verdict: String,
+}
+
+/// Runs that are kept; older ones go, unless they were given another name.
+const KEPT: usize = 20;
+
+/// Removes the runs beyond the newest 20. One whose folder was renamed stays, and so does the one that `up` writes to.
+pub fn prune(workspace: &Workspace) {
+    let in_use = stack::status(workspace)
+        .ok()
+        .flatten()
+        .map(|state| state.folder);
+    let unnamed: Vec<RunFolder> = RunFolder::all(workspace)
+        .into_iter()
+        .filter(|run| run.has_given_name() && Some(&run.path) != in_use.as_ref())
+        .collect();
+    for old in &unnamed[..unnamed.len().saturating_sub(KEPT)] {
+        let _ = std::fs::remove_dir_all(&old.path);
+    }
 }
 
 /// All runs that are kept, oldest first.
@@ -48,5 +67,36 @@ fn verdict(folder: &RunFolder) -> String {
         ) => format!("no verdict: {failure}"),
         (None, Ok(_)) => "no verdict: it is still running, or only a stack was up".to_owned(),
         (None, Err(_)) => "no verdict: it was ended before it began".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_runs_and_the_named_ones_are_kept() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(root.path().join("xtask")).expect("made");
+        std::fs::write(root.path().join("xtask/Cargo.toml"), "").expect("written");
+        let workspace = Workspace::find(root.path()).expect("a checkout");
+        let name = |second: usize| format!("20261122T1015{second:02}Z-00000a");
+        for second in 0..25 {
+            std::fs::create_dir_all(workspace.runs().join(name(second))).expect("made");
+        }
+        std::fs::rename(
+            workspace.runs().join(name(1)),
+            workspace.runs().join("before-upgrade"),
+        )
+        .expect("renamed");
+
+        prune(&workspace);
+
+        let left: Vec<String> = list(&workspace).into_iter().map(|run| run.id).collect();
+        let expected: Vec<String> = (5..25)
+            .map(name)
+            .chain(["before-upgrade".to_owned()])
+            .collect();
+        assert_eq!(left, expected);
     }
 }

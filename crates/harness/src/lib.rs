@@ -34,7 +34,7 @@ pub use example::Example;
 pub use exec::{Exec, exec};
 pub use failure::{Failure, Interrupt, Result};
 pub use folder::RunFolder;
-pub use history::{KeptRun, list};
+pub use history::{KeptRun, list, prune};
 pub use prepare::prepare;
 pub use process::GUARD_COMMAND;
 pub use run::{Options, run_all};

@@ -1,5 +1,7 @@
 //! The reports that a run's folder holds.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 
 use trace_parity::Severity;
@@ -8,14 +10,16 @@ use crate::compare::Judged;
 use crate::failure::{IoContext, Result};
 use crate::folder::RunFolder;
 
-/// Writes `report.json` and `junit.xml`.
+/// Writes `report.json`, `junit.xml` and `report.html`.
 pub(crate) fn write(judged: &Judged, folder: &RunFolder) -> Result<()> {
     write_text(&folder.report_json(), &trace_report::json(&judged.run))?;
     write_text(
         &folder.junit(),
         &trace_report::junit(&judged.run, Severity::Error),
     )?;
-    Ok(())
+    let page = folder.report_html();
+    let out = BufWriter::new(File::create(&page).at("write", &page)?);
+    trace_report::html(&judged.run, &judged.traces, &judged.raw, out).at("write", &page)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
