@@ -61,6 +61,11 @@ pub(crate) enum Command {
     /// Say what a rule means, what usually causes it, and the cure
     #[command(after_help = "Example: cargo xtask explain context-lost")]
     Explain(Explain),
+    /// Look for what would stop a run or keep spans away, and say its cure
+    #[command(after_help = "Example: cargo xtask doctor\n\n\
+                      Looks at this machine, at the current folder and those in it, and at the stack that is up. Ends with 1 where\n\
+                      something would stop the next `run-all`, or the traces of a stack that is up.")]
+    Doctor(Doctor),
     /// Install and build what a run needs, without running
     #[command(after_help = "Example: cargo xtask prepare --example java")]
     Prepare(Selection),
@@ -211,6 +216,13 @@ pub(crate) enum Benchmark {
     Client,
     /// Which faults the rules find in broken captures
     Faults,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod develop;
+mod doctor;
 mod exec;
 mod progress;
 mod terminal;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Up => commands::up(),
         Command::Down => commands::down(),
         Command::Status => commands::status(),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Prepare(arguments) => commands::prepare(&arguments),
         Command::Check => develop::check(),
         Command::Bench(arguments) => develop::bench(&arguments),

@@ -29,11 +29,7 @@ pub(crate) fn print_text(text: &str) {
 
 /// Prints what happened, what belongs to it and what to do.
 pub(crate) fn print_failure(failure: &Failure) {
-    let charset = if is_utf8_locale() {
-        Charset::Unicode
-    } else {
-        Charset::Ascii
-    };
+    let charset = charset();
     let mut text = format!("error: {}\n", escape::visible(&failure.message, charset));
     for line in &failure.detail {
         text += &format!("    {}\n", escape::log_line(line, DETAIL_COLUMNS, charset));
@@ -42,6 +38,15 @@ pub(crate) fn print_failure(failure: &Failure) {
         text += &format!("\nhint: {}\n", escape::visible(hint, charset));
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Which characters the user's locale has.
+pub(crate) fn charset() -> Charset {
+    if is_utf8_locale() {
+        Charset::Unicode
+    } else {
+        Charset::Ascii
+    }
 }
 
 /// As POSIX orders them: the first that is set decides.

@@ -111,6 +111,12 @@ pub(crate) fn preparation(workspace: &Workspace) -> Task {
     }
 }
 
+/// Where the server of a run has its configuration, as long as it is up.
+pub(crate) fn configuration(workspace: &Workspace, run: &Path) -> PathBuf {
+    let data = state(workspace).join("data").join(run);
+    data.join("configs").join("milvus.yaml")
+}
+
 impl Embedded {
     /// Starts the server with its spans going to `otlp`, and returns once it is healthy.
     pub(crate) async fn start(

@@ -162,7 +162,7 @@ pub(crate) fn notes(stack: &RunningStack) -> Vec<String> {
 }
 
 /// Loopback has many names; a port on it has one holder.
-fn is_same_port(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_port(one: &str, other: &str) -> bool {
     let port = |address: &str| {
         let authority = address.split("://").last()?.split('/').next()?;
         authority.rsplit_once(':')?.1.parse::<u16>().ok()

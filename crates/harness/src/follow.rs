@@ -45,7 +45,8 @@ impl Follow {
         Ok(())
     }
 
-    fn lines(&mut self) -> Result<Vec<u8>> {
+    /// The whole lines that have come since the last time.
+    pub(crate) fn lines(&mut self) -> Result<Vec<u8>> {
         let mut read = std::mem::take(&mut self.partial);
         self.drain(&mut read)?;
         if self.was_rotated() {

@@ -4,6 +4,7 @@
 //! language: an example is what its `example.toml` says.
 
 mod compare;
+mod doctor;
 mod embedded;
 mod environment;
 mod event;
@@ -14,6 +15,7 @@ mod folder;
 mod follow;
 pub mod guard;
 mod history;
+mod http;
 mod log;
 mod manifest;
 mod ports;
@@ -29,6 +31,7 @@ mod trace;
 mod workspace;
 
 pub use compare::{CaptureArgument, Judged, compare, contract};
+pub use doctor::{Check, Examination, Status, doctor};
 pub use event::{Event, Events, Phase};
 pub use example::Example;
 pub use exec::{Exec, exec};

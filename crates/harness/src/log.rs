@@ -1,7 +1,7 @@
 //! The ends of log files.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// As much of a file's end as is looked at for its last lines.
@@ -26,6 +26,16 @@ pub(crate) fn last_value(path: &Path, key: &str) -> Option<String> {
         .rev()
         .find_map(|line| line.strip_prefix(key))
         .map(str::to_owned)
+}
+
+/// The first line of a whole log that holds `text`. Unescaped.
+pub(crate) fn line_with(path: &Path, text: &str) -> Option<String> {
+    let lines = BufReader::new(File::open(path).ok()?).split(b'\n');
+    lines
+        .map_while(Result::ok)
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+        .find(|line| line.contains(text))
+        .map(|line| cut(&line))
 }
 
 fn end_of(path: &Path) -> Option<String> {

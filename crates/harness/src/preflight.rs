@@ -15,11 +15,11 @@ const DISK_WARM: u64 = 512 << 20;
 
 /// One thing that keeps a run from starting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Missing {
-    what: String,
-    cure: String,
+pub(crate) struct Missing {
+    pub what: String,
+    pub cure: String,
     /// The example that can be left out instead.
-    example: Option<String>,
+    pub example: Option<String>,
 }
 
 /// Looks for everything that the stack and the examples need.
@@ -91,7 +91,7 @@ fn look_for_all<'a>(needs: impl Iterator<Item = (&'a Need, Option<&'a str>)>) ->
     })
 }
 
-fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
+pub(crate) fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
     let missing = |what: String| {
         Some(Missing {
             what,
@@ -143,7 +143,7 @@ fn first_version(text: &str) -> Option<Version> {
         })
 }
 
-fn room(state: &Path) -> Option<Missing> {
+pub(crate) fn room(state: &Path) -> Option<Missing> {
     let there = state.ancestors().find(|path| path.exists())?;
     let disk = rustix::fs::statvfs(there).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);

@@ -120,6 +120,20 @@ pub(crate) async fn prepare_all(
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+/// The names of what a run would prepare first.
+pub(crate) fn unprepared(workspace: &Workspace) -> Vec<String> {
+    let examples = Example::select(workspace, &[], &[]).unwrap_or_default();
+    let is_prepared = |task: &Task| {
+        let fingerprint = fingerprint_of(task).ok()?;
+        still_good(&task.state.join("prepared.json"), &fingerprint, task)
+    };
+    tasks(workspace, &examples)
+        .into_iter()
+        .filter(|task| is_prepared(task).is_none())
+        .map(|task| task.name)
+        .collect()
+}
+
 async fn prepare_one(
     task: &Task,
     log: &Path,

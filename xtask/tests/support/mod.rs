@@ -83,6 +83,11 @@ impl Xtask {
         self
     }
 
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let child = self.command.spawn().expect("the executable starts");
         Running {
@@ -96,19 +101,22 @@ impl Xtask {
     }
 }
 
+/// Sends a process the signal called `name`, such as `-KILL`.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "the process is there to be signalled"
+    );
+}
+
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([name, &self.pid().to_string()])
-            .status();
-        assert!(
-            sent.is_ok_and(|status| status.success()),
-            "the process is there to be signalled"
-        );
+        signal(self.pid(), name);
     }
 
     /// Waits until `condition` gives something; fails when the command ends or time runs out first.

@@ -1,0 +1,348 @@
+//! `doctor` finds each planted fault and says its cure; a healthy machine gives no complaint.
+
+mod support;
+
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::{Finished, alone, assert_nothing_left, root, skipped_without_tutorial_ports, xtask};
+
+/// A project of its own inside the checkout, with what a fault needs.
+struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    fn new() -> Self {
+        let parent = root().join("target/milvus-otel/tests");
+        std::fs::create_dir_all(&parent).expect("it can be made");
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
+        Self { folder }
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+        std::fs::write(path, content).expect("it can be written");
+    }
+
+    /// A `PATH` with links to every tool but `without`, and with `instead` as a script of that name.
+    fn path(&self, without: &str, instead: Option<&str>) -> String {
+        let bin = self.folder.path().join("bin");
+        std::fs::create_dir_all(&bin).expect("it can be made");
+        for tool in [
+            "python3", "go", "node", "npm", "java", "mvn", "cargo", "rustc", "sh", "docker",
+        ] {
+            if let Some(found) = which(tool).filter(|_| tool != without) {
+                let _ = symlink(found, bin.join(tool));
+            }
+        }
+        if let Some(script) = instead {
+            let path = bin.join(without);
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("it can be written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+                .expect("it can be made executable");
+        }
+        bin.display().to_string()
+    }
+
+    fn doctor(&self, environment: &[(&str, &str)]) -> Finished {
+        let mut command = xtask(&["doctor", "--json"]).folder(self.folder.path());
+        for (name, value) in environment {
+            command = command.env(name, value);
+        }
+        command.finish()
+    }
+}
+
+fn which(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(tool))
+        .find(|file| file.is_file())
+}
+
+/// What was found at `status`, with its cure.
+fn found(run: &Finished, status: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    run.json()["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .filter(|check| check["status"] == status)
+        .map(|check| (text(&check["found"]), text(&check["cure"])))
+        .collect()
+}
+
+/// That among what was found at `status` there is one with these words, and its cure with those.
+#[track_caller]
+fn check(run: &Finished, status: &str, what: &str, cure: &str) {
+    let all = found(run, status);
+    assert!(
+        all.iter()
+            .any(|(found, advice)| found.contains(what) && advice.contains(cure)),
+        "no {status} with {what:?} and {cure:?}: {all:#?}"
+    );
+    let expected = i32::from(!found(run, "fault").is_empty());
+    assert_eq!(run.code(), Some(expected));
+}
+
+#[test]
+fn a_healthy_machine_gives_no_complaint() {
+    let run = Project::new().doctor(&[]);
+    assert_eq!(found(&run, "fault"), [], "{}", run.stdout);
+    assert_eq!(run.code(), Some(0));
+    assert_eq!(run.json()["schema"], "milvus-otel.doctor/1");
+}
+
+#[test]
+fn a_toolchain_that_is_missing_old_or_half_there_is_a_fault() {
+    let project = Project::new();
+    let run = project.doctor(&[("PATH", &project.path("mvn", None))]);
+    check(&run, "fault", "`mvn` is not on PATH, for java", "get it: ");
+
+    let project = Project::new();
+    let path = project.path("node", Some("echo v14.21.3"));
+    let run = project.doctor(&[("PATH", &path)]);
+    check(&run, "fault", "`node` is 14.21.3, and ", "get it: ");
+
+    let project = Project::new();
+    let script = "echo \"ModuleNotFoundError: No module named 'ensurepip'\" >&2; exit 1";
+    let run = project.doctor(&[("PATH", &project.path("python3", Some(script)))]);
+    check(
+        &run,
+        "fault",
+        "No module named 'ensurepip', for the stack",
+        "`python3-venv`",
+    );
+}
+
+#[test]
+fn a_variable_that_keeps_spans_away_is_named() {
+    let settings = [
+        ("OTEL_SDK_DISABLED", "true", "turns the whole SDK off"),
+        ("OTEL_TRACES_EXPORTER", "none", "sends no spans over OTLP"),
+        ("OTEL_TRACES_SAMPLER", "always_off", "samples nothing"),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "0.1",
+            "samples a part of the traces",
+        ),
+        ("OTEL_PROPAGATORS", "b3", "sends no `traceparent`"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://collector:9999",
+            "sends spans elsewhere",
+        ),
+    ];
+    let environment = settings.map(|(name, value, _)| (name, value));
+    let run = Project::new().doctor(&environment);
+    for (name, value, what) in settings {
+        check(
+            &run,
+            "note",
+            &format!("`{name}={value}` {what}"),
+            &format!("unset {name}"),
+        );
+    }
+}
+
+#[test]
+fn versions_that_are_known_not_to_work_together_are_found_in_the_project() {
+    let otelgrpc = "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc";
+    let go_mod = format!(
+        "require (\n\tgithub.com/milvus-io/milvus/client/v2 v2.5.6\n\t{otelgrpc} v0.61.0\n)\n"
+    );
+    let lock = r#"{"packages": {"node_modules/@opentelemetry/api": {"version": "1.10.0"},
+        "node_modules/@opentelemetry/sdk-trace-node": {"version": "2.12.0"}}}"#;
+    let pom = |artifact: &str, version: &str| {
+        format!("<artifactId>{artifact}</artifactId><version>{version}</version>")
+    };
+    let agent = pom("opentelemetry-javaagent", "2.33.1");
+    let shaded = pom("milvus-sdk-java", "2.6.22") + &pom("opentelemetry-javaagent", "2.25.0");
+    let project = Project::new();
+    let mut cases = Vec::new();
+    for (file, content, what, cure) in [
+        (
+            "requirements.txt",
+            "pymilvus==2.5.9\n",
+            "pymilvus 2.5.9 imports `pkg_resources`",
+            "`setuptools<80`",
+        ),
+        (
+            "go.mod",
+            &go_mod,
+            "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc 0.61.0 has no `UnaryServerInterceptor`",
+            "otelgrpc@v0.60.0",
+        ),
+        (
+            "package-lock.json",
+            lock,
+            "@opentelemetry/api 1.10.0 conflicts",
+            "@opentelemetry/api@1.9.1",
+        ),
+        (
+            "pom.xml",
+            &agent,
+            "opentelemetry-javaagent 2.33.1 sends `traceparent`",
+            "use 2.25.0",
+        ),
+        (
+            "pom.xml",
+            &shaded,
+            "milvus-sdk-java 2.6.22 relocates gRPC",
+            "use 2.6.17",
+        ),
+    ] {
+        cases.push((file, what, cure));
+        let folder = format!("service-{}", cases.len());
+        project.write(&format!("{folder}/{file}"), content);
+    }
+    project.write("go.mod", &go_mod);
+    let run = project.doctor(&[]);
+    for (at, (file, what, cure)) in cases.iter().enumerate() {
+        check(
+            &run,
+            "note",
+            &format!("`service-{}/{file}`: {what}", at + 1),
+            cure,
+        );
+    }
+    check(&run, "note", "`go.mod`: ", "otelgrpc@v0.60.0");
+}
+
+#[test]
+fn the_tutorials_slips_are_found_in_configurations() {
+    let trace =
+        "trace:\n  exporter: otlp\n  sampleFraction: 1\n  otlp:\n    endpoint: jaeger:4317\n";
+    let project = Project::new();
+    let mut cases = Vec::new();
+    for (content, what, cure) in [
+        (
+            trace.replace("exporter: otlp", "exporter: noop"),
+            "`trace.exporter` is `noop`",
+            "set `trace.exporter: otlp`",
+        ),
+        (
+            trace.replace("sampleFraction: 1", "sampleFraction: 0.1"),
+            "`trace.sampleFraction` is 0.1",
+            "set `trace.sampleFraction: 1`",
+        ),
+        (
+            format!("{trace}    initTimeoutSeconds: 10\n"),
+            "`initTimeoutSeconds` stands under `trace.otlp`",
+            "move it up",
+        ),
+        (
+            trace.replace("jaeger:4317", "http://jaeger:4317"),
+            "with a scheme",
+            "`host:port` alone",
+        ),
+    ] {
+        cases.push((what, cure));
+        project.write(&format!("{}/milvus.yaml", cases.len()), &content);
+    }
+    project.write("milvus.yaml", trace);
+    project.write("docker-compose.yaml", "Services:\n  milvus: {}\n");
+    let run = project.doctor(&[]);
+    for (at, (what, cure)) in cases.iter().enumerate() {
+        check(&run, "note", &format!("`{}/milvus.yaml`: ", at + 1), cure);
+        check(&run, "note", what, cure);
+    }
+    check(&run, "note", "has `Services:`", "write `services:`");
+    check(&run, "ok", "`milvus.yaml` lets the server trace", "");
+}
+
+#[test]
+fn a_taken_port_is_told_with_its_holder() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let _holder = TcpListener::bind(("127.0.0.1", 4317)).expect("it was free");
+    let run = Project::new().doctor(&[]);
+    let what = format!(
+        "port 4317 (OTLP over gRPC) is taken, held by process {} (",
+        std::process::id()
+    );
+    let what = if cfg!(target_os = "linux") {
+        what
+    } else {
+        "port 4317".to_owned()
+    };
+    check(&run, "note", &what, "end its holder before `up` or `exec`");
+}
+
+#[test]
+fn a_stack_that_is_up_is_examined() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let up = xtask(&["up"]).finish();
+    assert!(up.status.success(), "{}", up.stderr);
+    let run = Project::new().doctor(&[]);
+    for what in [
+        "Milvus says that it is healthy",
+        "Milvus's configuration has tracing on, of every request",
+        "Milvus's log says that its tracer exports OTLP",
+        "a span that was sent to http://localhost:4318 was captured after ",
+    ] {
+        check(&run, "ok", what, "");
+    }
+    assert_eq!(found(&run, "fault"), []);
+
+    // What would only be a note otherwise keeps the traces of this stack away.
+    let run = Project::new().doctor(&[("OTEL_TRACES_EXPORTER", "none")]);
+    check(
+        &run,
+        "fault",
+        "`OTEL_TRACES_EXPORTER=none`",
+        "unset OTEL_TRACES_EXPORTER",
+    );
+
+    let milvus = support::Processes::of(&up.mark)
+        .with("milvus run standalone")
+        .expect("Milvus runs");
+    let configurations = root().join("target/milvus-otel/milvus/data");
+    let configuration = find(&configurations, "milvus.yaml").expect("its configuration");
+    let text = std::fs::read_to_string(&configuration).expect("it can be read");
+    std::fs::write(
+        &configuration,
+        text.replace("exporter: otlp", "exporter: noop"),
+    )
+    .expect("it can be written");
+    let run = Project::new().doctor(&[]);
+    check(
+        &run,
+        "fault",
+        "`trace.exporter` is `noop`",
+        "set `trace.exporter: otlp`",
+    );
+
+    support::signal(milvus, "-STOP");
+    let run = Project::new().doctor(&[]);
+    check(
+        &run,
+        "fault",
+        "Milvus doesn't answer http://127.0.0.1:9091/healthz",
+        "`cargo xtask down && cargo xtask up`",
+    );
+    support::signal(milvus, "-CONT");
+
+    let down = xtask(&["down"]).finish();
+    assert!(down.status.success(), "{}", down.stderr);
+    assert_nothing_left(&up.mark);
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    entries.map(|entry| entry.path()).find_map(|path| {
+        if path.is_dir() {
+            return find(&path, name);
+        }
+        (path.file_name()? == name).then_some(path)
+    })
+}
