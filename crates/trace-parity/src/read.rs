@@ -2,9 +2,13 @@
 
 mod base64;
 mod builder;
+mod compressed;
+mod document;
 mod fields;
+mod jaeger_json;
 mod lines;
 mod otlp_json;
+mod otlp_proto;
 
 pub(crate) use builder::Builder;
 
@@ -49,7 +53,31 @@ pub fn read(inputs: &[Input<'_>]) -> (Traces, Vec<Problem>) {
     let mut builder = Builder::default();
     for input in inputs {
         builder.begin_input(input.label);
-        lines::read(input.bytes, &mut builder);
+        let (bytes, problem) = compressed::open(input.bytes);
+        by_content(&bytes, &mut builder);
+        if let Some(problem) = problem {
+            builder.set_line(None);
+            builder.problem(ProblemKind::LostRecord, problem);
+        }
     }
     builder.finish()
 }
+
+/// A byte order mark, which some editors write before JSON.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+fn by_content(bytes: &[u8], builder: &mut Builder) {
+    let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    if matches!(text.trim_ascii_start().first(), None | Some(b'{')) {
+        lines::read(text, builder);
+    } else if otlp_proto::is_framed(bytes) {
+        otlp_proto::framed(bytes, builder);
+    } else if bytes.first() == Some(&REQUEST) {
+        otlp_proto::message(bytes, builder);
+    } else {
+        lines::read(text, builder);
+    }
+}
+
+/// The first byte of an OTLP protobuf request: field 1, of bytes.
+const REQUEST: u8 = 0x0a;

@@ -61,9 +61,42 @@ fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(id)
 }
 
+/// Bytes as proto3 JSON writes them.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits = chunk
+            .iter()
+            .fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte))
+            << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            let padding = digit > chunk.len();
+            text.push(if padding {
+                '='
+            } else {
+                char::from(DIGITS[value as usize])
+            });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::id;
+    use super::{encode, id};
+
+    #[test]
+    fn bytes_are_padded() {
+        let check = |bytes: &[u8], expected: &str| assert_eq!(encode(bytes), expected);
+        check(b"", "");
+        check(b"f", "Zg==");
+        check(b"fo", "Zm8=");
+        check(b"foo", "Zm9v");
+        check(b"foob", "Zm9vYg==");
+        check(&[255, 255, 255], "////");
+    }
 
     #[test]
     fn ids_are_hex_or_base64() {

@@ -93,6 +93,24 @@ impl Builder {
         self.traces.strings.intern(string)
     }
 
+    pub(crate) fn text(&self, string: Str) -> &str {
+        self.traces.strings.get(string)
+    }
+
+    /// Takes the text called `key` out of the list that was begun at `opened`.
+    pub(crate) fn take_open(&mut self, opened: usize, key: &str) -> Str {
+        let key = self.intern(key);
+        let place = self.open[opened..]
+            .iter()
+            .position(|attribute| attribute.key == key);
+        let taken = place.map(|place| self.open.remove(opened + place).scalar());
+        if let Some(Scalar::Str(text)) = taken {
+            text
+        } else {
+            Str::EMPTY
+        }
+    }
+
     pub(crate) fn open_list(&self) -> usize {
         self.open.len()
     }

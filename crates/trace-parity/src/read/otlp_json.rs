@@ -9,6 +9,7 @@ use super::ProblemKind;
 use super::base64;
 use super::builder::Builder;
 use super::fields::{Fields, Items, List, Object, Raw, raw, skip};
+use super::jaeger_json::Data;
 use crate::intern::Str;
 use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
 
@@ -57,7 +58,13 @@ impl<'de> Fields<'de> for Document<'_> {
                 let mut all = AllResourceSpans(self.builder);
                 map.next_value_seed(List(&mut all))
             }
+            // Jaeger's query API: version 3 wraps what OTLP has, version 2 has traces of its own.
             "result" => map.next_value_seed(Object(self)),
+            "data" => {
+                self.known = true;
+                map.next_value_seed(List(&mut Data(self.builder)))
+            }
+            "total" | "limit" | "offset" | "errors" | "structuredErrors" => skip(map),
             // The Collector's file exporter writes all signals alike, and some people keep them in one file.
             "resourceMetrics" | "resourceLogs" | "resourceProfiles" => {
                 self.known = true;

@@ -3,4 +3,5 @@
 mod clean;
 mod faults;
 mod fixtures;
+mod readers;
 mod support;

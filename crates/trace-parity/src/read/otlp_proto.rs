@@ -1,0 +1,359 @@
+//! OTLP protobuf: as the Collector's file exporter writes it, each message behind its length in four bytes (and compressed by itself where it
+//! is told to), or one message alone.
+
+use super::builder::Builder;
+use super::{ProblemKind, compressed, document};
+use crate::intern::Str;
+use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
+
+/// Values within values are read this deep.
+const DEEPEST: usize = 64;
+
+/// Whether the input begins with the length of a message that fits into it, and another one or the end behind it.
+pub(crate) fn is_framed(bytes: &[u8]) -> bool {
+    let Some((first, rest)) = frame(bytes) else {
+        return false;
+    };
+    !first.is_empty() && (rest.is_empty() || frame(rest).is_some() || rest.len() < 4)
+}
+
+fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
+}
+
+/// Reads every framed message; each may be compressed, and may be JSON.
+pub(crate) fn framed(mut bytes: &[u8], builder: &mut Builder) {
+    while !bytes.is_empty() {
+        let Some((message, rest)) = frame(bytes) else {
+            builder.problem(
+                ProblemKind::LostRecord,
+                "the last message breaks off".to_owned(),
+            );
+            return;
+        };
+        let (message, problem) = compressed::open(message);
+        if message.first() == Some(&b'{') {
+            document::read(&message, builder);
+        } else {
+            self::message(&message, builder);
+        }
+        if let Some(problem) = problem {
+            builder.problem(ProblemKind::LostRecord, problem);
+        }
+        bytes = rest;
+    }
+}
+
+/// Reads one export request.
+pub(crate) fn message(bytes: &[u8], builder: &mut Builder) {
+    if request(bytes, builder).is_none() {
+        builder.forget_open();
+        builder.problem(
+            ProblemKind::LostRecord,
+            "the record is not OTLP protobuf, or breaks off".to_owned(),
+        );
+    }
+}
+
+/// One field's value.
+#[derive(Clone, Copy)]
+enum Field<'b> {
+    Number(u64),
+    Bytes(&'b [u8]),
+}
+
+/// The fields of a message, in order; `None` where the bytes aren't one.
+struct Fields<'b>(&'b [u8]);
+
+impl<'b> Fields<'b> {
+    fn next(&mut self) -> Option<Option<(u32, Field<'b>)>> {
+        if self.0.is_empty() {
+            return Some(None);
+        }
+        let key = self.varint()?;
+        let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0)?;
+        let field = match key & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => Field::Number(u64::from_le_bytes(self.chunk()?)),
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                let (bytes, rest) = self.0.split_at_checked(length)?;
+                self.0 = rest;
+                Field::Bytes(bytes)
+            }
+            5 => Field::Number(u64::from(u32::from_le_bytes(self.chunk()?))),
+            _ => return None,
+        };
+        Some(Some((number, field)))
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for (index, &byte) in self.0.iter().take(10).enumerate() {
+            value |= u64::from(byte & 127).checked_shl(7 * index as u32)?;
+            if byte < 128 {
+                self.0 = &self.0[index + 1..];
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (chunk, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*chunk)
+    }
+}
+
+/// Hands each field to `take`; `None` where the bytes are no message or `take` can't use one.
+fn each<'b>(bytes: &'b [u8], mut take: impl FnMut(u32, Field<'b>) -> Option<()>) -> Option<()> {
+    let mut fields = Fields(bytes);
+    while let Some((number, field)) = fields.next()? {
+        take(number, field)?;
+    }
+    Some(())
+}
+
+impl<'b> Field<'b> {
+    fn bytes(self) -> Option<&'b [u8]> {
+        match self {
+            Field::Bytes(bytes) => Some(bytes),
+            Field::Number(_) => None,
+        }
+    }
+
+    fn number(self) -> Option<u64> {
+        match self {
+            Field::Number(number) => Some(number),
+            Field::Bytes(_) => None,
+        }
+    }
+
+    fn text(self, builder: &mut Builder) -> Option<Str> {
+        let text = std::str::from_utf8(self.bytes()?).ok()?;
+        Some(builder.intern(text))
+    }
+}
+
+fn request(bytes: &[u8], builder: &mut Builder) -> Option<()> {
+    each(bytes, |number, field| match number {
+        1 => resource_spans(field.bytes()?, builder),
+        _ => unknown(builder, "the request", number),
+    })
+}
+
+fn unknown(builder: &mut Builder, owner: &str, number: u32) -> Option<()> {
+    builder.problem(
+        ProblemKind::UnknownField,
+        format!("unknown field {number} in {owner}"),
+    );
+    Some(())
+}
+
+fn resource_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
+    let first = builder.span_count();
+    let mut resource = Slice::default();
+    let mut known = false;
+    let read = each(bytes, |number, field| {
+        match number {
+            1 => {
+                let opened = builder.open_list();
+                each(field.bytes()?, |number, field| match number {
+                    1 => pair(field.bytes()?, builder, DEEPEST),
+                    2 | 3 => Some(()),
+                    _ => unknown(builder, "`resource`", number),
+                })?;
+                resource = builder.close_list(opened);
+                known = true;
+            }
+            2 => scope_spans(field.bytes()?, builder)?,
+            3 | 1000 => {}
+            _ => unknown(builder, "`resource_spans`", number)?,
+        }
+        Some(())
+    });
+    if read.is_none() && !known {
+        builder.cut_spans(first);
+    }
+    let resource = builder.resource(resource);
+    builder.set_resource(first, resource);
+    read
+}
+
+fn scope_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
+    let first = builder.span_count();
+    let (mut name, mut version, mut attributes) = (Str::EMPTY, Str::EMPTY, Slice::default());
+    let read = each(bytes, |number, field| {
+        match number {
+            1 => {
+                let opened = builder.open_list();
+                each(field.bytes()?, |number, field| {
+                    match number {
+                        1 => name = field.text(builder)?,
+                        2 => version = field.text(builder)?,
+                        3 => pair(field.bytes()?, builder, DEEPEST)?,
+                        4 => {}
+                        _ => unknown(builder, "`scope`", number)?,
+                    }
+                    Some(())
+                })?;
+                attributes = builder.close_list(opened);
+            }
+            2 => span(field.bytes()?, builder)?,
+            3 => {}
+            _ => unknown(builder, "`scope_spans`", number)?,
+        }
+        Some(())
+    });
+    let scope = builder.scope(name, version, attributes);
+    builder.set_scope(first, scope);
+    read
+}
+
+const NO_ID: &str = "a span's `trace_id` or `span_id` isn't one";
+
+fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
+    let mut record = SpanRecord::default();
+    let mut trace_id: Option<[u8; 16]> = None;
+    let events = builder.event_count();
+    let opened = builder.open_list();
+    let mut bad = None;
+    each(bytes, |number, field| {
+        match number {
+            1 => {
+                trace_id = <[u8; 16]>::try_from(field.bytes()?)
+                    .ok()
+                    .filter(|id| *id != [0; 16]);
+            }
+            2 => record.id = <[u8; 8]>::try_from(field.bytes()?).unwrap_or_default(),
+            4 => match field.bytes()? {
+                [] => {}
+                id => match <[u8; 8]>::try_from(id) {
+                    Ok(id) => record.parent_id = id,
+                    Err(_) => bad = Some("a span's `parent_span_id` isn't one"),
+                },
+            },
+            5 => record.name = field.text(builder)?,
+            6 => match usize::try_from(field.number()?)
+                .ok()
+                .and_then(|kind| Kind::ALL.get(kind))
+            {
+                Some(kind) => record.kind = *kind,
+                None => bad = Some("a span's `kind` is none that OTLP has"),
+            },
+            7 => record.start = field.number()?,
+            8 => record.end = field.number()?,
+            9 => pair(field.bytes()?, builder, DEEPEST)?,
+            11 => event(field.bytes()?, builder)?,
+            15 => each(field.bytes()?, |number, field| {
+                match number {
+                    2 => record.status_message = field.text(builder)?,
+                    3 => match field.number()? {
+                        0 => record.status = Status::Unset,
+                        1 => record.status = Status::Ok,
+                        2 => record.status = Status::Error,
+                        _ => bad = Some("a span's status is none that OTLP has"),
+                    },
+                    1 => {}
+                    _ => unknown(builder, "`status`", number)?,
+                }
+                Some(())
+            })?,
+            16 => record.flags = field.number()? as u32,
+            3 | 10 | 12..=14 => {}
+            _ => unknown(builder, "a span", number)?,
+        }
+        Some(())
+    })?;
+    record.attributes = builder.close_list(opened);
+    record.events = builder.events_since(events);
+    match (trace_id.filter(|_| record.id != [0; 8]), bad) {
+        (Some(trace_id), None) => {
+            record.trace = builder.trace(trace_id);
+            builder.push_span(record);
+        }
+        (_, bad) => builder.problem(ProblemKind::LostSpan, bad.unwrap_or(NO_ID).to_owned()),
+    }
+    Some(())
+}
+
+fn event(bytes: &[u8], builder: &mut Builder) -> Option<()> {
+    let opened = builder.open_list();
+    let (mut time, mut name) = (0, Str::EMPTY);
+    each(bytes, |number, field| {
+        match number {
+            1 => time = field.number()?,
+            2 => name = field.text(builder)?,
+            3 => pair(field.bytes()?, builder, DEEPEST)?,
+            4 => {}
+            _ => unknown(builder, "an event", number)?,
+        }
+        Some(())
+    })?;
+    let attributes = builder.close_list(opened);
+    builder.push_event(EventRecord {
+        time,
+        name,
+        attributes,
+    });
+    Some(())
+}
+
+fn pair(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<()> {
+    let (mut key, mut held) = (Str::EMPTY, Scalar::Empty);
+    each(bytes, |number, field| {
+        match number {
+            1 => key = field.text(builder)?,
+            2 => held = value(field.bytes()?, builder, depth)?,
+            3 => {}
+            _ => unknown(builder, "an attribute", number)?,
+        }
+        Some(())
+    })?;
+    builder.push_attribute(key, held);
+    Some(())
+}
+
+fn value(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<Scalar> {
+    let depth = depth.checked_sub(1)?;
+    let mut held = Scalar::Empty;
+    each(bytes, |number, field| {
+        held = match number {
+            1 => Scalar::Str(field.text(builder)?),
+            2 => Scalar::Bool(field.number()? != 0),
+            3 => Scalar::Int(field.number()?.cast_signed()),
+            4 => Scalar::Double(f64::from_bits(field.number()?)),
+            5 | 6 => {
+                let opened = builder.open_list();
+                each(field.bytes()?, |inner, field| match (inner, number) {
+                    (1, 5) => {
+                        let item = value(field.bytes()?, builder, depth)?;
+                        builder.push_attribute(Str::EMPTY, item);
+                        Some(())
+                    }
+                    (1, _) => pair(field.bytes()?, builder, depth),
+                    _ => unknown(builder, "a list of values", inner),
+                })?;
+                let slice = builder.close_list(opened);
+                if number == 5 {
+                    Scalar::Array(slice)
+                } else {
+                    Scalar::Map(slice)
+                }
+            }
+            7 => {
+                let text = super::base64::encode(field.bytes()?);
+                Scalar::Bytes(builder.intern(&text))
+            }
+            8 => held,
+            _ => {
+                unknown(builder, "a value", number)?;
+                held
+            }
+        };
+        Some(())
+    })?;
+    Some(held)
+}
