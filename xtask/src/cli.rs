@@ -69,6 +69,12 @@ pub(crate) enum Command {
     /// Install and build what a run needs, without running
     #[command(after_help = "Example: cargo xtask prepare --example java")]
     Prepare(Selection),
+    /// Measure which versions keep a trace whole, and draw the map
+    #[command(after_help = "Example: cargo xtask matrix --example java --variant 'agent*'")]
+    Matrix(crate::matrix::Matrix),
+    /// Find the version at which an example's trace changes
+    #[command(after_help = "Example: cargo xtask bisect java --axis agent --from 2.20")]
+    Bisect(crate::matrix::Bisect),
     /// Formatting, lints and documentation, in every language
     #[command(after_help = "Example: cargo xtask check")]
     Check,

@@ -261,7 +261,7 @@ fn add_to_step_summary(run: &Run) {
 }
 
 /// The path as seen from here, where that is shorter.
-fn relative(path: &Path) -> PathBuf {
+pub(crate) fn relative(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here)
         .map_or_else(|_| path.to_owned(), Path::to_owned)

@@ -5,6 +5,7 @@ mod commands;
 mod develop;
 mod doctor;
 mod exec;
+mod matrix;
 mod progress;
 mod terminal;
 
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Command::Status => commands::status(),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Prepare(arguments) => commands::prepare(&arguments),
+        Command::Matrix(arguments) => matrix::matrix(arguments),
+        Command::Bisect(arguments) => matrix::bisect(arguments),
         Command::Check => develop::check(),
         Command::Bench(arguments) => develop::bench(&arguments),
         Command::Test(arguments) => develop::test(&arguments),

@@ -28,6 +28,23 @@ fn line(event: &Event) -> Option<String> {
             format!("  example   {name} {exit} after {}", seconds(*took))
         }
         Event::Note(note) => format!("note: {note}"),
+        Event::MatrixKept { kept, of } => {
+            format!("  matrix    {kept} of {of} were measured before")
+        }
+        Event::VariantMeasured {
+            name,
+            outcome,
+            as_expected,
+            done,
+            of,
+        } => {
+            let surprise = if *as_expected {
+                ""
+            } else {
+                ", not as expected"
+            };
+            format!("  matrix    {done}/{of} {name}: {outcome}{surprise}")
+        }
         Event::PhaseStarted(Phase::Settle) => "  settle    waiting for the last spans".to_owned(),
         Event::PhaseStarted(_) | Event::PhaseEnded(..) | Event::Settling { .. } => return None,
     })

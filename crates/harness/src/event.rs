@@ -33,6 +33,20 @@ pub enum Event {
     },
     /// Something that the user should know and that is no failure, as a sentence.
     Note(String),
+    /// Variants of the compatibility map that needn't be measured again.
+    MatrixKept {
+        kept: usize,
+        of: usize,
+    },
+    /// A variant of the compatibility map has its outcome.
+    VariantMeasured {
+        /// The example's name and the variant's.
+        name: String,
+        outcome: String,
+        as_expected: bool,
+        done: usize,
+        of: usize,
+    },
     /// Client calls that still wait for their server span, and examples whose root is still to come.
     Settling {
         open_calls: u64,

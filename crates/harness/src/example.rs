@@ -22,6 +22,7 @@ pub struct Example {
     pub prepare: Prepare,
     pub run: Run,
     pub check: Check,
+    pub matrix: Matrix,
 }
 
 /// A command that has to be there before anything else.
@@ -66,6 +67,44 @@ pub struct Check {
     pub commands: Vec<Vec<String>>,
 }
 
+/// How a copy of the folder gets other versions, for the compatibility map.
+///
+/// Beside the placeholders of all commands there are `{package}`, its parts before and after the last `:`, `{group}`
+/// and `{artifact}`, and `{version}` or `{path}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Matrix {
+    /// Prints the versions of a package that its registry has, in any form and order.
+    pub list: Vec<String>,
+    /// Edits the copy so that a package has another version.
+    pub set: Vec<Vec<String>>,
+    /// Edits the copy so that a package is a file or folder of this machine.
+    pub set_path: Vec<Vec<String>>,
+    /// What is done otherwise than `[prepare]` says, because no lock file fits.
+    pub prepare: PrepareChanges,
+    pub signs: Signs,
+}
+
+/// The parts of a `[prepare]` that are replaced.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrepareChanges {
+    pub inputs: Option<Vec<String>>,
+    pub outputs: Option<Vec<String>>,
+    pub commands: Option<Vec<Vec<String>>>,
+    pub versions: Option<Vec<String>>,
+}
+
+/// Parts of what a package manager prints when something is wrong.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Signs {
+    pub no_such_version: Vec<String>,
+    pub registry_unreachable: Vec<String>,
+    /// Stand in the line that says what is wrong.
+    pub error: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
@@ -77,6 +116,8 @@ struct Manifest {
     run: Run,
     #[serde(default)]
     check: Check,
+    #[serde(default)]
+    matrix: Matrix,
 }
 
 impl Run {
@@ -88,6 +129,15 @@ impl Run {
 impl Example {
     /// Reads `folder/example.toml`.
     pub fn load(workspace: &Workspace, folder: &Path) -> Result<Self> {
+        Self::load_with(workspace, folder, None)
+    }
+
+    /// As [`load`](Self::load), with what is built going to `state` instead of the example's own folder.
+    pub(crate) fn load_with(
+        workspace: &Workspace,
+        folder: &Path,
+        state: Option<PathBuf>,
+    ) -> Result<Self> {
         let path = folder.join("example.toml");
         let text = std::fs::read_to_string(&path).at("read", &path)?;
         let manifest: Manifest = toml::from_str(&text).map_err(|error| {
@@ -101,7 +151,7 @@ impl Example {
         })?;
         check_name(&manifest.name, &path)?;
         let folder = folder.canonicalize().at("read", folder)?;
-        let state = state_folder(workspace, &manifest.name, &folder);
+        let state = state.unwrap_or_else(|| state_folder(workspace, &manifest.name, &folder));
         let expand = Placeholders {
             folder: &folder,
             state: &state,
@@ -129,6 +179,7 @@ impl Example {
             check: Check {
                 commands: expand.commands(manifest.check.commands),
             },
+            matrix: expand.matrix(manifest.matrix),
             folder,
             state,
         })
@@ -247,6 +298,21 @@ impl Placeholders<'_> {
         text.replace("{dir}", &self.folder.to_string_lossy())
             .replace("{state}", &self.state.to_string_lossy())
             .replace("{workspace}", &self.workspace.to_string_lossy())
+    }
+
+    fn matrix(&self, matrix: Matrix) -> Matrix {
+        Matrix {
+            list: self.all(matrix.list),
+            set: self.commands(matrix.set),
+            set_path: self.commands(matrix.set_path),
+            prepare: PrepareChanges {
+                inputs: matrix.prepare.inputs.map(|texts| self.all(texts)),
+                outputs: matrix.prepare.outputs.map(|texts| self.all(texts)),
+                commands: matrix.prepare.commands.map(|all| self.commands(all)),
+                versions: matrix.prepare.versions.map(|texts| self.all(texts)),
+            },
+            signs: matrix.signs,
+        }
     }
 
     fn all(&self, texts: Vec<String>) -> Vec<String> {

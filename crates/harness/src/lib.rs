@@ -18,6 +18,7 @@ mod history;
 mod http;
 mod log;
 mod manifest;
+pub mod matrix;
 mod ports;
 mod preflight;
 mod prepare;

@@ -134,7 +134,8 @@ pub(crate) fn unprepared(workspace: &Workspace) -> Vec<String> {
         .collect()
 }
 
-async fn prepare_one(
+/// Prepares one task, unless nothing that it depends on has changed.
+pub(crate) async fn prepare_one(
     task: &Task,
     log: &Path,
     supervisor: &Supervisor,
@@ -182,7 +183,13 @@ async fn prepare_one(
     Ok(prepared.versions)
 }
 
-async fn run(task: &Task, command: &[String], log: &Path, supervisor: &Supervisor) -> Result<()> {
+/// Runs one command of a preparation, its output at the end of `log`.
+pub(crate) async fn run(
+    task: &Task,
+    command: &[String],
+    log: &Path,
+    supervisor: &Supervisor,
+) -> Result<()> {
     let program = Program {
         command: command.to_vec(),
         folder: task.folder.clone(),
@@ -215,7 +222,7 @@ async fn resolved_versions(task: &Task, supervisor: &Supervisor) -> Result<Versi
 }
 
 /// `name version`, `name==version`, `name@version`, each with or without a `v` before the version.
-fn parse_version(line: &str) -> Option<(String, String)> {
+pub(crate) fn parse_version(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     let (name, version) = line
         .rsplit_once("==")
@@ -279,7 +286,7 @@ fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-async fn lock(path: PathBuf) -> Result<File> {
+pub(crate) async fn lock(path: PathBuf) -> Result<File> {
     let locked = tokio::task::spawn_blocking(move || {
         let file = File::create(&path).at("write", &path)?;
         file.lock().at("lock", &path)?;

@@ -50,11 +50,11 @@ pub struct Options {
 
 /// One start of an example's program.
 #[derive(Clone, Debug)]
-struct Start {
+pub(crate) struct Start {
     /// The example's name, with `-2` and so on for its repeats.
-    name: String,
-    example: Arc<Example>,
-    versions: Versions,
+    pub name: String,
+    pub example: Arc<Example>,
+    pub versions: Versions,
 }
 
 /// Runs examples against a stack of their own and compares what they export.
@@ -228,7 +228,7 @@ async fn run_examples(
     let turns = Arc::new(Semaphore::new(jobs));
     let mut running = JoinSet::new();
     for (index, start) in starts.into_iter().enumerate() {
-        let environment = environment(session, stack, &start);
+        let environment = environment(&session.folder.id, stack, &start);
         session.manifest.examples.push(ExampleManifest {
             name: start.name.clone(),
             folder: start.example.folder.to_string_lossy().into_owned(),
@@ -276,7 +276,8 @@ async fn run_examples(
     Ok(finished.into_iter().map(|(_, example)| example).collect())
 }
 
-async fn run_example(
+/// Runs one program to its end, however it comes.
+pub(crate) async fn run_example(
     start: Start,
     program: &Program,
     log: &Path,
@@ -308,10 +309,14 @@ async fn run_example(
 }
 
 /// The standard variables; what `example.toml` sets comes last, so that it wins.
-fn environment(session: &Session, stack: &RunningStack, start: &Start) -> BTreeMap<String, String> {
+pub(crate) fn environment(
+    run: &str,
+    stack: &RunningStack,
+    start: &Start,
+) -> BTreeMap<String, String> {
     let attributes = format!(
-        "application=milvus-otel-test,service.instance.id={},milvus_otel.run={}",
-        start.name, session.folder.id
+        "application=milvus-otel-test,service.instance.id={},milvus_otel.run={run}",
+        start.name
     );
     let collection = format!("quick_setup_{}", start.name.replace('-', "_"));
     let standard = [

@@ -38,15 +38,23 @@ pub(crate) struct Endpoints {
 
 impl Session {
     pub(crate) fn open(workspace: &Workspace, supervisor: Supervisor, stack: &str) -> Result<Self> {
-        let folder = RunFolder::make(workspace)?;
+        Ok(Self::open_in(
+            RunFolder::make(workspace)?,
+            supervisor,
+            stack,
+        ))
+    }
+
+    /// A session in a folder that is no run's.
+    pub(crate) fn open_in(folder: RunFolder, supervisor: Supervisor, stack: &str) -> Self {
         let manifest = Manifest::new(&folder.id, Timestamp::now().to_string(), stack);
-        Ok(Self {
+        Self {
             folder,
             manifest,
             supervisor,
             capture: None,
             data: None,
-        })
+        }
     }
 
     /// Starts the capture; port 0 is a free one.

@@ -1,0 +1,32 @@
+//! The compatibility map: which versions keep a trace whole.
+//!
+//! `matrix.toml` lists variants of the examples. Each is made by changing versions and settings only, runs against one
+//! Milvus, is captured alone and judged alone. What came of it stays in a folder of its own, so that the map can be
+//! drawn again without measuring, and an interrupted one goes on where it stopped.
+
+mod bisect;
+mod environment;
+mod known;
+mod map;
+mod markdown;
+mod measure;
+mod outcome;
+mod page;
+mod plan;
+mod record;
+mod registry;
+mod text;
+mod version;
+
+pub use bisect::{BisectOptions, Bisection, Border, Probe, bisect};
+pub use known::{KnownBad, known_bad};
+pub use map::{AxisInfo, Entry, Found, FoundFinding, Language, Machine, Map, SCHEMA, Unmeasured};
+pub use markdown::markdown;
+pub use measure::{MatrixOptions, matrix, unchanged_map, write_documentation, write_map};
+pub use outcome::{Cause, Expected, Outcome};
+pub use page::page;
+pub use registry::{Proposal, proposals};
+pub use text::{bisection_text, map_text};
+
+/// The JSON Schema of the map's JSON.
+pub const JSON_SCHEMA: &str = include_str!("matrix/compatibility.schema.json");
