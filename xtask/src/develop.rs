@@ -8,6 +8,9 @@ use xshell::{Shell, cmd};
 use crate::cli::{Bench, Benchmark, Test};
 use crate::commands::workspace;
 
+/// Programs that the test of the report's page needs.
+const BROWSER_NEEDS: &[&str] = &["chromium", "node", "npm"];
+
 /// Debian packages that some tests need.
 const PACKAGES: &[&str] = &["chromium"];
 
@@ -49,32 +52,19 @@ fn check_example(shell: &Shell, example: &Example) -> Result<()> {
 }
 
 /// The cargo command of each benchmark.
-fn benchmark(what: Benchmark) -> &'static [&'static str] {
+fn benchmark(what: Benchmark) -> &'static str {
     match what {
-        Benchmark::Client => &[
-            "bench",
-            "--package",
-            "milvus-otel-tests",
-            "--bench",
-            "client",
-        ],
-        Benchmark::Faults => &[
-            "run",
-            "--release",
-            "--package",
-            "trace-parity",
-            "--features",
-            "faults",
-            "--example",
-            "faults",
-        ],
+        Benchmark::Client => "bench --package milvus-otel-tests --bench client",
+        Benchmark::Faults => {
+            "run --release --package trace-parity --features faults --example faults"
+        }
     }
 }
 
 pub(crate) fn bench(arguments: &Bench) -> Result<ExitCode> {
     let workspace = workspace()?;
     let shell = shell(workspace.root())?;
-    let command = benchmark(arguments.what);
+    let command = benchmark(arguments.what).split_whitespace();
     let own = &arguments.arguments;
     cargo(cmd!(shell, "cargo {command...} -- {own...}"))?;
     Ok(ExitCode::SUCCESS)
@@ -94,6 +84,15 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
         shell,
         "cargo test --locked --workspace --all-features"
     ))?;
+    match absent(BROWSER_NEEDS) {
+        None => cargo(cmd!(
+            shell,
+            "cargo test --locked --package trace-report -- --ignored the_page_works_in_a_browser"
+        ))?,
+        Some(program) => {
+            println!("skipped: the report's page in a browser: `{program}` is not on PATH")
+        }
+    }
     if arguments.slow {
         cargo(cmd!(
             shell,
@@ -101,6 +100,14 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first of `programs` that isn't on PATH.
+fn absent(programs: &[&'static str]) -> Option<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let there = |program: &str| folders.iter().any(|folder| folder.join(program).is_file());
+    programs.iter().copied().find(|program| !there(program))
 }
 
 fn shell(root: &std::path::Path) -> Result<Shell> {
