@@ -90,7 +90,7 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
             "cargo test --locked --package trace-report -- --ignored the_page_works_in_a_browser"
         ))?,
         Some(program) => {
-            println!("skipped: the report's page in a browser: `{program}` is not on PATH")
+            println!("skipped: the report's page in a browser: `{program}` is not on PATH");
         }
     }
     if arguments.slow {
