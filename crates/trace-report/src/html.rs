@@ -38,8 +38,8 @@ const PROGRAM: &str = concat!(
 /// What a browser may run and load: this style, this program, and nothing from anywhere else. The hashes are theirs.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-syGNNUOMc45Gjz0b6JsI8G2439PannJrwIQkU4zyBEM='; ",
-    "script-src 'sha256-OAairT4dZif5yIs5UcWa6dUq5cW3IKzMzXxWsQCQ5/U='",
+    "style-src 'sha256-P2hJL7wJiifZQ8qqxNfmaKGpFQZpB6iSLx304CgnlqA='; ",
+    "script-src 'sha256-o7qN0Vfu7/tzTCrK5U5oFf0ATAwA50CLpzUADG3sHuo='",
 );
 
 /// Writes the run as an HTML document.

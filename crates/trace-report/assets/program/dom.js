@@ -20,6 +20,26 @@ function sentence(text) {
   return parts.map((part, index) => (index % 2 ? el("code", {}, part) : part));
 }
 
+/** A page about a rule: its headings, lists and paragraphs; the first heading and the line under it are left out. */
+function article(markdown) {
+  const blocks = markdown.trim().split(/\n{2,}/).slice(2);
+  return blocks.map((block) => {
+    if (block.startsWith("#")) return el("h4", {}, block.replace(/^#+ /, ""));
+    if (block.startsWith("- ")) return el("ul", {}, block.slice(2).split(/\n- /).map((item) => el("li", {}, marked(item))));
+    return el("p", {}, marked(block));
+  });
+}
+
+/** Text with `code`, **strong** and *emphasised* parts. */
+function marked(text) {
+  return text.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)/).map((part) => {
+    if (part.startsWith("`")) return el("code", {}, part.slice(1, -1));
+    if (part.startsWith("**")) return el("b", {}, part.slice(2, -2));
+    if (part.length > 2 && part.startsWith("*")) return el("em", {}, part.slice(1, -1));
+    return part;
+  });
+}
+
 /** A name from outside, kept to itself whatever direction it is written in. */
 const name = (text) => el("bdi", {}, text);
 

@@ -186,6 +186,7 @@ async function start() {
     }
   });
   document.documentElement.dataset.ready = "";
+  performance.mark("ready");
 }
 
 /** Whatever happens, the verdict is there to be read. */

@@ -42,22 +42,19 @@ function cell(index, example) {
   const lost = what.joined < what.count;
   const others = what.rpcs.length - 1;
   const calls = what.count > 1 && (what.polling ? `${what.count} polls · ` : others > 0 ? `+${others} · ` : `${what.count} calls · `);
-  const told = [
-    `${report.examples[example].name}, ${step.name}: ${what.rpcs.join(", ")}`,
-    lost ? `${what.joined} of ${what.count} joined` : "joined",
-    duration(what.client_ns),
-    what.differs && "differs from most",
-    worst && `${SEVERITIES[worst][1]} found`,
-  ].filter(Boolean).join(", ");
+  const said = (text) => el("span", { class: "visually-hidden" }, text);
   const button = el("button", {
     type: "button", class: ["cell", lost && "lost", (worst === "error" || worst === "warning") && worst].filter(Boolean).join(" "),
-    "aria-label": told, title: told, "aria-expanded": "false",
+    title: what.rpcs.join(", "), "aria-expanded": "false",
     onclick: () => go(table.open?.button === button ? {} : { example: report.examples[example].name, step: step.name }),
   },
-  el("span", { class: "sign" }, lost ? "✕" : "✓"),
-  el("span", { class: "what" }, what.differs && el("span", { class: "differs" }, "≠ "), name(what.rpcs[0] ?? "")),
+  said(`${report.examples[example].name}, ${step.name}: `),
+  el("span", { class: "sign", "aria-hidden": "true" }, lost ? "✕" : "✓"),
+  el("span", { class: "what" },
+    what.differs && el("span", { class: "differs" }, el("span", { "aria-hidden": "true" }, "≠ "), said("unlike most, ")), name(what.rpcs[0] ?? "")),
   el("span", { class: "sub" },
-    lost ? el("span", { class: "why" }, `${what.joined}/${what.count} joined · `) : calls, duration(what.client_ns)));
+    lost ? el("span", { class: "why" }, `${what.joined}/${what.count} joined · `) : [said("joined, "), calls], duration(what.client_ns)),
+  worst && said(`, ${SEVERITIES[worst][1]} found`));
   table.buttons.set(`${example}/${index}`, button);
   return button;
 }

@@ -90,7 +90,7 @@ function controls() {
       button("↑", "previous match", () => nextHit(-1)), button("↓", "next match", () => nextHit(1))),
     el("div", { class: "group", role: "group", "aria-label": "align" }, by("step", "by step"), by("time", "by time")),
     el("div", { class: "group", role: "group", "aria-label": "zoom" },
-      button("−", "zoom out", () => zoom(2)), button("+", "zoom in", () => zoom(0.5)), button("fit", "show all", () => show(0, 1))),
+      button("−", "zoom out", () => zoom(2)), button("+", "zoom in", () => zoom(0.5)), button("fit", "fit all", () => show(0, 1))),
     el("div", { class: "group", role: "group", "aria-label": "all traces" },
       button("unfold all", "unfold all traces", () => waterfalls.all.forEach((one) => one.unfoldAll())),
       button("fold all", "fold all traces", () => waterfalls.all.forEach((one) => one.foldAll()))));

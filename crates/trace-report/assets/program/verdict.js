@@ -70,7 +70,6 @@ function findingCard(finding) {
     finding.span && el("a", { href: spanLink(finding.trace_id, finding.span_id) }, "show the span"),
     !finding.span && finding.trace !== null && el("a", { href: spanLink(finding.trace_id, "") }, "show the trace"),
     finding.input_line !== null && el("span", {}, `line ${finding.input_line} of the input`),
-    el("span", {}, "more: ", el("code", {}, `cargo xtask explain ${finding.rule}`)),
   ];
   return el("li", { class: `panel finding ${finding.severity}` },
     el("h3", {},
@@ -81,7 +80,9 @@ function findingCard(finding) {
       finding.count > 1 && el("span", { class: "soft" }, `in ${finding.count.toLocaleString("en")} places`)),
     el("p", { class: "message" }, el("bdi", {}, sentence(finding.message))),
     finding.hint && el("p", { class: "hint" }, el("b", {}, "What to do"), el("bdi", {}, sentence(finding.hint))),
-    el("div", { class: "where" }, where));
+    el("div", { class: "where" }, where),
+    report.rules[finding.rule] && el("details", { class: "why" },
+      el("summary", {}, "What this means, its usual causes and its cure"), el("div", {}, article(report.rules[finding.rule]))));
 }
 
 /** All findings; many are opened on demand. */

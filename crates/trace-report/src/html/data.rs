@@ -38,6 +38,8 @@ pub(super) struct Page {
     /// How many there are in all.
     finding_count: usize,
     expected: Vec<Divergence>,
+    /// What the rules mean that something was found by, in Markdown.
+    rules: BTreeMap<&'static str, &'static str>,
     /// Bytes of the raw spans in the page.
     raw_bytes: usize,
 }
@@ -155,6 +157,11 @@ impl Page {
                 .expected_divergences
                 .iter()
                 .map(divergence)
+                .collect(),
+            rules: verdict
+                .findings
+                .iter()
+                .map(|f| (f.rule.name(), f.rule.page()))
                 .collect(),
             raw_bytes,
         }

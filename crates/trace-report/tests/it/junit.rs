@@ -147,6 +147,119 @@ fn the_counts_are_right() {
     }
 }
 
+/// What a reader of JUnit makes of a report: suite, class, case, result, message.
+type Reading = Vec<[String; 5]>;
+
+fn read_by_junit_parser(xml: &str) -> Reading {
+    use junit_parser::TestStatus::{Error, Failure, Skipped, Success};
+    let report = junit_parser::from_reader(xml.as_bytes()).unwrap();
+    let cases = report.suites.into_iter().flat_map(|suite| {
+        suite
+            .cases
+            .into_iter()
+            .map(move |case| (suite.name.clone(), case))
+    });
+    cases
+        .map(|(suite, case)| {
+            let (result, message) = match case.status {
+                Success => ("passed", String::new()),
+                Error(error) => ("error", error.message),
+                Failure(failure) => ("failure", failure.message),
+                Skipped(skipped) => ("skipped", skipped.message),
+            };
+            [
+                suite,
+                case.classname.unwrap_or_default(),
+                case.original_name,
+                result.to_owned(),
+                message,
+            ]
+        })
+        .collect()
+}
+
+fn read_by_quick_junit(xml: &str) -> Reading {
+    use quick_junit::{NonSuccessKind, TestCaseStatus};
+    let report = quick_junit::Report::deserialize_from_str(xml).unwrap();
+    let cases = report.test_suites.into_iter().flat_map(|suite| {
+        suite
+            .test_cases
+            .into_iter()
+            .map(move |case| (suite.name.clone(), case))
+    });
+    let text = |text: Option<quick_junit::XmlString>| {
+        text.map(quick_junit::XmlString::into_string)
+            .unwrap_or_default()
+    };
+    cases
+        .map(|(suite, case)| {
+            let (result, message) = match case.status {
+                TestCaseStatus::Success { .. } => ("passed", None),
+                TestCaseStatus::NonSuccess {
+                    kind: NonSuccessKind::Failure,
+                    message,
+                    ..
+                } => ("failure", message),
+                TestCaseStatus::NonSuccess {
+                    kind: NonSuccessKind::Error,
+                    message,
+                    ..
+                } => ("error", message),
+                TestCaseStatus::Skipped { message, .. } => ("skipped", message),
+            };
+            [
+                suite.into_string(),
+                text(case.classname),
+                case.name.into_string(),
+                result.to_owned(),
+                text(message),
+            ]
+        })
+        .collect()
+}
+
+#[test]
+fn two_readers_of_junit_read_the_same_of_every_run() {
+    let mut runs = vec![
+        build::consistent(),
+        build::context_lost(),
+        build::example_failed(),
+        build::could_not_run(),
+    ];
+    runs.extend(build::NASTY.map(build::hostile));
+    for run in runs {
+        let xml = errors_fail(&run);
+        let reading = read_by_junit_parser(&xml);
+        assert_eq!(reading, read_by_quick_junit(&xml));
+        let document = Document::parse(&xml).unwrap();
+        assert_eq!(reading.len(), attribute(document.root_element(), "tests"));
+    }
+}
+
+#[test]
+fn what_is_read_back_is_what_was_found() {
+    let failure = |reading: Reading| {
+        reading
+            .into_iter()
+            .find(|case| case[3] == "failure")
+            .unwrap()
+    };
+    let text = "\"a\" & <b> ]]> 'c'\n\u{1b}[31m";
+    let run = build::failing(
+        build::consistent(),
+        vec![build::finding(Rule::SpanName, "go", Some("search"), text)],
+    );
+    let expected = [
+        "go",
+        "go.vocabulary",
+        "search",
+        "failure",
+        r#""a" & <b> ]]> 'c'\n\x1b[31m"#,
+    ];
+    assert_eq!(failure(read_by_junit_parser(&errors_fail(&run))), expected);
+    assert_eq!(failure(read_by_quick_junit(&errors_fail(&run))), expected);
+}
+
 /// The elements, without their text.
 fn shape(xml: &str) -> Vec<String> {
     let document = Document::parse(xml).unwrap_or_else(|error| panic!("{error}\n{xml}"));

@@ -1,5 +1,6 @@
 //! What the reporters print, whole, for each kind of run.
 
+mod browser;
 mod build;
 mod github;
 mod html;

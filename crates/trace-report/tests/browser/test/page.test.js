@@ -1,0 +1,319 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { launch, open, PHONE } from "../browser.js";
+
+const EXAMPLES = ["py", "go", "node", "java", "rust"];
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
+/** A test in a page of its own, that must have been quiet in the end. */
+function inPage(title, name, options, body) {
+  test(title, async () => {
+    const { page, context, close } = await open(browser, name, options);
+    await body(page, context);
+    await close();
+  });
+}
+
+const cells = (page) => page.locator(".cell");
+const rows = (page, example) => page.getByRole("tree", { name: `trace of ${example}`, exact: true }).getByRole("treeitem");
+
+for (const name of ["consistent", "context-lost", "example-failed", "could-not-run", "hostile", "no-spans"]) {
+  inPage(`${name} opens offline, from a file, without a word on the console`, name, {}, async (page) => {
+    await page.getByRole("heading", { level: 1 }).waitFor();
+  });
+}
+
+inPage("a consistent run says so, and what each example did", "consistent", {}, async (page) => {
+  assert.equal(await page.locator("h1").textContent(), "consistent");
+  assert.equal(await page.locator(".story").textContent(), "All 5 examples tell the same story.");
+  for (const example of EXAMPLES) assert.ok(await page.getByRole("columnheader", { name: example }).first().isVisible());
+  assert.ok(await page.getByText("Milvus 2.3.5 embedded").isVisible());
+  assert.ok(await page.getByText("2026-11-22 10:15:02 UTC").isVisible());
+});
+
+inPage("a failing run says what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
+  assert.equal(await page.locator(".story").textContent(), "java tells a different story; py, go, node and rust tell the same story.");
+  const finding = page.locator(".finding").first();
+  for (const part of ["error", "context-lost", "in java", "17 places", "none of 17 client calls", "pin the agent"]) {
+    assert.ok((await finding.textContent()).includes(part), part);
+  }
+  await finding.getByText("What this means").click();
+  assert.ok(await finding.getByText("No propagator.").isVisible());
+  await finding.getByRole("link", { name: "show the span" }).click();
+  assert.ok(await page.getByRole("region", { name: "the chosen span" }).isVisible());
+  assert.ok((await page.locator(".span.astray").count()) > 5, "the server's spans are shown where they should have been");
+});
+
+inPage("every cell opens and closes", "context-lost", {}, async (page) => {
+  const count = await cells(page).count();
+  assert.equal(count, 35);
+  for (let i = 0; i < count; i++) {
+    const cell = cells(page).nth(i);
+    await cell.click();
+    assert.equal(await cell.getAttribute("aria-expanded"), "true");
+    assert.equal(await page.locator(".inside").count(), 1, "one is open at a time");
+    assert.ok(await page.locator(".inside .compare").isVisible());
+    assert.match(new URL(page.url()).hash, /^#(py|go|node|java|rust)\/[a-z_]+$/);
+  }
+  await page.getByRole("button", { name: "close" }).click();
+  assert.equal(await page.locator(".inside").count(), 0);
+});
+
+inPage("two spans stand side by side, with old and new names of one thing in one row", "consistent", { hash: "#rust/search" }, async (page) => {
+  const inside = page.locator(".inside");
+  assert.ok(await inside.getByText("1 call, 1 joined").isVisible());
+  await inside.getByRole("combobox").selectOption({ label: "py's client span" });
+  const renamed = inside.locator("tr.differs", { hasText: "rpc.system.name → rpc.system" });
+  assert.ok((await renamed.textContent()).includes("renamed"));
+  const status = await inside.locator("tr.differs", { hasText: "rpc.response.status_code → rpc.grpc.status_code" }).locator("td").allTextContents();
+  assert.deepEqual(status, ["OK", "0int"]);
+  const name = await inside.locator("tr.differs", { hasText: "name" }).first().locator("td").allTextContents();
+  assert.deepEqual(name, ["milvus.proto.milvus.MilvusService/Search", "/milvus.proto.milvus.MilvusService/Search"]);
+});
+
+inPage("a cell with several calls shows each", "consistent", { hash: "#py/create" }, async (page) => {
+  const calls = page.getByRole("group", { name: "calls of this step" }).getByRole("button");
+  assert.deepEqual(await calls.allTextContents(), ["✓ CreateCollection", "✓ CreateIndex", "✓ DescribeIndex", "✓ LoadCollection"]);
+  await calls.nth(2).click();
+  assert.equal(new URL(page.url()).hash, "#py/create/2");
+  assert.ok((await page.locator(".compare td").first().textContent()).endsWith("/DescribeIndex"));
+});
+
+inPage("a link leads to a cell, and back leads away", "consistent", { hash: "#java/insert" }, async (page) => {
+  assert.ok(await page.getByRole("region", { name: "java / insert" }).isVisible());
+  await page.getByRole("button", { name: "java, search" }).click();
+  assert.ok(await page.getByRole("region", { name: "java / search" }).isVisible());
+  await page.goBack();
+  assert.ok(await page.getByRole("region", { name: "java / insert" }).isVisible());
+  await page.getByRole("link", { name: "show in the waterfall" }).click();
+  assert.ok((await page.getByRole("region", { name: "the chosen span" }).textContent()).includes("/Insert"));
+  assert.match(new URL(page.url()).hash, /^#~[0-9a-f]{32}\/[0-9a-f]{16}$/);
+  await page.getByRole("link", { name: "its cell" }).click();
+  assert.ok(await page.getByRole("region", { name: "java / insert" }).isVisible());
+});
+
+inPage("the table is walked with the keyboard", "consistent", {}, async (page) => {
+  await page.getByRole("button", { name: "py, connect" }).focus();
+  for (const key of ["ArrowRight", "ArrowDown", "ArrowDown", "Enter"]) await page.keyboard.press(key);
+  // `drop_existing` has no cells: the way down goes past it.
+  assert.equal(new URL(page.url()).hash, "#go/create");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator(".inside").count(), 0);
+  assert.equal(await page.evaluate(() => document.activeElement.textContent.startsWith("go, create")), true);
+});
+
+inPage("polls are one row, and the server's work is folded", "consistent", {}, async (page) => {
+  const polls = rows(page, "py").filter({ hasText: "GetLoadingProgress" });
+  assert.equal(await polls.count(), 1);
+  assert.ok((await polls.textContent()).includes("×14"));
+  assert.equal(await rows(page, "py").filter({ hasText: "Proxy-Insert" }).count(), 0);
+  await rows(page, "py").filter({ hasText: "Insert" }).locator(".caret").click();
+  await rows(page, "py").filter({ hasText: "Proxy-Insert" }).waitFor();
+  const before = await rows(page, "py").count();
+  await polls.locator(".caret").click();
+  assert.ok((await rows(page, "py").count()) > before);
+  await page.getByRole("button", { name: "fold all traces", exact: true }).click();
+  assert.equal(await rows(page, "py").filter({ hasText: "Proxy-Insert" }).count(), 0);
+  assert.equal(await polls.count(), 1);
+});
+
+inPage("a trace is walked with the keyboard", "consistent", {}, async (page) => {
+  const tree = page.getByRole("tree", { name: "trace of go" });
+  const current = tree.locator('[aria-selected="true"]');
+  await tree.focus();
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
+  assert.ok((await current.textContent()).includes("Proxy-Connect"));
+  assert.equal(await current.getAttribute("aria-level"), "4");
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("ArrowLeft");
+  assert.equal(await current.getAttribute("aria-expanded"), "false");
+  await page.keyboard.press("Enter");
+  assert.ok(await page.getByRole("region", { name: "the chosen span" }).isVisible());
+  await page.keyboard.press("Escape");
+  assert.equal(await page.getByRole("region", { name: "the chosen span" }).count(), 0);
+  await page.keyboard.press("End");
+  assert.ok((await current.textContent()).includes("DropCollection"));
+});
+
+inPage("search finds by name and by attribute, and shows what was folded", "consistent", {}, async (page) => {
+  const search = page.getByRole("searchbox");
+  const told = page.getByRole("search").getByRole("status");
+  await page.keyboard.press("/");
+  await page.keyboard.type("proxy-search");
+  assert.equal(await told.textContent(), "5 spans");
+  await page.keyboard.press("Enter");
+  assert.equal(await told.textContent(), "1 of 5");
+  assert.ok(await rows(page, "py").filter({ hasText: "Proxy-Search" }).isVisible());
+  await page.keyboard.press("Shift+Enter");
+  assert.equal(await told.textContent(), "5 of 5");
+  await search.fill("rpc.method=Insert");
+  assert.equal(await told.textContent(), "5 spans");
+  await search.fill("rpc.system.name=grpc");
+  assert.match(await told.textContent(), /^\d+ spans$/);
+  await search.fill("there is no such thing");
+  assert.equal(await told.textContent(), "nothing found");
+  await page.keyboard.press("Escape");
+  assert.equal(await told.textContent(), "");
+});
+
+/** Where a bar of the row begins and ends, in pixels. */
+async function bar(page, example, text) {
+  const box = await rows(page, example).filter({ hasText: text }).first().locator(".bar").first().boundingBox();
+  return { from: box.x, to: box.x + box.width };
+}
+
+inPage("one step is below the other in all traces, at one scale", "consistent", {}, async (page) => {
+  for (const method of ["Connect", "Insert", "Search", "DropCollection"]) {
+    const bars = await Promise.all(EXAMPLES.map((example) => bar(page, example, method)));
+    for (const { from, to } of bars) {
+      assert.ok(Math.abs(from - bars[0].from) < 1.5, `${method} begins at ${from} and ${bars[0].from}`);
+      assert.ok(Math.abs(to - bars[0].to) < 1.5, `${method} ends at ${to} and ${bars[0].to}`);
+    }
+  }
+  await page.getByRole("button", { name: "by time" }).click();
+  const times = await Promise.all(EXAMPLES.map((example) => bar(page, example, "DropCollection")));
+  assert.ok(times.some(({ from }) => Math.abs(from - times[0].from) > 3), "by time they are not");
+});
+
+inPage("zooming makes bars longer, and the address keeps it", "consistent", {}, async (page, context) => {
+  const width = async () => {
+    const { from, to } = await bar(page, "py", "Insert");
+    return to - from;
+  };
+  const before = await width();
+  await page.locator(".ruler button", { hasText: "insert" }).click();
+  await page.waitForFunction(() => location.hash.includes("x="));
+  const zoomed = await width();
+  assert.ok(zoomed > 4 * before, `${zoomed} after ${before}`);
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await other.locator("html[data-ready]").waitFor({ state: "attached" });
+  const there = await bar(other, "py", "Insert");
+  assert.ok(Math.abs(there.to - there.from - zoomed) < 1);
+  await page.getByRole("button", { name: "fit all" }).click();
+  await page.waitForFunction(() => !location.hash.includes("x="));
+  assert.ok(Math.abs((await width()) - before) < 1);
+});
+
+inPage("dragging over the ruler zooms to what was dragged over", "consistent", {}, async (page) => {
+  await page.locator(".ruler").scrollIntoViewIfNeeded();
+  const box = await page.locator(".ruler .scale").boundingBox();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 12);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 12);
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 12);
+  await page.mouse.up();
+  await page.waitForFunction(() => location.hash.includes("x="));
+  const [from, to] = new URL(page.url()).hash.match(/x=([\d.]+)-([\d.]+)/).slice(1).map(Number);
+  assert.ok(Math.abs(from - 0.5) < 0.01 && Math.abs(to - 0.7) < 0.01, `${from} to ${to}`);
+});
+
+inPage("a chosen span shows its attributes, resource and times", "consistent", {}, async (page) => {
+  await rows(page, "go").filter({ hasText: "Search" }).first().click();
+  const told = await page.getByRole("region", { name: "the chosen span" }).textContent();
+  for (const part of ["rpc.method", "Search", "service.name", "milvus-client", "client", "11.0 ms"]) assert.ok(told.includes(part), part);
+});
+
+inPage("the raw spans can be saved, and are those that were judged", "context-lost", {}, async (page) => {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "save spans" }).click()]);
+  assert.equal(download.suggestedFilename(), "capture.jsonl");
+  const saved = await readFile(await download.path());
+  assert.deepEqual(saved, await readFile(join(process.env.PAGES, "context-lost.jsonl")));
+});
+
+inPage("the theme follows the reader and can be switched", "consistent", { colorScheme: "dark" }, async (page) => {
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await ground();
+  await page.getByRole("button", { name: "theme" }).click();
+  assert.notEqual(await ground(), dark);
+  await page.getByRole("button", { name: "theme" }).click();
+  assert.equal(await ground(), dark);
+});
+
+inPage("without JavaScript there is the terminal's text", "context-lost", { javaScriptEnabled: false, ready: false }, async (page) => {
+  const text = await page.locator("noscript pre").textContent();
+  assert.ok(text.startsWith("inconsistent  1 error") && text.includes("hint: the server dropped"), text);
+});
+
+for (const [what, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: PHONE })) {
+  for (const name of ["consistent", "context-lost", "hostile"]) {
+    inPage(`axe finds nothing serious: ${name}, ${what}`, name, { ...options, hash: "#java/search" }, async (page) => {
+      await page.getByRole("treeitem").first().click();
+      for (const details of await page.locator("details").all()) await details.evaluate((node) => { node.open = true; });
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      const told = serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`).join("; ")}`);
+      assert.deepEqual(told, []);
+    });
+  }
+}
+
+for (const name of ["consistent", "context-lost", "hostile"]) {
+  inPage(`on a phone nothing is wider than the screen: ${name}`, name, PHONE, async (page) => {
+    await page.locator(".cell").nth(3).click();
+    const { scrollWidth, innerWidth } = await page.evaluate(() => ({ scrollWidth: document.documentElement.scrollWidth, innerWidth }));
+    assert.ok(scrollWidth <= innerWidth, `${scrollWidth} in ${innerWidth}`);
+  });
+}
+
+inPage("hostile text is text", "hostile", {}, async (page) => {
+  for (const cell of await cells(page).all()) await cell.click();
+  for (const row of (await page.getByRole("treeitem").all()).slice(0, 8)) await row.click();
+  await page.getByRole("searchbox").fill("<script>");
+  await page.keyboard.press("Enter");
+  const found = await page.evaluate(() => ({
+    scripts: document.scripts.length,
+    images: document.images.length,
+    frames: document.querySelectorAll("iframe, object, embed, form").length,
+    foreign: document.querySelectorAll('a[href]:not([href^="#"])').length,
+    hidden: /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText),
+    text: document.body.innerText,
+  }));
+  assert.deepEqual({ ...found, text: undefined }, { scripts: 4, images: 0, frames: 0, foreign: 0, hidden: false, text: undefined });
+  assert.ok(found.text.includes("</script><img src=x onerror=alert(1)>"), "it is shown as it is");
+  const { scrollWidth, innerWidth } = await page.evaluate(() => ({ scrollWidth: document.documentElement.scrollWidth, innerWidth }));
+  assert.ok(scrollWidth <= innerWidth, "the layout holds");
+});
+
+inPage("20,000 spans open in two seconds and scroll", "large", {}, async (page) => {
+  const opened = await page.evaluate(() => performance.getEntriesByName("ready")[0].startTime);
+  await page.getByRole("button", { name: "unfold all traces", exact: true }).click();
+  const frames = await page.evaluate(async () => {
+    const list = document.querySelector(".rows");
+    const median = async (by) => {
+      const times = [];
+      for (let i = 0; i < 90; i++) {
+        const before = performance.now();
+        list.scrollTop += by;
+        await new Promise(requestAnimationFrame);
+        times.push(performance.now() - before);
+      }
+      return times.sort((a, b) => a - b)[45];
+    };
+    // A busy machine draws nothing smoothly: what counts is what scrolling adds.
+    return { still: await median(0), scrolling: await median(900) };
+  });
+  const count = await page.evaluate(() => document.querySelectorAll(".span").length);
+  const { still, scrolling } = frames;
+  console.log(`20,000 spans: open after ${opened.toFixed(0)} ms; a frame takes ${scrolling.toFixed(1)} ms scrolling, ${still.toFixed(1)} ms still; ${count} rows drawn`);
+  assert.ok(opened < 2000, `open after ${opened} ms`);
+  assert.ok(scrolling - still < 34, `a frame takes ${scrolling} ms scrolling, ${still} ms still`);
+  assert.ok(count < 200, `${count} rows are drawn`);
+});
+
+inPage("100,000 spans open in part, and the page says so", "huge", {}, async (page) => {
+  assert.ok(await page.getByText(/^Shown in part: 25,000 of \d\d\d?,\d\d\d spans/).isVisible());
+  await page.getByRole("button", { name: "unfold all traces", exact: true }).click();
+  assert.ok((await page.locator(".span").count()) > 10);
+});
