@@ -651,7 +651,7 @@ async fn slow_a_client_says_that_the_server_is_gone_and_recovers_when_it_is_back
         let builder = MilvusClient::builder(server.uri()).layer(recorder.layer());
         let client = builder
             .retry(Retry::attempts(2))
-            .timeout(Duration::from_secs(10))
+            .timeout(PATIENCE)
             .connect()
             .await
             .unwrap();
