@@ -2,7 +2,9 @@
 //!
 //! Pure: no clock, no network, no files, no processes. A malformed trace is a finding, never an `Err`.
 
+mod baseline;
 mod contract;
+mod diff;
 mod facts;
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -12,18 +14,23 @@ mod read;
 mod rules;
 mod semconv;
 mod settlement;
+mod summary;
+mod timing;
 mod traces;
 mod verdict;
 mod version;
 mod view;
 
+pub use baseline::{against_baseline, baseline};
 pub use contract::{Contract, ContractError};
+pub use diff::{Change, ChangeKind, diff};
 pub use facts::{Drops, ExampleFacts, Exit, RunFacts};
 pub use judge::judge;
 pub use read::{Input, Problem, ProblemKind, read};
 pub use rules::{Family, Rule, UnknownRule};
 pub use semconv::names_of;
 pub use settlement::{Progress, Settlement};
+pub use timing::{ExampleTiming, Spread, StepTiming, timing};
 pub use traces::{Attributes, Event, Kind, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, Severity,

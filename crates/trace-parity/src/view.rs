@@ -150,13 +150,17 @@ impl<'a> View<'a> {
         (call.astray == Some(server)).then_some(call.span)
     }
 
+    /// Names of the server's spans that work for one call.
+    pub(crate) fn work_of(&self, call: &Call<'a>) -> BTreeSet<&'a str> {
+        self.names_under(call.answered_by().into_iter().collect())
+    }
+
     /// Names of the server's spans that work for a step's calls, or for those of one method.
     pub(crate) fn work(&self, example: u32, step: u16, method: Option<&str>) -> BTreeSet<&'a str> {
         let wanted = |of: Option<u16>, by: &str| {
             of == Some(step) && method.is_none_or(|method| method == by)
         };
         let calls = self.calls_of(&self.examples[example as usize]);
-        let mut seen: HashSet<u32> = HashSet::new();
         let own = calls.iter().filter(|call| wanted(call.step, call.method));
         let ghosts = self
             .ghosts
@@ -164,6 +168,11 @@ impl<'a> View<'a> {
             .filter(|ghost| ghost.example == example && wanted(ghost.step, ghost.method));
         let mut open: Vec<u32> = own.filter_map(Call::answered_by).collect();
         open.extend(ghosts.map(|ghost| ghost.span));
+        self.names_under(open)
+    }
+
+    fn names_under(&self, mut open: Vec<u32>) -> BTreeSet<&'a str> {
+        let mut seen: HashSet<u32> = HashSet::new();
         let mut names = BTreeSet::new();
         while let Some(span) = open.pop() {
             if seen.insert(span) {

@@ -1,7 +1,10 @@
 //! The engine from the outside: real captures in, verdicts out.
 
+mod changes;
 mod clean;
+mod corpus;
 mod faults;
 mod fixtures;
 mod readers;
+mod shapes;
 mod support;

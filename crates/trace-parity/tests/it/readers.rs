@@ -527,7 +527,7 @@ fn broken_files() {
     );
     check(
         &framed([requests()[0].clone(), vec![0x0a, 200]].into_iter())[..],
-        2,
+        3,
         "LostRecord None the record is not OTLP protobuf, or breaks off",
     );
     check(

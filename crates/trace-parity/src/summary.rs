@@ -1,0 +1,126 @@
+//! What stays of an example when ids and times are left out: the base of baselines and of before against after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::contract::Contract;
+use crate::facts::RunFacts;
+use crate::traces::{Status, Traces, Value};
+use crate::view::View;
+use crate::view::calls::Call;
+use crate::view::examples::Example;
+
+/// One example's client side, and whether the server answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) name: String,
+    /// Name and kind.
+    pub(crate) root: Option<(String, String)>,
+    /// The resource attributes that are the same from run to run.
+    pub(crate) resource: BTreeMap<String, String>,
+    /// Instrumentation scopes of client spans, with their versions.
+    pub(crate) scopes: BTreeMap<String, String>,
+    /// By step; housekeeping under `-`.
+    pub(crate) calls: BTreeMap<(usize, String), BTreeMap<String, CallSummary>>,
+}
+
+/// All calls of one method in one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CallSummary {
+    /// Span names; one, unless calls differ.
+    pub(crate) names: BTreeSet<String>,
+    pub(crate) kinds: BTreeSet<String>,
+    pub(crate) failed: bool,
+    pub(crate) joined: bool,
+    /// Key and type.
+    pub(crate) attributes: BTreeSet<(String, &'static str)>,
+    /// Names of the server's spans, with how often each comes per call.
+    pub(crate) server: BTreeSet<String>,
+    /// Nanoseconds of each call's client span, sorted.
+    pub(crate) times: Vec<u64>,
+}
+
+const RESOURCE: [&str; 6] = [
+    "service.name",
+    "application",
+    "telemetry.sdk.language",
+    "telemetry.sdk.name",
+    "telemetry.sdk.version",
+    "telemetry.distro.version",
+];
+
+pub(crate) fn summaries(
+    traces: &Traces,
+    contract: &Contract,
+    facts: Option<&RunFacts>,
+) -> Vec<Summary> {
+    let view = View::new(traces, &[], contract, facts);
+    view.examples
+        .iter()
+        .map(|example| summary(&view, example))
+        .collect()
+}
+
+fn summary(view: &View<'_>, example: &Example<'_>) -> Summary {
+    let mut summary = Summary {
+        name: example.name.clone(),
+        ..Summary::default()
+    };
+    if let Some(root) = example.root.map(|root| view.traces.span(root)) {
+        summary.root = Some((root.name().to_owned(), root.kind().to_string()));
+        let attributes = root
+            .resource_attributes()
+            .filter(|(key, _)| RESOURCE.contains(key));
+        summary.resource = attributes
+            .map(|(key, value)| (key.to_owned(), value.to_string()))
+            .collect();
+    }
+    for call in view.calls_of(example) {
+        let span = view.traces.span(call.span);
+        summary.scopes.insert(
+            span.scope_name().to_owned(),
+            span.scope_version().to_owned(),
+        );
+        let step = call.step.map_or(usize::MAX, usize::from);
+        let name = view.step_name(call.step).unwrap_or("-").to_owned();
+        let calls = summary.calls.entry((step, name)).or_default();
+        add(
+            view,
+            call,
+            calls
+                .entry(call.method.to_owned())
+                .or_insert_with(|| CallSummary {
+                    joined: true,
+                    ..CallSummary::default()
+                }),
+        );
+    }
+    for call in summary.calls.values_mut().flat_map(BTreeMap::values_mut) {
+        call.times.sort_unstable();
+    }
+    summary
+}
+
+fn add(view: &View<'_>, call: &Call<'_>, summary: &mut CallSummary) {
+    let span = view.traces.span(call.span);
+    summary.names.insert(span.name().to_owned());
+    summary.kinds.insert(span.kind().to_string());
+    summary.failed |= span.status() == Status::Error;
+    summary.joined &= call.server.is_some();
+    let attributes = span
+        .attributes()
+        .map(|(key, value): (&str, Value<'_>)| (key.to_owned(), value.type_name()));
+    summary.attributes.extend(attributes);
+    summary
+        .server
+        .extend(view.work_of(call).into_iter().map(str::to_owned));
+    summary.times.push(span.duration_ns());
+}
+
+impl CallSummary {
+    pub(crate) fn median(&self) -> u64 {
+        self.times
+            .get(self.times.len() / 2)
+            .copied()
+            .unwrap_or_default()
+    }
+}
