@@ -39,7 +39,7 @@ const PROGRAM: &str = concat!(
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
     "style-src 'sha256-P2hJL7wJiifZQ8qqxNfmaKGpFQZpB6iSLx304CgnlqA='; ",
-    "script-src 'sha256-o7qN0Vfu7/tzTCrK5U5oFf0ATAwA50CLpzUADG3sHuo='",
+    "script-src 'sha256-8VVgsikAtwCo/UDXEXMO+peDoUgOrkZCbQEqCxdMgDg='",
 );
 
 /// Writes the run as an HTML document.

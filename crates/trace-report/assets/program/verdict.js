@@ -53,7 +53,7 @@ function verdictSection() {
         el("h1", { id: "outcome" }, report.verdict.replaceAll("-", " ")),
         el("p", { class: "story" }, name(story())))),
     el("dl", { class: "facts" }, facts.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, name(value))))),
-    report.steps.length > 0 && el("p", { class: "about" },
+    report.steps.length > 0 && report.examples.length > 1 && el("p", { class: "about" },
       "Each example is the same small Milvus program in another language. It was traced while it ran, and this page holds ",
       "what it sent: each call of the client should have the server's work below it, in one trace, under the same names."));
 }
@@ -69,6 +69,7 @@ function findingCard(finding) {
       el("a", { href: cellLink(finding.example_name, finding.step) }, "open the cell ", name(`${finding.example_name} / ${finding.step}`)),
     finding.span && el("a", { href: spanLink(finding.trace_id, finding.span_id) }, "show the span"),
     !finding.span && finding.trace !== null && el("a", { href: spanLink(finding.trace_id, "") }, "show the trace"),
+    finding.example !== null && report.examples[finding.example].failed && el("a", { href: "#output" }, "read its output"),
     finding.input_line !== null && el("span", {}, `line ${finding.input_line} of the input`),
   ];
   return el("li", { class: `panel finding ${finding.severity}` },
