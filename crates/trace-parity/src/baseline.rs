@@ -13,8 +13,8 @@ const HEADING: &str = "# milvus-otel.baseline/1";
 /// The text of a run.
 ///
 /// Per example: root, resource, instrumentation with its version, each step with its methods and whether the server answered, the span
-/// names, and which attributes of which type the calls have. Polls are not counted, and of the server's spans only those stand that the
-/// contract lists.
+/// names with `*` for the method, and which attributes of which type the calls have. Polls are not counted, and of the server's spans
+/// only those matter that the contract lists.
 #[must_use]
 pub fn baseline(traces: &Traces, contract: &Contract, facts: Option<&RunFacts>) -> String {
     let mut out = format!("{HEADING}\n");
@@ -36,9 +36,13 @@ fn write(out: &mut String, contract: &Contract, summary: &Summary) {
     for (name, version) in &summary.scopes {
         let _ = writeln!(out, "scope {} {}", visible(name), visible(version));
     }
+    let mut named: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     let mut attributes: BTreeMap<&BTreeSet<(String, &str)>, BTreeSet<&str>> = BTreeMap::new();
     for ((step, name), calls) in &summary.calls {
-        let _ = writeln!(out, "step {}", visible(name));
+        let _ = match name.as_str() {
+            "-" => writeln!(out, "housekeeping"),
+            name => writeln!(out, "step {}", visible(name)),
+        };
         for (method, call) in calls {
             let answer = if call.joined {
                 "answered"
@@ -54,7 +58,10 @@ fn write(out: &mut String, contract: &Contract, summary: &Summary) {
                 kinds.join(", ")
             );
             for name in &call.names {
-                let _ = writeln!(out, "    named {}", visible(name));
+                named
+                    .entry(name.replace(method, "*"))
+                    .or_default()
+                    .insert(method);
             }
             attributes
                 .entry(&call.attributes)
@@ -63,27 +70,31 @@ fn write(out: &mut String, contract: &Contract, summary: &Summary) {
         }
         let declared = contract.steps.get(*step);
         for core in declared.iter().flat_map(|step| &step.server_core) {
-            let there = calls.values().any(|call| call.server.contains(core));
-            let _ = writeln!(
-                out,
-                "  server {}: {}",
-                visible(core),
-                if there { "there" } else { "absent" }
-            );
+            if !calls.values().any(|call| call.server.contains(core)) {
+                let _ = writeln!(out, "  the server's work lacks {}", visible(core));
+            }
         }
     }
+    let only = named.len() == 1;
+    for (name, methods) in &named {
+        let _ = writeln!(out, "{} named {}", calls_of(methods, only), visible(name));
+    }
+    let only = attributes.len() == 1;
     for (set, methods) in &attributes {
-        let methods: Vec<String> = methods.iter().map(|method| visible(method)).collect();
-        let methods = if attributes.len() == 1 {
-            "every call".to_owned()
-        } else {
-            methods.join(", ")
-        };
-        let _ = writeln!(out, "attributes of {methods}");
+        let _ = writeln!(out, "{} with", calls_of(methods, only));
         for (key, type_name) in *set {
             let _ = writeln!(out, "  {} {type_name}", visible(key));
         }
     }
+}
+
+/// `every call`, or the methods.
+fn calls_of(methods: &BTreeSet<&str>, only: bool) -> String {
+    if only {
+        return "every call".to_owned();
+    }
+    let methods: Vec<String> = methods.iter().map(|method| visible(method)).collect();
+    methods.join(", ")
 }
 
 /// Telemetry may hold anything; a line stays a line.

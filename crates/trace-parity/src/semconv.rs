@@ -1,7 +1,7 @@
 //! The semantic convention lens: one thing, and what each generation of the conventions calls it.
 //!
-//! Source: the OpenTelemetry semantic conventions' attribute registry and its schema changes, `rpc` group: v1.20 and before, v1.21 to
-//! v1.38, v1.39 to v1.44, and what the main branch holds for the next.
+//! Source: the OpenTelemetry semantic conventions' attribute registry and its schema changes. `rpc`: v1.20 and before, v1.21 to v1.38,
+//! v1.39 to v1.44, and what the main branch holds for the next. `db`: what was before, and what is stable since v1.33.
 
 /// Which conventions a name comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,16 +16,46 @@ pub(crate) enum Generation {
     Next,
 }
 
-impl Generation {
-    /// As a message says it.
-    pub(crate) fn versions(self) -> &'static str {
-        match self {
-            Generation::Ancient => "1.20 or before",
-            Generation::Old => "1.38 or before",
-            Generation::New => "1.39 to 1.44",
-            Generation::Next => "after 1.44",
-        }
+/// A group of conventions that change together.
+#[derive(Debug)]
+pub(crate) struct Convention {
+    /// Its word in `OTEL_SEMCONV_STABILITY_OPT_IN`.
+    pub(crate) opt_in: &'static str,
+    /// The versions of each generation, as a message says them.
+    versions: &'static [(Generation, &'static str)],
+    concepts: &'static [Concept],
+}
+
+impl Convention {
+    pub(crate) fn versions(&self, generation: Generation) -> &'static str {
+        let found = self.versions.iter().find(|(known, _)| *known == generation);
+        found.map_or("of another time", |(_, versions)| versions)
     }
+}
+
+const CONVENTIONS: &[Convention] = &[
+    Convention {
+        opt_in: "rpc",
+        versions: &[
+            (Ancient, "1.20 or before"),
+            (Old, "1.38 or before"),
+            (New, "1.39 to 1.44"),
+            (Next, "after 1.44"),
+        ],
+        concepts: RPC,
+    },
+    Convention {
+        opt_in: "database",
+        versions: &[(Old, "before 1.33"), (New, "1.33 or later")],
+        concepts: DB,
+    },
+];
+
+/// The conventions that `name` is of.
+pub(crate) fn convention(name: &str) -> Option<&'static Convention> {
+    let has =
+        |convention: &&Convention| convention.concepts.iter().any(|concept| concept.has(name));
+    CONVENTIONS.iter().find(has)
 }
 
 /// One thing that an attribute says, whatever it is called.
@@ -37,6 +67,12 @@ pub(crate) struct Concept {
     pub(crate) within: Option<(Generation, &'static str)>,
     /// Types by generation where they differ from the contract's: 1.39 writes the status as `"OK"`.
     pub(crate) retyped: &'static [(Generation, &'static str)],
+}
+
+impl Concept {
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|(_, known)| *known == name)
+    }
 }
 
 use Generation::{Ancient, New, Next, Old};
@@ -118,10 +154,39 @@ pub(crate) const GRPC_STATUS: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// A concept that only its name changed of.
+const fn renamed(names: &'static [(Generation, &'static str)]) -> Concept {
+    Concept {
+        names,
+        within: None,
+        retyped: &[],
+    }
+}
+
+/// Database client spans.
+const DB: &[Concept] = &[
+    renamed(&[(Old, "db.system"), (New, "db.system.name")]),
+    renamed(&[(Old, "db.name"), (New, "db.namespace")]),
+    renamed(&[(Old, "db.operation"), (New, "db.operation.name")]),
+    renamed(&[(Old, "db.statement"), (New, "db.query.text")]),
+    renamed(&[
+        (Old, "db.sql.table"),
+        (Old, "db.mongodb.collection"),
+        (Old, "db.cassandra.table"),
+        (New, "db.collection.name"),
+    ]),
+    renamed(&[(New, "db.query.summary")]),
+    renamed(&[(New, "db.operation.batch.size")]),
+    renamed(&[(New, "db.response.status_code")]),
+    renamed(&[(New, "db.response.returned_rows")]),
+];
+
 /// What `name` says, in any generation.
 pub(crate) fn concept(name: &str) -> Option<&'static Concept> {
-    RPC.iter()
-        .find(|concept| concept.names.iter().any(|(_, known)| *known == name))
+    convention(name)?
+        .concepts
+        .iter()
+        .find(|concept| concept.has(name))
 }
 
 /// Every name that conventions, old and new, have for what `attribute` says, itself included; empty for an attribute that no table
@@ -181,7 +246,28 @@ pub(crate) fn qualified(method: &str) -> (Option<&str>, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{RpcName, rpc_name};
+    use super::{DB, RPC, RpcName, names_of, rpc_name};
+
+    #[test]
+    fn a_name_has_one_meaning() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (_, name) in [RPC, DB]
+            .into_iter()
+            .flatten()
+            .flat_map(|concept| concept.names)
+        {
+            assert!(seen.insert(name), "{name}");
+        }
+        assert_eq!(
+            names_of("db.statement").collect::<Vec<_>>(),
+            ["db.statement", "db.query.text"]
+        );
+        assert_eq!(
+            names_of("rpc.system.name").collect::<Vec<_>>(),
+            ["rpc.system", "rpc.system.name"]
+        );
+        assert_eq!(names_of("thread.id").count(), 0);
+    }
 
     #[test]
     fn names() {

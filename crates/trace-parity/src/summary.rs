@@ -33,7 +33,7 @@ pub(crate) struct CallSummary {
     pub(crate) joined: bool,
     /// Key and type.
     pub(crate) attributes: BTreeSet<(String, &'static str)>,
-    /// Names of the server's spans, with how often each comes per call.
+    /// Names of the server's spans.
     pub(crate) server: BTreeSet<String>,
     /// Nanoseconds of each call's client span, sorted.
     pub(crate) times: Vec<u64>,

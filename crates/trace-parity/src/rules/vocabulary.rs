@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::contract::AttributeRule;
 use crate::judge::Draft;
 use crate::rules::Rule;
-use crate::semconv::{self, Concept, Generation};
+use crate::semconv::{self, Concept, Convention, Generation};
 use crate::traces::{Attribute, Value};
 use crate::view::View;
 use crate::view::calls::Call;
@@ -172,17 +172,22 @@ fn attribute_of(
         );
     }
     for ((scope, name, generation), tally) in &renamed {
-        let Some(usual) = usual else { continue };
+        let (Some(usual), Some(convention)) = (usual, semconv::convention(key)) else {
+            continue;
+        };
         let message = format!(
             "`{key}` is written as `{name}` on {} of {all} client RPC spans, as semantic conventions {} call it; the others write it as \
              conventions {} do",
             tally.count,
-            generation.versions(),
-            usual.versions(),
+            convention.versions(*generation),
+            convention.versions(usual),
         );
         drafts.push(
-            draft(Rule::AttributeRenamed, *scope, tally, message)
-                .hint(together(*generation, usual)),
+            draft(Rule::AttributeRenamed, *scope, tally, message).hint(together(
+                convention,
+                *generation,
+                usual,
+            )),
         );
     }
     for ((scope, name), tally) in &mistyped {
@@ -314,19 +319,18 @@ fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Generation>
 }
 
 /// How to bring two generations together.
-fn together(found: Generation, usual: Generation) -> String {
-    match (found, usual) {
-        (Generation::New | Generation::Next, Generation::Old | Generation::Ancient) => {
-            "set `OTEL_SEMCONV_STABILITY_OPT_IN=rpc/dup` where the instrumentation knows it, which writes both; else take a version from \
-             before semantic conventions 1.39, or bring the others up"
-                .to_owned()
-        }
-        (Generation::Old | Generation::Ancient, Generation::New | Generation::Next) => {
-            "set `OTEL_SEMCONV_STABILITY_OPT_IN=rpc`, which writes the new names where the instrumentation knows them; else take a newer \
-             version of it"
-                .to_owned()
-        }
-        _ => format!("take a version of the instrumentation that follows semantic conventions {}", usual.versions()),
+fn together(convention: &Convention, found: Generation, usual: Generation) -> String {
+    let (opt_in, theirs) = (convention.opt_in, convention.versions(usual));
+    if found > usual {
+        format!(
+            "set `OTEL_SEMCONV_STABILITY_OPT_IN={opt_in}/dup` where the instrumentation knows it, which writes both; else take a version \
+             that follows semantic conventions {theirs}, or bring the others up"
+        )
+    } else {
+        format!(
+            "set `OTEL_SEMCONV_STABILITY_OPT_IN={opt_in}`, which writes the new names where the instrumentation knows them; else take a \
+             version that follows semantic conventions {theirs}"
+        )
     }
 }
 
