@@ -36,6 +36,14 @@ pub(crate) enum Command {
     /// Judge captured traces side by side
     #[command(after_help = "Example: cargo xtask compare before=old.jsonl after=new.jsonl")]
     Compare(Compare),
+    /// Say what changed from one capture to another
+    ///
+    /// Exits with 1 where something did.
+    #[command(after_help = "Example: cargo xtask diff before.jsonl target/milvus-otel/runs/latest")]
+    Diff(Diff),
+    /// Keep a run as the baseline that `run-all --baseline` holds others to
+    #[command(after_help = "Example: cargo xtask accept")]
+    Accept(Accept),
     /// Show a trace as a tree
     #[command(after_help = "Example: cargo xtask trace 4bf92f35")]
     Trace(Trace),
@@ -118,6 +126,9 @@ pub(crate) struct RunAll {
     /// Open the report in the browser
     #[arg(long)]
     pub(crate) open: bool,
+    /// Fail on a difference from the run that was accepted [default file: baseline.txt]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) baseline: Option<Option<PathBuf>>,
     #[command(flatten)]
     pub(crate) judging: Judging,
 }
@@ -192,6 +203,26 @@ pub(crate) struct Trace {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// A capture file or a run's folder
+    pub(crate) before: CaptureArgument,
+    /// Another
+    pub(crate) after: CaptureArgument,
+    /// The contract that names the steps, instead of the tutorial's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contract: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Accept {
+    /// The run's id [default: the newest run]
+    pub(crate) run: Option<String>,
+    /// Where the baseline is written [default: baseline.txt]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Report {
     /// The run's id [default: the newest run]
     pub(crate) run: Option<String>,
@@ -220,6 +251,10 @@ pub(crate) struct Bench {
 pub(crate) enum Benchmark {
     /// What tracing adds to a Milvus call
     Client,
+    /// How fast traces are read and judged
+    Compare,
+    /// What receiving and storing costs
+    Capture,
     /// Which faults the rules find in broken captures
     Faults,
 }

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use harness::{Failure, Interrupt, Judged, Options, Result, RunFolder, Workspace};
 use tokio::signal::unix::{SignalKind, signal};
 use trace_parity::{Outcome, Rule, Severity};
-use trace_report::Run;
+use trace_report::{Run, escape};
 
 use crate::cli::{
-    Compare, Explain, FailOn, Format, Judging, Report, RunAll, RunOne, Selection, Trace,
+    Accept, Compare, Diff, Explain, FailOn, Format, Judging, Report, RunAll, RunOne, Selection,
+    Trace,
 };
 use crate::{progress, terminal};
 
@@ -24,7 +25,24 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         contract: arguments.judging.contract.clone(),
         keep_up: arguments.keep_up,
     };
-    run_and_report(&options, &arguments.judging, arguments.open)
+    let (judged, code) = run_and_report(&options, &arguments.judging, arguments.open)?;
+    let Some(baseline) = arguments.baseline else {
+        return Ok(code);
+    };
+    let file = baseline.unwrap_or(harness::baseline_file(&workspace()?));
+    let Some(changes) = harness::since_baseline(&judged, &file)? else {
+        return Ok(code);
+    };
+    let accepted = relative(&file);
+    terminal::print_failure(
+        &Failure::new(format!(
+            "the run differs from the baseline `{}`",
+            accepted.display()
+        ))
+        .detail(changes.lines().map(str::to_owned))
+        .hint("if that is meant: cargo xtask accept"),
+    );
+    Ok(ExitCode::FAILURE)
 }
 
 pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
@@ -35,10 +53,11 @@ pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
         contract: arguments.judging.contract.clone(),
         ..Options::default()
     };
-    run_and_report(&options, &arguments.judging, false)
+    let (_, code) = run_and_report(&options, &arguments.judging, false)?;
+    Ok(code)
 }
 
-fn run_and_report(options: &Options, judging: &Judging, open: bool) -> Result<ExitCode> {
+fn run_and_report(options: &Options, judging: &Judging, open: bool) -> Result<(Judged, ExitCode)> {
     let workspace = workspace()?;
     harness::prune(&workspace);
     let events = progress::events();
@@ -52,7 +71,8 @@ fn run_and_report(options: &Options, judging: &Judging, open: bool) -> Result<Ex
     let judged = block_on(async |interrupt| {
         harness::run_all(&workspace, options, &events, interrupt, report).await
     })?;
-    Ok(exit_code(&judged.run, judging.fail_on))
+    let code = exit_code(&judged.run, judging.fail_on);
+    Ok((judged, code))
 }
 
 pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
@@ -68,6 +88,35 @@ pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
             .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))?,
     }
     Ok(exit_code(&judged.run, arguments.judging.fail_on))
+}
+
+pub(crate) fn diff(arguments: &Diff) -> Result<ExitCode> {
+    let contract = harness::contract(arguments.contract.as_deref())?;
+    let changes = harness::changes(&arguments.before, &arguments.after, &contract)?;
+    if changes.is_empty() {
+        terminal::print_text("nothing changed\n");
+    }
+    let charset = terminal::charset();
+    for change in &changes {
+        let line = escape::visible(&change.to_string(), charset);
+        terminal::print_text(&format!("{line}\n"));
+    }
+    Ok(ExitCode::from(u8::from(!changes.is_empty())))
+}
+
+pub(crate) fn accept(arguments: &Accept) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    let file = arguments
+        .output
+        .clone()
+        .unwrap_or(harness::baseline_file(&workspace));
+    let run = harness::accept(&workspace, arguments.run.as_deref(), &file)?;
+    terminal::print_text(&format!(
+        "run {} is the baseline: {}\n`cargo xtask run-all --baseline` fails on a difference from it\n",
+        run.id,
+        relative(&file).display()
+    ));
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn trace(arguments: &Trace) -> Result<ExitCode> {

@@ -55,6 +55,8 @@ fn check_example(shell: &Shell, example: &Example) -> Result<()> {
 fn benchmark(what: Benchmark) -> &'static str {
     match what {
         Benchmark::Client => "bench --package milvus-otel-tests --bench client",
+        Benchmark::Compare => "bench --package trace-parity --features faults",
+        Benchmark::Capture => "bench --package otlp-capture --bench load",
         Benchmark::Faults => {
             "run --release --package trace-parity --features faults --example faults"
         }

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run(arguments),
         Command::Exec(arguments) => exec::exec(&arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
+        Command::Diff(arguments) => commands::diff(&arguments),
+        Command::Accept(arguments) => commands::accept(&arguments),
         Command::Trace(arguments) => commands::trace(&arguments),
         Command::Explain(arguments) => commands::explain(&arguments),
         Command::Report(arguments) => commands::report(&arguments),

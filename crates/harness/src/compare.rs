@@ -118,6 +118,11 @@ pub(crate) fn judge_run(
     })
 }
 
+/// What one argument of the command line names.
+pub(crate) fn traces_of(capture: &CaptureArgument) -> Result<Traces> {
+    Ok(trace_parity::read(&inputs(&load(capture)?)).0)
+}
+
 /// What a run captured.
 pub(crate) fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
     let loaded = read_all(None, &folder.captures())?;

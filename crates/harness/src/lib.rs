@@ -3,6 +3,7 @@
 //! Emits [`Event`]s for progress and fills a `trace_report::Run` for the reporters. Nothing here knows one
 //! language: an example is what its `example.toml` says.
 
+mod baseline;
 mod compare;
 mod doctor;
 mod embedded;
@@ -31,6 +32,7 @@ mod stack;
 mod trace;
 mod workspace;
 
+pub use baseline::{accept, baseline_file, changes, since_baseline};
 pub use compare::{CaptureArgument, Judged, compare, contract};
 pub use doctor::{Check, Examination, Status, doctor};
 pub use event::{Event, Events, Phase};
