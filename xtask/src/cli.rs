@@ -120,6 +120,8 @@ pub(crate) struct RunAll {
     /// How often each example runs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) repeat: u16,
+    #[command(flatten)]
+    pub(crate) stack: StackArguments,
     /// Leave the stack up after the report, until Ctrl-C
     #[arg(long)]
     pub(crate) keep_up: bool,
@@ -131,6 +133,41 @@ pub(crate) struct RunAll {
     pub(crate) baseline: Option<Option<PathBuf>>,
     #[command(flatten)]
     pub(crate) judging: Judging,
+}
+
+/// Which Milvus the examples talk to, and where spans go.
+#[derive(Debug, Args)]
+pub(crate) struct StackArguments {
+    /// A Milvus of the run's own, or one that somebody else runs
+    #[arg(long, value_enum, default_value_t = Stack::Embedded)]
+    pub(crate) stack: Stack,
+    /// Where the embedded stack's spans go; `jaeger` is built from its Go module the first time, which takes minutes
+    #[arg(long, value_enum, default_value_t = Backend::Capture)]
+    pub(crate) backend: Backend,
+    /// External: Milvus, as clients take it [or $MILVUS_OTEL_MILVUS_URI]
+    #[arg(long, value_name = "URI")]
+    pub(crate) milvus_uri: Option<String>,
+    /// External: where programs send spans, OTLP over gRPC [or $MILVUS_OTEL_OTLP_ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// External: Jaeger's query API, where the spans are read back [or $MILVUS_OTEL_TRACES_FROM]
+    #[arg(long, value_name = "URL")]
+    pub(crate) traces_from: Option<String>,
+    /// External: a header of each query, such as `authorization: Bearer TOKEN` [or $MILVUS_OTEL_HEADER]
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stack {
+    Embedded,
+    External,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    Capture,
+    Jaeger,
 }
 
 #[derive(Debug, Args)]

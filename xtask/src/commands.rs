@@ -14,7 +14,7 @@ use crate::cli::{
     Accept, Compare, Diff, Explain, FailOn, Format, Judging, Report, RunAll, RunOne, Selection,
     Trace,
 };
-use crate::{progress, terminal};
+use crate::{progress, stacks, terminal};
 
 pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
     let options = Options {
@@ -23,6 +23,8 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         jobs: arguments.jobs.map(usize::from),
         repeat: arguments.repeat.into(),
         contract: arguments.judging.contract.clone(),
+        external: stacks::external(&arguments.stack)?,
+        backend: stacks::backend(&arguments.stack),
         keep_up: arguments.keep_up,
     };
     let (judged, code) = run_and_report(&options, &arguments.judging, arguments.open)?;

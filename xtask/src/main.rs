@@ -7,6 +7,7 @@ mod doctor;
 mod exec;
 mod matrix;
 mod progress;
+mod stacks;
 mod terminal;
 
 use std::process::ExitCode;

@@ -123,6 +123,16 @@ pub(crate) fn traces_of(capture: &CaptureArgument) -> Result<Traces> {
     Ok(trace_parity::read(&inputs(&load(capture)?)).0)
 }
 
+/// What `file` comes to with a run's facts.
+pub(crate) fn verdict_of(
+    file: &Path,
+    manifest: &Manifest,
+    contract: Option<&Contract>,
+) -> Result<Verdict> {
+    let loaded = read_all(None, &[file.to_owned()])?;
+    Ok(judge(&loaded, contract, Some(&manifest.facts())).0)
+}
+
 /// What a run captured.
 pub(crate) fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
     let loaded = read_all(None, &folder.captures())?;

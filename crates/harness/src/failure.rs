@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// Something that keeps a command from a result. The process exits with 2, or with 130 or 143 when it was interrupted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub message: String,
     /// Lines that belong to it, such as the end of a log. Unescaped.
     pub detail: Vec<String>,
     pub hint: Option<String>,
+    #[serde(skip)]
     pub interrupted: Option<Interrupt>,
 }
 

@@ -38,6 +38,9 @@ pub(crate) struct StackManifest {
     pub milvus_uri: Option<String>,
     pub otlp_grpc: Option<String>,
     pub otlp_http: Option<String>,
+    /// A query API that has the spans as well.
+    #[serde(default)]
+    pub traces_from: Option<String>,
     pub versions: Versions,
 }
 

@@ -153,6 +153,18 @@ fn listening(table: &str, port: u16) -> Vec<String> {
     table.lines().skip(1).filter_map(socket).collect()
 }
 
+/// So many ports that nobody listens on now.
+pub(crate) fn free(count: usize) -> Result<Vec<u16>> {
+    let found: Vec<u16> = free_ports().take(count).collect();
+    if found.len() == count {
+        return Ok(found);
+    }
+    Err(Failure::new(format!(
+        "no {count} free ports between {} and {}",
+        RANGE.start, RANGE.end
+    )))
+}
+
 fn free_ports() -> impl Iterator<Item = u16> {
     let size = u64::from(RANGE.end - RANGE.start);
     // Two runs that begin at once look in different places first.

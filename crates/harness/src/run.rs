@@ -4,31 +4,35 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use trace_parity::{Contract, Exit, Settlement};
+use trace_parity::{Contract, Exit, Settlement, Verdict};
 use trace_report::{ExampleRun, Run};
 
 use crate::compare::{self, Judged};
 use crate::embedded;
 use crate::event::{Event, Events, Phase};
-use crate::example::Example;
+use crate::example::{Example, Need};
+use crate::external::External;
 use crate::failure::{Failure, Interrupt, Result};
+use crate::fetch::Fetch;
 use crate::folder::RunFolder;
+use crate::jaeger::{self, Jaeger};
 use crate::log;
 use crate::manifest::{ExampleManifest, PhaseManifest};
 use crate::ports::Ports;
 use crate::preflight;
-use crate::prepare::{self, Versions};
+use crate::prepare::{self, Task, Versions};
 use crate::process::{Output, Program, Supervisor};
 use crate::reports;
-use crate::running::{RunningStack, Spans};
+use crate::running::{Backend, RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
 
-const SETTLE_POLL: Duration = Duration::from_millis(20);
+/// How long what was captured may be on its way to Jaeger.
+const FORWARD_LIMIT: Duration = Duration::from_secs(10);
 /// Lines of an example's output that a report quotes.
 const LOG_TAIL: usize = 20;
 
@@ -44,6 +48,10 @@ pub struct Options {
     /// How often each example runs.
     pub repeat: usize,
     pub contract: Option<PathBuf>,
+    /// A stack that somebody else runs; the embedded one without it.
+    pub external: Option<External>,
+    /// Of the embedded stack.
+    pub backend: Backend,
     /// After the report, the stack stays until the run is interrupted.
     pub keep_up: bool,
 }
@@ -68,10 +76,12 @@ pub async fn run_all(
     report: impl FnOnce(&Judged),
 ) -> Result<Judged> {
     to_the_end(interrupt, async |supervisor, session| {
-        let judged = judge_examples(workspace, options, events, supervisor, session).await?;
+        // The stack is up for as long as this is held.
+        let (judged, stack) =
+            judge_examples(workspace, options, events, supervisor, session).await?;
         report(&judged);
         if options.keep_up {
-            std::future::pending::<()>().await;
+            return Err(stack.failed().await);
         }
         Ok(judged)
     })
@@ -103,40 +113,72 @@ async fn judge_examples(
     events: &Events,
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
-) -> Result<Judged> {
+) -> Result<(Judged, RunningStack)> {
     let mut clock = Clock::start(events);
     let contract = compare::contract(options.contract.as_deref())?;
     let examples = Example::select(workspace, &options.folders, &options.only)?;
 
     clock.enter(Phase::Preflight);
-    embedded::check_platform()?;
-    preflight::check(&embedded::needs(), &examples, &workspace.state())?;
+    let (mut tasks, needs) = stack_tasks(workspace, options)?;
+    preflight::check(&needs, &examples, &workspace.state())?;
 
     clock.enter(Phase::Prepare);
-    let tasks = prepare::tasks(workspace, &examples);
-    let mut versions = prepare::prepare_all(tasks, workspace, supervisor, events)
-        .await?
-        .into_iter();
-    let stack_versions = versions.next().unwrap_or_default();
-    let starts = starts(examples, versions, options.repeat);
+    let of_stack = tasks.len();
+    tasks.extend(examples.iter().map(Task::from));
+    let mut versions = prepare::prepare_all(tasks, workspace, supervisor, events).await?;
+    let of_examples = versions.split_off(of_stack);
+    let stack_versions = versions.into_iter().next().unwrap_or_default();
+    let starts = starts(examples, of_examples.into_iter(), options.repeat);
 
     clock.enter(Phase::Stack);
-    let session = slot.insert(Session::open(workspace, supervisor.clone(), "embedded")?);
+    let kind = if options.external.is_some() {
+        "external"
+    } else {
+        "embedded"
+    };
+    let session = slot.insert(Session::open(workspace, supervisor.clone(), kind)?);
     let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
-    let live = live(&contract, Some(&session.folder.id), &names);
-    let (stack, mut spans) = RunningStack::embedded(
-        workspace,
-        session,
-        Ports::free()?,
-        (0, 0),
-        &live,
-        stack_versions,
-    )
-    .await?;
+    let run = session.folder.id.clone();
+    let live = live(&contract, Some(&run), &names);
+    let (stack, mut spans) = match &options.external {
+        Some(external) => {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let contract = contract.clone();
+            let fresh = move || {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                Settlement::new(contract.clone(), Some(&run), &names)
+            };
+            session.manifest.stack.milvus_uri = Some(external.milvus_uri.clone());
+            session.manifest.stack.otlp_grpc = Some(external.otlp_endpoint.clone());
+            session.manifest.stack.traces_from = Some(external.traces_from.clone());
+            RunningStack::external(external, fresh).await?
+        }
+        None => {
+            let ports = Ports::free()?;
+            RunningStack::embedded_with(
+                options.backend,
+                workspace,
+                session,
+                ports,
+                (0, 0),
+                &live,
+                stack_versions,
+            )
+            .await?
+        }
+    };
     events.emit(Event::StackReady {
         milvus: stack.milvus_uri.clone(),
         otlp: stack.otlp_grpc.clone(),
     });
+
+    if let Some(jaeger) = &stack.jaeger {
+        let address = format!("http://{}", jaeger.query().authority);
+        events.emit(Event::Note(format!(
+            "Jaeger's query API is at {address}; this build has no web page: `cargo xtask report` and `trace` show what it holds"
+        )));
+        session.manifest.stack.traces_from = Some(address);
+    }
 
     clock.enter(Phase::Examples);
     let jobs = options
@@ -160,7 +202,70 @@ async fn judge_examples(
     .await?;
 
     clock.enter(Phase::Compare);
-    conclude(session, &stack, Some(&contract), clock, finished).await
+    let judged = conclude(session, &stack, Some(&contract), clock, finished).await?;
+    if let Some(jaeger) = &stack.jaeger {
+        read_back(session, jaeger, &contract, &judged, events).await?;
+    }
+    Ok((judged, stack))
+}
+
+/// What has to be prepared for the stack, and needed to be there.
+fn stack_tasks(workspace: &Workspace, options: &Options) -> Result<(Vec<Task>, Vec<Need>)> {
+    if options.external.is_some() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    embedded::check_platform()?;
+    let mut tasks = vec![embedded::preparation(workspace)];
+    let mut needs = embedded::needs();
+    if options.backend == Backend::Jaeger {
+        tasks.push(jaeger::preparation(workspace));
+        needs.extend(jaeger::needs());
+    }
+    Ok((tasks, needs))
+}
+
+/// Reads the same traces back from Jaeger into `jaeger.jsonl`, and says whether they come to the same verdict.
+async fn read_back(
+    session: &Session,
+    jaeger: &Jaeger,
+    contract: &Contract,
+    judged: &Judged,
+    events: &Events,
+) -> Result<()> {
+    session.flush_forward(FORWARD_LIMIT).await;
+    // The Jaeger is this run's own: everything in it is.
+    let began = SystemTime::UNIX_EPOCH;
+    let file = session.folder.path.join("jaeger.jsonl");
+    let builtin = contract.clone();
+    let fetch = Fetch::since(began, jaeger.query(), Vec::new(), move || {
+        Settlement::new(builtin.clone(), None, &[])
+    });
+    let unused = live(contract, None, &[]);
+    fetch.take_in(&file, &unused).await?;
+    let again = compare::verdict_of(&file, &session.manifest, Some(contract))?;
+    let rules = |verdict: &Verdict| {
+        let mut rules: Vec<String> = verdict
+            .findings
+            .iter()
+            .map(|finding| format!("{:?} {}", finding.example, finding.rule))
+            .collect();
+        rules.sort();
+        rules
+    };
+    let same =
+        again.outcome == judged.run.verdict.outcome && rules(&again) == rules(&judged.run.verdict);
+    events.emit(Event::Note(if same {
+        format!(
+            "Jaeger has the same traces, and they come to the same verdict: `{}`",
+            file.display()
+        )
+    } else {
+        format!(
+            "what Jaeger has comes to another verdict: `cargo xtask compare {}`",
+            file.display()
+        )
+    }));
+    Ok(())
 }
 
 /// Judges what was captured, and writes all that a run's folder holds.
@@ -365,7 +470,7 @@ async fn until_settled(
     let mut quiet_since = began;
     let mut seen = None;
     while began.elapsed() < stack.settle_limit {
-        spans.take_in(&folder.path, live)?;
+        spans.take_in(&folder.path, live).await?;
         let (arrivals, progress) = {
             let live = live.lock().unwrap_or_else(PoisonError::into_inner);
             (live.arrivals(), live.status().collect::<Vec<_>>())
@@ -389,7 +494,7 @@ async fn until_settled(
         if open_roots == 0 && open_calls == 0 && quiet {
             break;
         }
-        tokio::time::sleep(SETTLE_POLL).await;
+        tokio::time::sleep(stack.poll).await;
     }
     Ok(())
 }

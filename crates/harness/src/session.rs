@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use otlp_capture::{Capture, Rotation, Signal};
+use otlp_capture::{Capture, Forward, Rotation, Signal};
 use trace_parity::Settlement;
 
 use crate::embedded::{DataFolder, Embedded};
@@ -63,11 +64,13 @@ impl Session {
         ports: (u16, u16),
         rotation: Option<Rotation>,
         live: Option<Live>,
+        forward: Option<String>,
     ) -> Result<Endpoints> {
         let mut config = otlp_capture::Config::new(&self.folder.path);
         config.grpc = (Ipv4Addr::LOCALHOST, ports.0).into();
         config.http = (Ipv4Addr::LOCALHOST, ports.1).into();
         config.rotation = rotation;
+        config.forward = forward.map(Forward::to);
         if let Some(live) = live {
             config.observer = Some(Box::new(move |signal, line| {
                 if signal == Signal::Traces {
@@ -105,6 +108,13 @@ impl Session {
         let server = Embedded::start(workspace, data, &self.supervisor, ports, otlp, &log).await?;
         self.manifest.stack.milvus_uri = Some(format!("http://{}", server.address()));
         Ok(server)
+    }
+
+    /// Waits until what was captured so far was sent on as well, for as long as `limit`.
+    pub(crate) async fn flush_forward(&self, limit: Duration) {
+        if let Some(capture) = &self.capture {
+            let _ = tokio::time::timeout(limit, capture.flush_forward()).await;
+        }
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor {

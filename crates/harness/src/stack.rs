@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::embedded;
 use crate::event::Events;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::log;
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::{self, write_whole};
 use crate::process::Supervisor;
@@ -34,8 +35,10 @@ const CAPTURE_FILES: u32 = 4;
 /// The longest that a stack may take to end: Milvus's grace period and a little more.
 const DOWN_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
+/// Lines of a keeper's log that are quoted where it couldn't say itself what happened.
+const KEEPER_TAIL: usize = 12;
 const SCHEMA: &str = "milvus-otel.stack/1";
-/// The keeper's first line of output when all is ready; a failure's lines come otherwise.
+/// The keeper's first line of output when all is ready; otherwise it is the failure, as JSON.
 const READY: &str = "ready";
 
 /// A stack that is up.
@@ -117,6 +120,20 @@ pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interru
         Failure::new("another stack of this checkout is starting or up")
             .hint("`cargo xtask status` tells of it")
     })?;
+    let outcome = keep_until(workspace, interrupt).await;
+    if let Err(failure) = &outcome {
+        // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
+        let told = serde_json::to_string(failure).unwrap_or_default();
+        let _ = writeln!(std::io::stdout(), "{told}");
+    }
+    outcome
+}
+
+async fn keep_until(
+    workspace: &Workspace,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
     let outcome = tokio::select! {
@@ -133,12 +150,13 @@ pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interru
 }
 
 async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Result<()> {
-    TUTORIAL.check_free()?;
     let rotation = Rotation {
         max_bytes: CAPTURE_FILE,
         keep: CAPTURE_FILES,
     };
-    let endpoints = session.capture(TUTORIAL_OTLP, Some(rotation), None).await?;
+    let endpoints = session
+        .capture(TUTORIAL_OTLP, Some(rotation), None, None)
+        .await?;
     let versions = prepare::Versions::new();
     let milvus = session
         .milvus(workspace, TUTORIAL, endpoints.grpc, versions)
@@ -182,18 +200,17 @@ fn start_keeper(workspace: &Workspace) -> Result<()> {
         .stdout
         .take()
         .map(|output| BufReader::new(output).lines().next());
-    if let Some(Some(Ok(line))) = first_line
-        && line == READY
-    {
+    let first_line = first_line.flatten().and_then(std::result::Result::ok);
+    if first_line.as_deref() == Some(READY) {
         return Ok(());
     }
     let _ = keeper.wait();
-    let said = std::fs::read_to_string(&log).unwrap_or_default();
-    let mut lines = said.lines().map(str::to_owned);
-    let message = lines
-        .next()
-        .unwrap_or_else(|| "the stack ended before it was up".to_owned());
-    Err(Failure::new(message.trim_start_matches("error: ")).detail(lines))
+    let told = first_line.and_then(|line| serde_json::from_str(&line).ok());
+    Err(told.unwrap_or_else(|| {
+        Failure::new("the stack ended before it was up")
+            .detail(log::tail(&log, KEEPER_TAIL))
+            .hint(format!("its whole log is in `{}`", log.display()))
+    }))
 }
 
 fn read_state(workspace: &Workspace) -> Result<Option<StackState>> {

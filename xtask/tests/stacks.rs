@@ -1,0 +1,184 @@
+//! Stacks beside the embedded one with its capture.
+
+mod support;
+
+use support::{alone, findings, latest_run, root, xtask};
+
+/// Building Jaeger takes minutes and gigabytes: only where it was built before.
+fn skipped_without_jaeger() -> bool {
+    let there = root()
+        .join("target/milvus-otel/jaeger/prepared.json")
+        .is_file();
+    if !there {
+        println!("skipped: Jaeger is not built; `cargo xtask run-all --backend jaeger` builds it");
+    }
+    !there
+}
+
+#[test]
+fn what_jaeger_has_comes_to_the_same_verdict_as_the_capture() {
+    let _turn = alone();
+    if skipped_without_jaeger() {
+        return;
+    }
+    let arguments = [
+        "run-all",
+        "--backend",
+        "jaeger",
+        "--example",
+        "py",
+        "--example",
+        "go",
+    ];
+    let run = xtask(&[&arguments[..], &["--format", "json"]].concat()).finish();
+    assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.json()["verdict"], "consistent");
+    assert!(
+        run.stderr
+            .contains("note: Jaeger has the same traces, and they come to the same verdict"),
+        "{}",
+        run.stderr
+    );
+    let read_back = latest_run().join("jaeger.jsonl").display().to_string();
+    let again = xtask(&["compare", &read_back, "--format", "json"]).finish();
+    assert_eq!(again.code(), Some(0), "{}", again.stderr);
+    assert_eq!(again.json()["verdict"], "consistent");
+    assert_eq!(findings(&again.json()), findings(&run.json()));
+    for column in ["py", "go"] {
+        let joined = |report: &serde_json::Value| {
+            let steps = report["steps"].as_array().expect("steps").clone();
+            let cells = steps
+                .iter()
+                .map(|step| step["cells"][column]["joined"].clone());
+            cells.collect::<Vec<_>>()
+        };
+        assert_eq!(joined(&again.json()), joined(&run.json()), "{column}");
+    }
+}
+
+/// The one that another run keeps up is somebody else's to this one: it is known by its addresses alone.
+#[test]
+fn the_spans_of_an_external_stack_are_fetched_until_they_are_complete() {
+    let _turn = alone();
+    if skipped_without_jaeger() {
+        return;
+    }
+    let before = std::fs::read_link(root().join("target/milvus-otel/runs/latest")).ok();
+    let idle = support::ShellExample::new("idle", "true", 60);
+    let arguments = ["run-all", "--backend", "jaeger", "--keep-up"];
+    let only = ["--examples", idle.path(), "--example", "idle"];
+    let mut owner = xtask(&[&arguments[..], &only].concat()).start();
+    let folder = owner.until("it has a verdict", |_| {
+        let now = std::fs::read_link(root().join("target/milvus-otel/runs/latest")).ok();
+        let folder = (now.is_some() && now != before).then(latest_run)?;
+        folder.join("report.json").is_file().then_some(folder)
+    });
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    let at = |key: &str| {
+        manifest["stack"][key]
+            .as_str()
+            .expect("an address")
+            .to_owned()
+    };
+    let (milvus, otlp, traces) = (at("milvus_uri"), at("otlp_grpc"), at("traces_from"));
+
+    let place = [
+        "--milvus-uri",
+        &milvus,
+        "--otlp-endpoint",
+        &otlp,
+        "--traces-from",
+        &traces,
+    ];
+    let arguments = [
+        "run-all",
+        "--stack",
+        "external",
+        "--example",
+        "py",
+        "--format",
+        "json",
+    ];
+    let run = xtask(&[&arguments[..], &place].concat()).finish();
+    assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+    let report = run.json();
+    assert_eq!(report["verdict"], "consistent");
+    assert_eq!(
+        report["examples"][0]["client_rpcs"],
+        report["examples"][0]["joined"]
+    );
+    let fetched = latest_run().display().to_string();
+    let again = xtask(&["compare", &fetched, "--format", "json"]).finish();
+    assert_eq!(again.json()["verdict"], "consistent", "{}", again.stderr);
+
+    owner.signal("-INT");
+    assert_eq!(owner.finish().code(), Some(130));
+}
+
+#[test]
+fn an_external_stack_is_named_whole_or_not_at_all() {
+    let check = |arguments: &[&str], message: &str| {
+        let run = xtask(&[&["run-all"], arguments].concat()).finish();
+        assert_eq!(run.code(), Some(2), "{}", run.stderr);
+        assert!(run.stderr.starts_with(message), "{}", run.stderr);
+        assert!(run.stderr.contains("\n\nhint: "), "{}", run.stderr);
+    };
+    check(
+        &["--stack", "external"],
+        "error: an external stack needs `--milvus-uri`\n",
+    );
+    check(
+        &[
+            "--stack",
+            "external",
+            "--milvus-uri",
+            "http://m:1",
+            "--otlp-endpoint",
+            "http://o:1",
+        ],
+        "error: an external stack needs `--traces-from`\n",
+    );
+    check(
+        &["--traces-from", "http://j:1"],
+        "error: `--traces-from` says nothing to the embedded stack\n",
+    );
+    check(
+        &["--stack", "external", "--backend", "jaeger"],
+        "error: `--backend jaeger` belongs to the embedded stack\n",
+    );
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_told_before_any_example_runs() {
+    let _turn = alone();
+    let example = support::ShellExample::new("never", "exit 9", 60);
+    let arguments = [
+        "run-all",
+        "--examples",
+        example.path(),
+        "--example",
+        "never",
+        "--stack",
+        "external",
+    ];
+    let place = [
+        "--milvus-uri",
+        "http://127.0.0.1:9",
+        "--otlp-endpoint",
+        "http://127.0.0.1:9",
+    ];
+    let run = xtask(
+        &[
+            &arguments[..],
+            &place[..],
+            &["--traces-from", "http://127.0.0.1:9"],
+        ]
+        .concat(),
+    )
+    .finish();
+    assert_eq!(run.code(), Some(2), "{}", run.stdout);
+    let expected = "error: the traces can't be read from `http://127.0.0.1:9`: Connection refused";
+    assert!(run.stderr.starts_with(expected), "{}", run.stderr);
+    assert!(!latest_run().join("logs/never.log").exists());
+}
