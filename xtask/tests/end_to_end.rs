@@ -56,6 +56,23 @@ fn five_languages_tell_the_same_story_and_compare_repeats_the_verdict() {
     let copy = elsewhere.path().join("copy.jsonl");
     std::fs::copy(&capture, &copy).expect("it can be copied");
     assert_eq!(judgement(&compared(&copy)), judgement(&report));
+    let page = elsewhere.path().join("page.html");
+    std::fs::copy(folder.join("report.html"), &page).expect("it can be copied");
+    assert_eq!(judgement(&compared(&page)), judgement(&report));
+
+    let run = folder.to_str().expect("a UTF-8 path");
+    let unchanged = xtask(&["diff", run, run]).finish();
+    assert_eq!(
+        (unchanged.code(), unchanged.stdout.as_str()),
+        (Some(0), "nothing changed\n")
+    );
+    let baseline = elsewhere.path().join("baseline.txt");
+    let accepted = xtask(&["accept", "--output", baseline.to_str().expect("UTF-8")]).finish();
+    assert_eq!(accepted.code(), Some(0), "{}", accepted.stderr);
+    let baseline = std::fs::read_to_string(baseline).expect("a baseline");
+    for language in LANGUAGES {
+        assert!(baseline.contains(&format!("[{language}]\n")), "{baseline}");
+    }
 }
 
 fn compared(capture: &Path) -> Value {
