@@ -48,7 +48,11 @@ const ABSENCES: &[Rule] = &[
 const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
     (ExampleFailed, Reach::Example, UNFINISHED),
     (NoSpans, Reach::Example, Rule::ALL),
-    (ClientUnseen, Reach::Example, &[MissingStep, OrphanSpan]),
+    (
+        ClientUnseen,
+        Reach::Example,
+        &[MissingStep, OrphanSpan, UnmarkedError],
+    ),
     (
         SeveralTraces,
         Reach::Spans,

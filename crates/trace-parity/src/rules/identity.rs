@@ -160,25 +160,31 @@ pub(crate) fn sdk_unknown(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
         let resources = resources(view, example);
         let all: usize = resources.values().map(|(count, _)| count).sum();
-        for key in SDK {
-            let lacking = resources
+        let lacks = |resource: u32| SDK.iter().any(|key| value(view, resource, key).is_none());
+        let lacking: Vec<(u32, usize, u32)> = resources
+            .iter()
+            .filter(|&(&resource, _)| lacks(resource))
+            .map(|(&resource, &(count, span))| (resource, count, span))
+            .collect();
+        let Some(span) = lacking.iter().map(|&(_, _, span)| span).min() else {
+            continue;
+        };
+        let absent = |key: &&&str| {
+            lacking
                 .iter()
-                .filter(|&(&resource, _)| value(view, resource, key).is_none());
-            let lacking: Vec<(usize, u32)> = lacking.map(|(_, &lacking)| lacking).collect();
-            let Some(span) = lacking.iter().map(|&(_, span)| span).min() else {
-                continue;
-            };
-            let count: usize = lacking.iter().map(|(count, _)| count).sum();
-            drafts.push(
-                Draft::new(
-                    Rule::SdkUnknown,
-                    format!("`{key}` is absent from {count} of {all} client spans"),
-                )
-                .example(index)
-                .span(span)
-                .subject(key)
-                .hint("start from the SDK's default resource and merge one's own into it, instead of replacing it"),
-            );
-        }
+                .any(|&(resource, _, _)| value(view, resource, key).is_none())
+        };
+        let keys: Vec<&str> = SDK.iter().filter(absent).copied().collect();
+        let count: usize = lacking.iter().map(|(_, count, _)| count).sum();
+        drafts.push(
+            Draft::new(
+                Rule::SdkUnknown,
+                format!("`{}` {} absent from {count} of {all} client spans", keys.join("`, `"), if keys.len() == 1 { "is" } else { "are" }),
+            )
+            .example(index)
+            .span(span)
+            .subject(keys.join(", "))
+            .hint("start from the SDK's default resource and merge one's own into it, instead of replacing it"),
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::judge::Draft;
 use crate::rules::Rule;
 use crate::rules::delivery::spans;
-use crate::traces::Value;
+use crate::traces::{Status, Value};
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::examples::Example;
@@ -28,10 +28,19 @@ pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 spans(unclaimed)
             ));
         }
-        let draft = Draft::new(Rule::ClientUnseen, message)
-            .example(index)
-            .span(root);
-        drafts.push(draft.hint(unseen_hint(language(view, root).as_deref())));
+        let span = view.traces.span(root);
+        let hint = if span.status() == Status::Error {
+            message.push_str(&format!("; the root is ERROR: {}", span.status_message()));
+            "it failed, by its own account: if that was before the first call, mend that; else the instrumentation saw nothing"
+        } else {
+            unseen_hint(language(view, root).as_deref())
+        };
+        drafts.push(
+            Draft::new(Rule::ClientUnseen, message)
+                .example(index)
+                .span(root)
+                .hint(hint),
+        );
     }
 }
 
@@ -221,7 +230,20 @@ fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
                 strips `traceparent` from them"
             .to_owned();
     }
-    let cure = match language(view, call).as_deref() {
+    // A span that was recorded is sampled: 00 says that its exporter leaves the flags out.
+    let told = match flags {
+        0 => "the exporter doesn't say with which trace flags the calls were sent",
+        _ => "no call's context arrived, although their trace flags are 01, which any server takes",
+    };
+    let language = language(view, call);
+    let random = match (flags, language.as_deref()) {
+        (0, Some("python")) => {
+            "; OpenTelemetry Python 1.45 sends 03, which a server on otel-go before 1.42 drops: take 1.40 or before"
+        }
+        (0, _) => "; flags above 01 are dropped by a server on otel-go before 1.42",
+        _ => "",
+    };
+    let cure = match language.as_deref() {
         Some("go") => {
             "set one: `otel.SetTextMapPropagator(propagation.TraceContext{})`; Go's default sends nothing"
         }
@@ -231,8 +253,7 @@ fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
         _ => "set the W3C one (`OTEL_PROPAGATORS=tracecontext`)",
     };
     format!(
-        "no call carried its context (their trace flags are {flags:02x}, which any server takes). A guess: there is no propagator: {cure}. \
-         Else a proxy between them strips `traceparent`"
+        "{told}{random}. A guess: there is no propagator: {cure}. Else a proxy between them strips `traceparent`"
     )
 }
 
