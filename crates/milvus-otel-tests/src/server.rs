@@ -20,7 +20,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server. The method that is called says how it behaves; see [`behave`].
+    /// Starts a server. The method that is called says how it behaves; see `behave`.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
