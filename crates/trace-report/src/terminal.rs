@@ -342,7 +342,9 @@ fn next_commands(verdict: &Verdict) -> Vec<String> {
     let failed = errors
         .iter()
         .filter(|finding| finding.rule == Rule::ExampleFailed);
+    // Without a contract it was no example but a program that the user named.
     let failed = failed
+        .filter(|_| !verdict.steps.is_empty())
         .filter_map(|finding| finding.example.as_deref())
         .find(|name| is_plain_word(name));
     commands.extend(failed.map(|name| format!("cargo xtask run {name}")));
