@@ -65,7 +65,7 @@ pub(crate) struct Bisect {
     /// The newest version [default: the registry's newest]
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
-    /// A version of another axis, for all that is tried; may be given several times
+    /// A version of another axis, for all that is tried, `*` for any that fits; may be given several times
     #[arg(long = "with", value_name = "AXIS=VERSION", value_parser = pair)]
     with: Vec<(String, String)>,
     /// A folder with an example.toml, or of such folders, that joins the built-in examples

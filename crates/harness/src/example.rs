@@ -78,6 +78,8 @@ pub struct Matrix {
     pub list: Vec<String>,
     /// Edits the copy so that a package has another version.
     pub set: Vec<Vec<String>>,
+    /// Edits the copy so that a package has whatever version goes with the others.
+    pub set_any: Vec<Vec<String>>,
     /// Edits the copy so that a package is a file or folder of this machine.
     pub set_path: Vec<Vec<String>>,
     /// What is done otherwise than `[prepare]` says, because no lock file fits.
@@ -304,6 +306,7 @@ impl Placeholders<'_> {
         Matrix {
             list: self.all(matrix.list),
             set: self.commands(matrix.set),
+            set_any: self.commands(matrix.set_any),
             set_path: self.commands(matrix.set_path),
             prepare: PrepareChanges {
                 inputs: matrix.prepare.inputs.map(|texts| self.all(texts)),

@@ -248,7 +248,7 @@ fn absent_output(task: &Task) -> Option<&String> {
         .find(|output| !task.folder.join(output).exists())
 }
 
-fn fingerprint_of(task: &Task) -> Result<String> {
+pub(crate) fn fingerprint_of(task: &Task) -> Result<String> {
     let mut parts: Vec<Vec<u8>> = vec![format!("{:?}", task.prepare).into_bytes()];
     for input in &task.prepare.inputs {
         for file in files_under(&task.folder.join(input))? {

@@ -22,6 +22,8 @@ use crate::workspace::Workspace;
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 /// As much of a log as is searched for what went wrong.
 const LOG_LINES: usize = 400;
+/// Asks for whatever version goes with the others.
+const ANY: &str = "*";
 /// The version that a package gets which is a file of this machine.
 const LOCAL_VERSION: &str = "0-local";
 
@@ -107,6 +109,10 @@ impl Recipe {
             .filter_map(|version| local_path(version))
         {
             parts.push(std::fs::read(&path).unwrap_or_default());
+        }
+        if self.packages.is_empty() {
+            // What isn't copied may be prepared from files that are elsewhere.
+            parts.push(prepare::fingerprint_of(&Task::from(&*self.example))?.into_bytes());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Ok(format!("{:016x}", fingerprint(&parts)))
@@ -233,7 +239,7 @@ impl Recipe {
             .filter(|(_, version)| local_path(version).is_none());
         for (package, version) in asked {
             let resolved = resolved(&ready.versions, package);
-            if resolved.is_none_or(|resolved| super::version::compare(resolved, version).is_ne()) {
+            if !resolved.is_some_and(|resolved| fits(resolved, version)) {
                 return Err(Unready {
                     outcome: Outcome::DoesNotBuild,
                     cause: Cause::OtherVersion,
@@ -266,6 +272,11 @@ impl Recipe {
     }
 }
 
+/// Whether a resolved version is the one that was asked for.
+fn fits(resolved: &str, asked: &str) -> bool {
+    asked == ANY || super::version::compare(resolved, asked).is_eq()
+}
+
 /// The version that was resolved, by the package's name as anybody spells it.
 pub(crate) fn resolved<'a>(versions: &'a Versions, package: &str) -> Option<&'a str> {
     let same = |name: &str| normal(name) == normal(package);
@@ -287,17 +298,22 @@ pub(crate) fn local_path(version: &str) -> Option<PathBuf> {
 
 fn edit(example: &Example, package: &str, version: &str) -> Result<Vec<Vec<String>>> {
     let path = local_path(version);
+    let missing = |key: &str| {
+        Failure::new(format!(
+            "`{}` can't set `{package}` to `{version}`: its example.toml has no `{key}` in `[matrix]`",
+            example.name
+        ))
+    };
     let commands = match &path {
-        Some(_) if example.matrix.set_path.is_empty() => {
-            return Err(Failure::new(format!(
-                "`{}` can't take `{package}` from a path: its example.toml has no `set_path`",
-                example.name
-            )));
-        }
         Some(path) if !path.exists() => {
             return Err(Failure::new(format!("there is no `{}`", path.display())));
         }
+        Some(_) if example.matrix.set_path.is_empty() => return Err(missing("set_path")),
         Some(_) => &example.matrix.set_path,
+        None if version == ANY && example.matrix.set_any.is_empty() => {
+            return Err(missing("set_any"));
+        }
+        None if version == ANY => &example.matrix.set_any,
         None => &example.matrix.set,
     };
     let path = path
@@ -323,9 +339,10 @@ fn edit(example: &Example, package: &str, version: &str) -> Result<Vec<Vec<Strin
 
 fn diagnosed(failure: &Failure, log: &Path, signs: &Signs) -> Unready {
     let lines = crate::log::tail(log, LOG_LINES);
+    // The signs stand in order of how much they say.
     let says = |signs: &[String]| {
-        let any = |line: &String| signs.iter().any(|sign| line.contains(sign.as_str()));
-        lines.iter().find(|line| any(line)).cloned()
+        let line_with = |sign: &String| lines.iter().find(|line| line.contains(sign.as_str()));
+        signs.iter().find_map(line_with).cloned()
     };
     let full = ["No space left on device".to_owned()];
     let unreachable = says(&signs.registry_unreachable);

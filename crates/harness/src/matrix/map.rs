@@ -369,13 +369,23 @@ fn message(measured: &Measured, decisive: Option<&FoundFinding>) -> String {
             _ => said.map(str::to_owned),
         };
         return match how {
-            Some(how) => format!("{}: {how}", cause.words()),
+            Some(how) if cause == Cause::BuildFailed => anywhere(&how),
+            Some(how) => format!("{}: {}", cause.words(), anywhere(&how)),
             None => cause.words().to_owned(),
         };
     }
     match decisive {
         Some(finding) => finding.message.clone(),
         None => "one trace, every call with its server span".to_owned(),
+    }
+}
+
+/// The same on every machine: where a home or a checkout is doesn't matter.
+fn anywhere(line: &str) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    match home.len() {
+        0 | 1 => line.to_owned(),
+        _ => line.replace(&home, "~"),
     }
 }
 
@@ -467,4 +477,138 @@ fn distance(from: &Entry, to: &Entry) -> u64 {
             Some(numbers(version).abs_diff(numbers(from.versions.get(axis)?)))
         })
         .sum()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn entry(name: &str, sdk: &str, agent: &str, outcome: Outcome, message: &str) -> Entry {
+        let versions = [("agent", agent), ("sdk", sdk)];
+        Entry {
+            name: name.to_owned(),
+            versions: versions
+                .map(|(axis, version)| (axis.to_owned(), version.to_owned()))
+                .into(),
+            set: if name == "own" {
+                Vec::new()
+            } else {
+                vec!["agent".to_owned()]
+            },
+            env: BTreeMap::new(),
+            runtime: None,
+            newest: name == "newest",
+            expected: outcome,
+            expected_rules: Vec::new(),
+            reason: (outcome != Outcome::Whole).then(|| "a flag | of `traceparent`".to_owned()),
+            found: Some(Found {
+                outcome,
+                as_expected: true,
+                rules: match outcome {
+                    Outcome::ServerHalfLost => vec!["context-lost".to_owned()],
+                    _ => Vec::new(),
+                },
+                cause: (outcome == Outcome::DoesNotBuild).then_some(Cause::BuildFailed),
+                message: message.to_owned(),
+                hint: None,
+                mend: None,
+                client_rpcs: 17,
+                joined: if outcome == Outcome::Whole { 17 } else { 0 },
+                divergences: Vec::new(),
+                measured: "2026-11-22T15:00:00Z".to_owned(),
+                families: vec![(Family::Join, Severity::Error)],
+                findings: vec![FoundFinding {
+                    rule: "context-lost".to_owned(),
+                    severity: Severity::Error,
+                    message: message.to_owned(),
+                    hint: None,
+                    count: 17,
+                }],
+                all_versions: [("a<b>".to_owned(), "1".to_owned())].into(),
+                seconds: (1.0, 2.0),
+                folder: PathBuf::from("target/x"),
+            }),
+        }
+    }
+
+    /// A map with one of everything, and text that tries to be more than text.
+    pub(in super::super) fn sample() -> Map {
+        let evil = "<script>alert(1)</script> | `x` \u{1b}[31m*bold*";
+        let mut variants = vec![
+            entry("own", "2.5.10", "2.25.0", Outcome::Whole, "one trace"),
+            entry("older", "2.5.10", "2.20.1", Outcome::Whole, "one trace"),
+            entry("lost", "2.5.10", "2.26.1", Outcome::ServerHalfLost, evil),
+            entry(
+                "newest",
+                "2.6.22",
+                "2.33.1",
+                Outcome::ServerHalfLost,
+                "lost",
+            ),
+            entry("broken", "2.5.10", "2.27.0", Outcome::DoesNotBuild, evil),
+        ];
+        variants[4].expected = Outcome::Whole;
+        if let Some(found) = &mut variants[4].found {
+            found.as_expected = false;
+        }
+        add_mends(&mut variants);
+        Map {
+            schema: SCHEMA,
+            server: "Milvus 2.3.5 embedded".to_owned(),
+            machine: Machine {
+                system: "linux x86_64".to_owned(),
+                cores: 2,
+                memory_gib: 24,
+            },
+            examples: vec![Language {
+                name: "java".to_owned(),
+                axes: ["agent", "sdk"]
+                    .map(|name| AxisInfo {
+                        name: name.to_owned(),
+                        packages: vec![format!("group:{name}")],
+                    })
+                    .into(),
+                variants,
+            }],
+            unmeasured: vec![Unmeasured {
+                what: "Milvus 2.6".to_owned(),
+                reason: "images only".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_json_is_as_its_schema_says() {
+        let schema: serde_json::Value = serde_json::from_str(super::super::JSON_SCHEMA).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let check = |name: &str, text: &str| {
+            let map: serde_json::Value = serde_json::from_str(text).unwrap();
+            let errors: Vec<String> = validator
+                .iter_errors(&map)
+                .map(|error| error.to_string())
+                .collect();
+            assert!(errors.is_empty(), "{name}: {errors:#?}");
+        };
+        check("a sample", &sample().json());
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let committed = std::fs::read_to_string(docs.join("compatibility.json")).unwrap();
+        check("the documentation", &committed);
+        let beside = std::fs::read_to_string(docs.join("compatibility.schema.json")).unwrap();
+        assert_eq!(beside, super::super::JSON_SCHEMA);
+    }
+
+    #[test]
+    fn what_mends_a_variant_is_the_nearest_whole_one() {
+        let map = sample();
+        let mend = |name: &str| {
+            let (_, entry) = map.entries().find(|(_, entry)| entry.name == name).unwrap();
+            entry.found.as_ref().unwrap().mend.clone()
+        };
+        assert_eq!(mend("own"), None);
+        assert_eq!(mend("lost").as_deref(), Some("agent 2.26.1 -> 2.25.0"));
+        assert_eq!(
+            mend("newest").as_deref(),
+            Some("agent 2.33.1 -> 2.25.0, sdk 2.6.22 -> 2.5.10")
+        );
+    }
 }

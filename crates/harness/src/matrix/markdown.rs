@@ -208,3 +208,13 @@ fn code(text: &str) -> String {
         .collect();
     format!("`{}`", plain.replace('|', "\\|"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::map::tests::sample;
+
+    #[test]
+    fn a_map_is_a_page_of_the_documentation() {
+        insta::assert_snapshot!(super::markdown(&sample()));
+    }
+}

@@ -253,3 +253,30 @@ fn text(raw: &str) -> String {
         .replace('>', "&gt;")
         .replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::map::tests::sample;
+
+    #[test]
+    fn nothing_from_a_trace_or_a_log_is_markup() {
+        let page = super::page(&sample());
+        assert!(!page.contains("<script"), "{page}");
+        assert!(!page.contains('\u{1b}'));
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+        assert!(page.contains("a&lt;b&gt; 1"));
+    }
+
+    #[test]
+    fn every_cell_leads_to_its_details() {
+        let page = super::page(&sample());
+        let mut linked = 0;
+        for link in page.split("href=\"#").skip(1) {
+            let id = link.split('"').next().unwrap();
+            assert!(page.contains(&format!("<section id=\"{id}\">")), "{id}");
+            linked += 1;
+        }
+        // A name, an outcome and nine families for each of five variants.
+        assert_eq!(linked, 5 * 11);
+    }
+}

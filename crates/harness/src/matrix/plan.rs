@@ -354,3 +354,110 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     rest.ends_with(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "schema = \"milvus-otel.matrix/1\"\n[[example]]\nname = \"x\"\naxes = [{ name = \"sdk\", packages = [\"a\", \"b\"] }]\n";
+
+    fn parse(rest: &str) -> Result<Plan> {
+        Plan::parse(&format!("{HEAD}{rest}"), Path::new("matrix.toml"))
+    }
+
+    #[test]
+    fn a_plan_that_is_wrong_says_where() {
+        let check = |variant: &str, message: &str| {
+            let failure = parse(&format!("variants = [{variant}]")).expect_err(variant);
+            assert!(
+                failure.message.contains(message),
+                "{variant}: {}",
+                failure.message
+            );
+        };
+        check(
+            r#"{ name = "v", set = { agent = "1" } }"#,
+            "sets the axis `agent`, which isn't declared",
+        );
+        check(
+            r#"{ name = "v", runtime = "jdk" }"#,
+            "wants the runtime `jdk`",
+        );
+        check(
+            r#"{ name = "v", expect = "server-half-lost" }"#,
+            "gives no `reason`",
+        );
+        check(
+            r#"{ name = "v", expect = "differs", reason = "r" }"#,
+            "names `rules` exactly where",
+        );
+        check(
+            r#"{ name = "v", rules = ["span-name"] }"#,
+            "names `rules` exactly where",
+        );
+        check(
+            r#"{ name = "v", expect = "differs", reason = "r", rules = ["spam-name"] }"#,
+            "no rule is called so",
+        );
+        check(r#"{ name = "../v" }"#, "no file's name");
+        check(
+            r#"{ name = "v" }, { name = "v" }"#,
+            "`variant` are called `v`",
+        );
+        check(
+            r#"{ name = "v", expects = "whole" }"#,
+            "unknown field `expects`",
+        );
+        check(
+            r#"{ name = "v", expect = "fine" }"#,
+            "unknown variant `fine`",
+        );
+    }
+
+    #[test]
+    fn an_axis_sets_all_of_its_packages() {
+        let plan = parse(r#"variants = [{ name = "v", set = { sdk = "1.2" } }]"#).unwrap();
+        let plan = plan.of("x").unwrap();
+        let packages = plan.packages(&plan.variants[0].set).unwrap();
+        assert_eq!(
+            packages.into_iter().collect::<Vec<_>>(),
+            [
+                ("a".to_owned(), "1.2".to_owned()),
+                ("b".to_owned(), "1.2".to_owned())
+            ]
+        );
+        assert_eq!(plan.variants[0].expected.outcome, Outcome::Whole);
+    }
+
+    #[test]
+    fn variants_are_chosen_by_part_or_pattern() {
+        let check = |pattern: &str, name: &str, fits: bool| {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        };
+        check("agent", "agent-2.26.1", true);
+        check("2.26", "agent-2.26.1", true);
+        check("agent*", "agent-2.26.1", true);
+        check("*2.26.1", "agent-2.26.1", true);
+        check("a*2.2*1", "agent-2.26.1", true);
+        check("sdk*", "agent-2.26.1", false);
+        check("*2.26", "agent-2.26.1", false);
+        check("agent*2.2*2.26.1", "agent-2.26.1", false);
+    }
+
+    #[test]
+    fn the_checkout_has_a_plan_that_can_be_read() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let workspace = Workspace::find(&root).unwrap();
+        let plan = Plan::read(&workspace).unwrap();
+        let variants: usize = plan.examples.iter().map(|plan| plan.variants.len()).sum();
+        assert!(variants >= 40, "{variants}");
+        let newest = |plan: &ExamplePlan| plan.variants.iter().any(|variant| variant.newest);
+        for plan in plan.examples.iter().filter(|plan| !plan.axes.is_empty()) {
+            assert!(
+                newest(plan),
+                "`{}` has no variant for the newest of everything",
+                plan.example
+            );
+        }
+    }
+}

@@ -159,17 +159,17 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("record.json")
 }
 
-/// The last line of a program's output that says something.
+/// What a line that tells of a failure has in it, the most telling first.
+const TELLING: [&str; 4] = ["failed:", "Error: ", "Exception: ", "error: "];
+
+/// The line of a program's output that says what went wrong, or else the last.
 fn failed_line(folder: &Path) -> Option<String> {
-    log::tail(&folder.join("program.log"), 40)
-        .into_iter()
-        .rev()
-        .find(|line| line.starts_with("failed:"))
-        .or_else(|| {
-            let said = |line: &String| !line.trim().is_empty() && !line.starts_with("trace_id=");
-            log::tail(&folder.join("program.log"), 40)
-                .into_iter()
-                .rev()
-                .find(said)
-        })
+    let lines = log::tail(&folder.join("program.log"), 200);
+    let with = |sign: &&str| lines.iter().find(|line| line.contains(*sign));
+    let said = |line: &&String| !line.trim().is_empty() && !line.starts_with("trace_id=");
+    TELLING
+        .iter()
+        .find_map(with)
+        .or_else(|| lines.iter().rev().find(said))
+        .cloned()
 }

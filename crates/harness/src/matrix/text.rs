@@ -118,10 +118,11 @@ fn row(entry: &Entry, charset: Charset) -> String {
         return format!("  {name:<NAME$}  not measured\n");
     };
     let mark = if found.as_expected { ' ' } else { '!' };
-    let note = match found.rules.is_empty() {
-        true if found.cause.is_some() => found.message.clone(),
-        true => entry.changes(),
-        false => found.rules.join(", "),
+    let note = match &entry.reason {
+        Some(reason) if found.as_expected && found.cause.is_some() => reason.clone(),
+        _ if found.cause.is_some() => found.message.clone(),
+        _ if found.rules.is_empty() => entry.changes(),
+        _ => found.rules.join(", "),
     };
     let note = escape::clipped(&note, NOTE, charset);
     format!("{mark} {name:<NAME$}  {:<16}  {note}\n", found.outcome)
@@ -147,5 +148,18 @@ fn charset(style: &TerminalStyle) -> Charset {
         Charset::Ascii
     } else {
         Charset::Unicode
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::map::tests::sample;
+
+    #[test]
+    fn a_map_fits_a_terminal() {
+        insta::assert_snapshot!(super::map_text(
+            &sample(),
+            &trace_report::TerminalStyle::default()
+        ));
     }
 }
