@@ -171,7 +171,12 @@ fn free_ports() -> impl Iterator<Item = u16> {
     let begin = RandomState::new().hash_one(std::process::id()) % size;
     (0..size)
         .map(move |step| RANGE.start + u16::try_from((begin + step) % size).unwrap_or_default())
-        .filter(|port| is_free(*port))
+        .filter(|port| !is_of_tutorial(*port) && is_free(*port))
+}
+
+/// The tutorial's ports are left to `up` and to what others run on them.
+fn is_of_tutorial(port: u16) -> bool {
+    TUTORIAL.named().iter().any(|(_, taken)| *taken == port)
 }
 
 /// Milvus listens on every interface, so a port that is taken on any of them is taken.
