@@ -135,7 +135,7 @@ fn found<'a>(map: &'a Value, example: &str, variant: &str) -> &'a Value {
 #[test]
 fn every_ending_of_a_variant_is_an_outcome_of_its_own_and_the_others_go_on() {
     let _turn = alone();
-    let odds = Odds::new(
+    let mut odds = Odds::new(
         r#"
 variants = [
     { name = "odd-absent", set = { thing = "1.0-absent" }, expect = "could-not-run", reason = "a test" },
@@ -199,6 +199,10 @@ variants = [
     let lost = found(&map, "java", "lost");
     assert_eq!(lost["rules"], serde_json::json!(["context-lost"]));
     assert_eq!(lost["joined"], 0);
+
+    let log = odds.record("odd-broken").with_file_name("prepare.log");
+    let log = std::fs::read_to_string(log).expect("a variant that doesn't build leaves its log");
+    assert!(log.starts_with("compiling"), "{log}");
 }
 
 #[test]

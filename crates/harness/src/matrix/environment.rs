@@ -103,12 +103,9 @@ impl Recipe {
             parts.push(file.as_os_str().as_encoded_bytes().to_vec());
             parts.push(std::fs::read(&path).at("read", &path)?);
         }
-        for path in self
-            .packages
-            .values()
-            .filter_map(|version| local_path(version))
-        {
-            parts.push(std::fs::read(&path).unwrap_or_default());
+        parts.push(self.local_content().to_le_bytes().to_vec());
+        if self.has_local_folder() {
+            parts.push(jiff::Timestamp::now().to_string().into_bytes());
         }
         if self.packages.is_empty() {
             // What isn't copied may be prepared from files that are elsewhere.
@@ -116,6 +113,27 @@ impl Recipe {
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Ok(format!("{:016x}", fingerprint(&parts)))
+    }
+
+    /// The files and folders of this machine that it is made with.
+    fn local(&self) -> impl Iterator<Item = PathBuf> {
+        self.packages
+            .values()
+            .filter_map(|version| local_path(version))
+    }
+
+    /// Nobody knows what changed in a checkout.
+    fn has_local_folder(&self) -> bool {
+        self.local().any(|path| path.is_dir())
+    }
+
+    /// Changes with the content of the files of this machine that it is made with.
+    fn local_content(&self) -> u64 {
+        let parts: Vec<Vec<u8>> = self
+            .local()
+            .map(|path| std::fs::read(path).unwrap_or_default())
+            .collect();
+        fingerprint(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     /// Installs and builds it, unless that is done; a failure is an outcome.
@@ -187,7 +205,8 @@ impl Recipe {
                 .iter()
                 .map(|(axis, version)| format!("{axis}-{}", plain(version)))
                 .collect();
-            let unique = fingerprint(&[versions.as_bytes()]) as u32;
+            let content = self.local_content().to_le_bytes();
+            let unique = fingerprint(&[versions.as_bytes(), &content]) as u32;
             format!("{}-{unique:08x}", label.join("-"))
         };
         let example = match self.example.folder.starts_with(workspace.root()) {
@@ -213,6 +232,9 @@ impl Recipe {
         copy_tracked(&self.example.folder, &source)?;
         File::create(log).at("write", log)?;
         let mut example = Example::load_with(workspace, &source, Some(folder.join("state")))?;
+        if self.has_local_folder() {
+            let _ = std::fs::remove_file(example.state.join("prepared.json"));
+        }
         let edits = Task {
             prepare: Prepare::default(),
             ..Task::from(&example)

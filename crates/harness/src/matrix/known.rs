@@ -328,6 +328,38 @@ mod tests {
     }
 
     #[test]
+    fn a_project_is_told_what_the_map_knows() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let workspace = Workspace::find(&root).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let pom = folder.path().join("pom.xml");
+        let dependency = |version: &str| {
+            format!(
+                "<project><dependency><groupId>io.opentelemetry.javaagent</groupId>\
+                 <artifactId>opentelemetry-javaagent</artifactId><version>{version}</version></dependency></project>"
+            )
+        };
+        let check = |version: &str, bad: Option<(&str, &str)>| {
+            std::fs::write(&pom, dependency(version)).unwrap();
+            let absent = folder.path().join("go.mod");
+            let found = known_bad(&workspace, &[absent, pom.clone()]).unwrap();
+            let found: Vec<_> = found
+                .iter()
+                .map(|one| {
+                    (
+                        one.measured.as_str(),
+                        one.good.as_deref().unwrap_or_default(),
+                    )
+                })
+                .collect();
+            assert_eq!(found, bad.into_iter().collect::<Vec<_>>(), "{version}");
+        };
+        check("2.25.0", None);
+        check("2.26.1", Some(("2.26.1", "2.25.0")));
+        check("2.30.0", Some(("2.26.1", "2.25.0")));
+    }
+
+    #[test]
     fn a_version_is_judged_by_its_neighbours() {
         let tried = [
             ("2.20.1", Outcome::Whole),

@@ -22,12 +22,12 @@ const FAMILIES: [Family; 9] = [
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ok:#2e7d32;--info:#558b2f;--warn:#b26a00;--bad:#b71c1c;--none:#8888}\
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem}\
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:88rem;padding:0 1rem}\
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.2rem .55rem;text-align:left;border:1px solid #8883}\
 th{font-weight:600}td.c{text-align:center;padding:0}td.c a{display:block;padding:.2rem .5rem;color:#fff;text-decoration:none}\
 .ok{background:var(--ok)}.info{background:var(--info)}.warn{background:var(--warn)}.bad{background:var(--bad)}.none{background:var(--none)}\
 .set{font-weight:700}.odd{outline:3px solid var(--bad)}section{border-top:1px solid #8886;margin-top:1rem}section:target{background:#ffd54f33}\
-code,pre{font-family:ui-monospace,monospace;font-size:.92em}pre{white-space:pre-wrap}.wide{overflow-x:auto}";
+code,pre{font-family:ui-monospace,monospace;font-size:.92em}pre{white-space:pre-wrap}.wide{overflow-x:auto}.wide th,.wide td{white-space:nowrap;font-size:13px}";
 
 /// The whole page.
 pub fn page(map: &Map) -> String {
