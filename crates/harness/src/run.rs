@@ -31,8 +31,6 @@ use crate::running::{Backend, RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
 
-/// How long what was captured may be on its way to Jaeger.
-const FORWARD_LIMIT: Duration = Duration::from_secs(10);
 /// Lines of an example's output that a report quotes.
 const LOG_TAIL: usize = 20;
 
@@ -137,6 +135,7 @@ async fn judge_examples(
         "embedded"
     };
     let session = slot.insert(Session::open(workspace, supervisor.clone(), kind)?);
+    session.kept_up = options.keep_up;
     let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
     let run = session.folder.id.clone();
     let live = live(&contract, Some(&run), &names);
@@ -232,7 +231,6 @@ async fn read_back(
     judged: &Judged,
     events: &Events,
 ) -> Result<()> {
-    session.flush_forward(FORWARD_LIMIT).await;
     // The Jaeger is this run's own: everything in it is.
     let began = SystemTime::UNIX_EPOCH;
     let file = session.folder.path.join("jaeger.jsonl");

@@ -20,11 +20,16 @@ use crate::workspace::Workspace;
 /// The engine's live join, fed by the capture as requests arrive.
 pub(crate) type Live = Arc<Mutex<Settlement>>;
 
+/// How long what was captured may be on its way to Jaeger.
+const FORWARD_LIMIT: Duration = Duration::from_secs(10);
+
 /// A run's folder, capture and processes.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub folder: RunFolder,
     pub manifest: Manifest,
+    /// The stack stays after the verdict, and so does the capture.
+    pub kept_up: bool,
     supervisor: Supervisor,
     capture: Option<Capture>,
     data: Option<DataFolder>,
@@ -52,6 +57,7 @@ impl Session {
         Self {
             folder,
             manifest,
+            kept_up: false,
             supervisor,
             capture: None,
             data: None,
@@ -110,35 +116,41 @@ impl Session {
         Ok(server)
     }
 
-    /// Waits until what was captured so far was sent on as well, for as long as `limit`.
-    pub(crate) async fn flush_forward(&self, limit: Duration) {
-        if let Some(capture) = &self.capture {
-            let _ = tokio::time::timeout(limit, capture.flush_forward()).await;
-        }
-    }
-
     pub(crate) fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
 
-    /// Puts everything captured so far on disk, and notes in the manifest what was lost.
+    /// Ends the capture, so that what is judged now is what the file holds for good, and notes in the manifest what was lost.
+    ///
+    /// The capture of a stack that is kept up goes on: what comes later is there to be looked at, and was not judged.
     pub(crate) async fn settle_capture(&mut self) -> Result<()> {
         if let Some(capture) = &self.capture {
             capture.flush().await;
+            let _ = tokio::time::timeout(FORWARD_LIMIT, capture.flush_forward()).await;
             self.manifest.drops = drops(&capture.stats());
         }
+        if !self.kept_up {
+            self.end_capture().await?;
+        }
         self.manifest.write(&self.folder.manifest())
+    }
+
+    async fn end_capture(&mut self) -> Result<Option<otlp_capture::Stats>> {
+        let Some(capture) = self.capture.take() else {
+            return Ok(None);
+        };
+        let stats = capture.stop().await.map_err(|error| {
+            Failure::new(format!(
+                "the capture could not be written to its end: {error}"
+            ))
+        })?;
+        Ok(Some(stats))
     }
 
     /// Stops everything; returns when nothing is left. `failure` is why there is no verdict, if there is none.
     pub(crate) async fn close(mut self, failure: Option<&Failure>) -> Result<()> {
         self.supervisor.shut_down().await;
-        if let Some(capture) = self.capture.take() {
-            let stats = capture.stop().await.map_err(|error| {
-                Failure::new(format!(
-                    "the capture could not be written to its end: {error}"
-                ))
-            })?;
+        if let Some(stats) = self.end_capture().await? {
             self.manifest.drops = drops(&stats);
         }
         self.manifest.failure = failure.map(|failure| failure.message.clone());
