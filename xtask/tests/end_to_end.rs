@@ -20,7 +20,7 @@ fn skipped() -> bool {
     if absent.is_empty() {
         return false;
     }
-    println!("skipped: not on PATH: {}", absent.join(", "));
+    support::skip(&format!("not on PATH: {}", absent.join(", ")));
     true
 }
 

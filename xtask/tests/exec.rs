@@ -124,7 +124,7 @@ fn a_go_program_without_tracing_is_told_so() {
         .current_dir(folder.path())
         .status();
     if go.is_err() {
-        println!("skipped: `go` is not on PATH");
+        support::skip("`go` is not on PATH");
         return;
     }
     assert!(go.is_ok_and(|status| status.success()));

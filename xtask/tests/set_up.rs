@@ -14,7 +14,7 @@ fn every_missing_toolchain_is_named_in_one_message() {
         .args(["-c", "import sys; print(sys.executable)"])
         .output();
     let Ok(found) = found else {
-        println!("skipped: python3 is not on PATH");
+        support::skip("python3 is not on PATH");
         return;
     };
     let python = String::from_utf8(found.stdout).expect("a UTF-8 path");

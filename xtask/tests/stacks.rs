@@ -10,7 +10,7 @@ fn skipped_without_jaeger() -> bool {
         .join("target/milvus-otel/jaeger/prepared.json")
         .is_file();
     if !there {
-        println!("skipped: Jaeger is not built; `cargo xtask run-all --backend jaeger` builds it");
+        support::skip("Jaeger is not built; `cargo xtask run-all --backend jaeger` builds it");
     }
     !there
 }

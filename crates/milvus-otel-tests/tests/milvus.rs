@@ -12,6 +12,7 @@ use opentelemetry::trace::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::future::Future;
+use std::io::Write;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,7 +65,8 @@ async fn with_milvus<F: Future<Output = ()>>(
 ) {
     match Milvus::start(extra).await {
         Ok(server) => test(server).await,
-        Err(why) => println!("skipped: {why}"),
+        // Past the test runner, which keeps what a passing test prints to itself.
+        Err(why) => drop(writeln!(std::io::stderr(), "skipped: {why}")),
     }
 }
 

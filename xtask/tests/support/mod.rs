@@ -1,7 +1,7 @@
 //! Runs the real executable and looks at what it leaves behind.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,11 @@ pub(crate) const CLEAN_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says why a test isn't run, past the test runner, which keeps what a passing test prints to itself.
+pub(crate) fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 pub(crate) fn root() -> &'static Path {
@@ -242,7 +247,7 @@ pub(crate) fn skipped_without_tutorial_ports() -> bool {
         .filter(|port| std::net::TcpListener::bind(("0.0.0.0", *port)).is_err())
         .collect();
     if !taken.is_empty() {
-        println!("skipped: ports of the tutorial are taken: {taken:?}");
+        skip(&format!("ports of the tutorial are taken: {taken:?}"));
     }
     !taken.is_empty()
 }
