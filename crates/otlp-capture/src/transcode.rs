@@ -1,6 +1,6 @@
 //! OTLP requests to lines of OTLP JSON, in the one shape in which they are stored.
 //!
-//! Protobuf is walked by the tables of [`crate::schema`] and written as it is met; no request is
+//! Protobuf is walked by the tables of `crate::schema` and written as it is met; no request is
 //! ever held as a tree. A message whose fields stand in the order of their numbers, as every
 //! encoder writes them, is written in one pass. Any other is legal too (fields interleaved,
 //! repeated, a message in pieces); it is read once for each field of its table, which keeps the
