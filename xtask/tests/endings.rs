@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{ShellExample, alone, findings, latest_run, xtask};
+use support::{ShellExample, alone, findings, latest_run};
 
 /// A point in a run's life, by what can be seen of it from outside.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +21,7 @@ fn check_signal(stage: Stage, signal: &str, code: Option<i32>) {
         Stage::Settling => "echo under way",
     };
     let example = ShellExample::new("sleeper", script, 600);
-    let mut run = xtask(&[
-        "run-all",
-        "--examples",
-        example.path(),
-        "--example",
-        "sleeper",
-    ])
-    .start();
+    let mut run = example.run_all(&[]).start();
     match stage {
         Stage::Boot => {
             run.until("Milvus starts", |there| there.with("milvus run standalone"));
@@ -72,14 +65,7 @@ fn a_signal_at_any_stage_leaves_nothing_behind() {
 fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() {
     let _turn = alone();
     let example = ShellExample::new("sleeper", "sleep 600", 600);
-    let mut run = xtask(&[
-        "run-all",
-        "--examples",
-        example.path(),
-        "--example",
-        "sleeper",
-    ])
-    .start();
+    let mut run = example.run_all(&[]).start();
     let folder = run.until("Milvus's own spans are captured", |there| {
         there.with("sleep 600")?;
         let folder = latest_run();
@@ -102,16 +88,7 @@ fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() 
 #[track_caller]
 fn check_example(script: &str, timeout: u64, rules: &[&str]) -> support::Finished {
     let example = ShellExample::new("odd", script, timeout);
-    let run = xtask(&[
-        "run-all",
-        "--examples",
-        example.path(),
-        "--example",
-        "odd",
-        "--format",
-        "json",
-    ])
-    .finish();
+    let run = example.run_all(&["--format", "json"]).finish();
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
     let found: Vec<_> = findings(&run.json())
         .into_iter()
@@ -155,19 +132,10 @@ fn what_an_example_leaves_behind_is_ended() {
 fn a_milvus_that_dies_ends_the_run_with_its_last_words() {
     let _turn = alone();
     let example = ShellExample::new("sleeper", "sleep 600", 600);
-    let mut run = xtask(&[
-        "run-all",
-        "--examples",
-        example.path(),
-        "--example",
-        "sleeper",
-    ])
-    .start();
+    let mut run = example.run_all(&[]).start();
     let milvus = run.until("the example runs", |there| {
         there.with("sleep 600")?;
-        there
-            .with("bin/milvus run standalone")
-            .or_else(|| there.with("milvus run standalone"))
+        there.with("milvus run standalone")
     });
     let killed = std::process::Command::new("kill")
         .args(["-KILL", &milvus.to_string()])

@@ -219,6 +219,7 @@ pub(crate) fn assert_nothing_left(mark: &str) {
 
 /// A folder with one example whose program is a line of shell.
 pub(crate) struct ShellExample {
+    name: String,
     folder: tempfile::TempDir,
 }
 
@@ -229,7 +230,22 @@ impl ShellExample {
             "name = {name:?}\n[run]\ncommand = [\"sh\", \"-c\", {script:?}]\ntimeout_seconds = {timeout_seconds}\n"
         );
         std::fs::write(folder.path().join("example.toml"), text).expect("it can be written");
-        Self { folder }
+        Self {
+            name: name.to_owned(),
+            folder,
+        }
+    }
+
+    /// Runs it alone, with whatever else is said.
+    pub(crate) fn run_all(&self, more: &[&str]) -> Xtask {
+        let alone = [
+            "run-all",
+            "--examples",
+            self.path(),
+            "--example",
+            &self.name,
+        ];
+        xtask(&[&alone[..], more].concat())
     }
 
     pub(crate) fn path(&self) -> &str {
