@@ -120,19 +120,25 @@ impl Session {
         &self.supervisor
     }
 
-    /// Ends the capture, so that what is judged now is what the file holds for good, and notes in the manifest what was lost.
-    ///
-    /// The capture of a stack that is kept up goes on: what comes later is there to be looked at, and was not judged.
-    pub(crate) async fn settle_capture(&mut self) -> Result<()> {
+    /// Brings what has come so far to the file, and notes in the manifest what was lost; the capture goes on.
+    pub(crate) async fn flush_capture(&mut self) -> Result<()> {
         if let Some(capture) = &self.capture {
             capture.flush().await;
             let _ = tokio::time::timeout(FORWARD_LIMIT, capture.flush_forward()).await;
             self.manifest.drops = drops(&capture.stats());
         }
+        self.manifest.write(&self.folder.manifest())
+    }
+
+    /// The same, and ends the capture, so that what is judged now is what the file holds for good.
+    ///
+    /// The capture of a stack that is kept up goes on: what comes later is there to be looked at, and was not judged.
+    pub(crate) async fn settle_capture(&mut self) -> Result<()> {
+        self.flush_capture().await?;
         if !self.kept_up {
             self.end_capture().await?;
         }
-        self.manifest.write(&self.folder.manifest())
+        Ok(())
     }
 
     async fn end_capture(&mut self) -> Result<Option<otlp_capture::Stats>> {

@@ -301,7 +301,7 @@ impl Lab<'_> {
         );
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
             Settlement::new(self.contract.clone(), Some(&run), &[&example.name]);
-        session.settle_capture().await?;
+        session.flush_capture().await?;
         let dropped_before = session.manifest.drops;
         let capture = session.folder.path.join("capture.jsonl");
         let from = length(&capture)?;
@@ -327,7 +327,7 @@ impl Lab<'_> {
         };
         let only = std::slice::from_ref(&finished);
         settle(stack, spans, &session.folder, &self.live, only, self.events).await?;
-        session.settle_capture().await?;
+        session.flush_capture().await?;
         copy_lines(&capture, from, &task.folder.join("capture.jsonl"))?;
 
         let mut manifest = Manifest::new(&run, jiff::Timestamp::now().to_string(), "embedded");
