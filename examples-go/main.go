@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/milvus-io/milvus/client/v2/entity"
@@ -162,7 +163,8 @@ func connect(ctx context.Context) (*milvusclient.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	// Options of one's own replace the client's, so they start from those.
-	options := append(milvusclient.DefaultGrpcOpts, grpc.WithStatsHandler(otelgrpc.NewClientHandler()))
+	tracing := []grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler())}
+	options := slices.Concat(milvusclient.DefaultGrpcOpts, tracing)
 	return milvusclient.New(ctx, &milvusclient.ClientConfig{Address: uri, DialOptions: options})
 }
 

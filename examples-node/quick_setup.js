@@ -19,6 +19,7 @@ async function quickSetup(client) {
   console.log(`connected to ${address}`);
 
   const exists = await client.hasCollection({ collection_name });
+  check(exists.status);
   if (exists.value) {
     check(await client.dropCollection({ collection_name }));
     console.log(`dropped the ${collection_name} that was there`);
