@@ -208,19 +208,50 @@ pub(crate) fn context_lost(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+/// Each language's instrumentation that sends the random flag, and the last version that doesn't, as measured
+/// (docs/compatibility.md).
+const SENDS_RANDOM_FLAG: [(&str, &str, &str); 2] = [
+    ("java", "the Java agent", "2.25.0"),
+    ("python", "OpenTelemetry Python", "1.41.1"),
+];
+
+/// How a language comes to a propagator, where it isn't by the standard variable.
+const PROPAGATORS: [(&str, &str); 2] = [
+    (
+        "go",
+        "set one: `otel.SetTextMapPropagator(propagation.TraceContext{})`; Go's default sends nothing",
+    ),
+    (
+        "nodejs",
+        "register the provider with its default propagator, or set `OTEL_PROPAGATORS=tracecontext`",
+    ),
+];
+
+fn sends_random_flag(language: &str) -> Option<(&'static str, &'static str)> {
+    let known = SENDS_RANDOM_FLAG.iter();
+    known
+        .copied()
+        .find_map(|(name, what, last)| (name == language).then_some((what, last)))
+}
+
 /// What the evidence points to.
 fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
     let (client, server) = (view.traces.span(call), view.traces.span(server));
     let flags = client.flags() & 0xff;
+    let language = language(view, call);
+    let language = language.as_deref().unwrap_or_default();
     if flags > 1 {
+        let older = match sends_random_flag(language) {
+            Some((what, last)) => format!("{what} {last} or before"),
+            None => "a client that sends no random flag".to_owned(),
+        };
         let mut attributes = client.resource_attributes();
         let distribution = attributes
             .find(|(key, _)| *key == "telemetry.distro.version")
             .map_or_else(String::new, |(_, version)| format!(" (agent {version})"));
         return format!(
             "the calls were sent with trace flags {flags:02x}{distribution}, and the server's instrumentation is `{}` {}: otel-go \
-             before 1.42 drops a `traceparent` with flags above 01. Take the Java agent 2.25.0 or before, or a server built with \
-             otel-go 1.42 or later",
+             before 1.42 drops a `traceparent` with flags above 01. Take {older}, or a server built with otel-go 1.42 or later",
             short(server.scope_name()),
             server.scope_version(),
         );
@@ -235,23 +266,20 @@ fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
         0 => "the exporter doesn't say with which trace flags the calls were sent",
         _ => "no call's context arrived, although their trace flags are 01, which any server takes",
     };
-    let language = language(view, call);
-    let random = match (flags, language.as_deref()) {
-        (0, Some("python")) => {
-            "; OpenTelemetry Python 1.45 sends 03, which a server on otel-go before 1.42 drops: take 1.40 or before"
-        }
-        (0, _) => "; flags above 01 are dropped by a server on otel-go before 1.42",
-        _ => "",
+    let random = match (flags, sends_random_flag(language)) {
+        (0, Some((what, last))) => format!(
+            "; {what} after {last} sends 03, which a server on otel-go before 1.42 drops: take {last} or before"
+        ),
+        (0, None) => "; flags above 01 are dropped by a server on otel-go before 1.42".to_owned(),
+        _ => String::new(),
     };
-    let cure = match language.as_deref() {
-        Some("go") => {
-            "set one: `otel.SetTextMapPropagator(propagation.TraceContext{})`; Go's default sends nothing"
-        }
-        Some("nodejs") => {
-            "register the provider with its default propagator, or set `OTEL_PROPAGATORS=tracecontext`"
-        }
-        _ => "set the W3C one (`OTEL_PROPAGATORS=tracecontext`)",
-    };
+    let cure = PROPAGATORS
+        .iter()
+        .find(|(name, _)| *name == language)
+        .map_or(
+            "set the W3C one (`OTEL_PROPAGATORS=tracecontext`)",
+            |(_, cure)| cure,
+        );
     format!(
         "{told}{random}. A guess: there is no propagator: {cure}. Else a proxy between them strips `traceparent`"
     )
