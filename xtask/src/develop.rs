@@ -36,7 +36,7 @@ pub(crate) fn check() -> Result<ExitCode> {
 }
 
 fn check_example(shell: &Shell, example: &Example) -> Result<()> {
-    if let Some(missing) = example.missing_need() {
+    if let Some(missing) = harness::missing_need(example) {
         println!("skipped: checks of `{}`: {missing}", example.name);
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trace_parity::{Contract, Input, RunFacts, Traces, Verdict};
+use trace_parity::{Contract, Input, Problem, RunFacts, Traces, Verdict};
 use trace_report::Run;
 
 use crate::failure::{Failure, IoContext, Result};
@@ -26,6 +26,14 @@ pub struct Judged {
     pub traces: Traces,
     /// What the traces were read from, captures one after the other.
     pub raw: Vec<u8>,
+}
+
+/// Captures that were read and not yet judged.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    pub traces: Traces,
+    problems: Vec<Problem>,
+    raw: Vec<u8>,
 }
 
 /// A capture's content, with the name that the command line gave it.
@@ -85,37 +93,48 @@ pub fn compare(captures: &[CaptureArgument], contract: Option<&Contract>) -> Res
         _ => contract.or(Some(&builtin)),
     };
     let facts = manifest.as_ref().map(Manifest::facts);
-    let (verdict, traces) = judge(&loaded, contract, facts.as_ref());
-    let run = Run {
-        id: None,
-        folder: None,
-        stack: None,
-        verdict,
-        wall_seconds: None,
-        phases: Vec::new(),
-        examples: Vec::new(),
-    };
-    Ok(Judged {
-        run,
-        traces,
-        raw: concatenated(loaded),
-    })
+    Ok(
+        Captured::read(loaded).judge(contract, facts.as_ref(), |verdict| Run {
+            id: None,
+            folder: None,
+            stack: None,
+            verdict,
+            wall_seconds: None,
+            phases: Vec::new(),
+            examples: Vec::new(),
+        }),
+    )
 }
 
-/// Judges what a run captured, from its files, as `compare` would; `fill` makes the run of the verdict.
-pub(crate) fn judge_run(
-    folder: &RunFolder,
-    manifest: &Manifest,
-    contract: Option<&Contract>,
-    fill: impl FnOnce(Verdict) -> Run,
-) -> Result<Judged> {
-    let loaded = read_all(None, &folder.captures())?;
-    let (verdict, traces) = judge(&loaded, contract, Some(&manifest.facts()));
-    Ok(Judged {
-        run: fill(verdict),
-        traces,
-        raw: concatenated(loaded),
-    })
+impl Captured {
+    /// What a run captured.
+    pub(crate) fn of(folder: &RunFolder) -> Result<Self> {
+        Ok(Self::read(read_all(None, &folder.captures())?))
+    }
+
+    fn read(loaded: Vec<Loaded>) -> Self {
+        let (traces, problems) = trace_parity::read(&inputs(&loaded));
+        Self {
+            traces,
+            problems,
+            raw: concatenated(loaded),
+        }
+    }
+
+    /// Judges it as `compare` would; `fill` makes the run of the verdict.
+    pub(crate) fn judge(
+        self,
+        contract: Option<&Contract>,
+        facts: Option<&RunFacts>,
+        fill: impl FnOnce(Verdict) -> Run,
+    ) -> Judged {
+        let verdict = trace_parity::judge(&self.traces, &self.problems, contract, facts);
+        Judged {
+            run: fill(verdict),
+            traces: self.traces,
+            raw: self.raw,
+        }
+    }
 }
 
 /// What one argument of the command line names.
@@ -130,23 +149,18 @@ pub(crate) fn verdict_of(
     contract: Option<&Contract>,
 ) -> Result<Verdict> {
     let loaded = read_all(None, &[file.to_owned()])?;
-    Ok(judge(&loaded, contract, Some(&manifest.facts())).0)
+    let (traces, problems) = trace_parity::read(&inputs(&loaded));
+    Ok(trace_parity::judge(
+        &traces,
+        &problems,
+        contract,
+        Some(&manifest.facts()),
+    ))
 }
 
 /// What a run captured.
 pub(crate) fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
-    let loaded = read_all(None, &folder.captures())?;
-    Ok(trace_parity::read(&inputs(&loaded)).0)
-}
-
-fn judge(
-    loaded: &[Loaded],
-    contract: Option<&Contract>,
-    facts: Option<&RunFacts>,
-) -> (Verdict, Traces) {
-    let (traces, problems) = trace_parity::read(&inputs(loaded));
-    let verdict = trace_parity::judge(&traces, &problems, contract, facts);
-    (verdict, traces)
+    Ok(Captured::of(folder)?.traces)
 }
 
 /// One capture after the other, each ended by a line feed.

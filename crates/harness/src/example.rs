@@ -8,6 +8,7 @@ use semver::VersionReq;
 use serde::Deserialize;
 
 use crate::failure::{Failure, IoContext, Result};
+use crate::fingerprint::fingerprint;
 use crate::workspace::Workspace;
 
 /// A program that runs the scenario, as its folder declares it.
@@ -187,11 +188,6 @@ impl Example {
         })
     }
 
-    /// What keeps this machine from running it; `None` where nothing does.
-    pub fn missing_need(&self) -> Option<String> {
-        crate::preflight::first_missing(&self.needs)
-    }
-
     /// The built-in examples, then those of `folders`, cut down to `only` where it names any.
     ///
     /// A folder either is an example or holds folders that are.
@@ -285,7 +281,7 @@ fn state_folder(workspace: &Workspace, name: &str, folder: &Path) -> PathBuf {
     }
     examples.join(format!(
         "{name}-{:08x}",
-        crate::prepare::fingerprint(&[folder.as_os_str().as_encoded_bytes()]) as u32
+        fingerprint(&[folder.as_os_str().as_encoded_bytes()]) as u32
     ))
 }
 

@@ -11,15 +11,16 @@ use trace_report::ExampleRun;
 use crate::compare::{self, Judged};
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::life::{Clock, Ending, live, to_the_end};
 use crate::manifest::{ExampleManifest, Manifest};
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::{self, Versions};
 use crate::process::{Output, Program, Supervisor};
-use crate::run::{Clock, conclude, live, settle, to_the_end};
+
 use crate::running::{RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
-use crate::{embedded, environment, preflight, stack};
+use crate::{embedded, environment, preflight, set_up, stack};
 
 /// What clients of Milvus call, as its server spans name it.
 const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
@@ -85,33 +86,25 @@ async fn judge_program(
     let program = program(options, environment)?;
     let finished = run_program(session, &stack, &program, &name, events).await?;
 
-    clock.enter(Phase::Settle);
-    let finished = [finished];
-    settle(
-        &stack,
-        &mut spans,
-        &session.folder,
-        &live,
-        &finished,
+    let ending = Ending {
+        session,
+        stack: &stack,
+        spans: &mut spans,
+        live: &live,
+        contract: contract.as_ref(),
         events,
-    )
-    .await?;
-
-    clock.enter(Phase::Compare);
-    session.settle_capture().await?;
-    session.manifest.general_rules = contract.is_none();
-    let traces = compare::traces_of_run(&session.folder)?;
-    let is_claimed = !of_the_program(&traces, &session.manifest).is_empty();
-    session.manifest.unclaimed = !is_claimed;
-    let own = of_the_program(&traces, &session.manifest);
-    for note in [no_root_note(&own), untraced_note(&own, &traces)]
-        .into_iter()
-        .flatten()
-    {
-        events.emit(Event::Note(note));
-    }
-    let [finished] = finished;
-    conclude(session, &stack, contract.as_ref(), clock, vec![finished]).await
+    };
+    let look = |traces: &Traces, manifest: &mut Manifest| {
+        manifest.unclaimed = of_the_program(traces, manifest).is_empty();
+        let own = of_the_program(traces, manifest);
+        for note in [no_root_note(&own), untraced_note(&own, traces)]
+            .into_iter()
+            .flatten()
+        {
+            events.emit(Event::Note(note));
+        }
+    };
+    ending.settle_and_judge(clock, vec![finished], look).await
 }
 
 /// The stack that is up, or one for this program alone where the tutorial has it.
@@ -136,7 +129,7 @@ async fn a_stack(
     TUTORIAL.check_free()?;
 
     clock.enter(Phase::Prepare);
-    let tasks = prepare::tasks(workspace, &[]);
+    let tasks = set_up::tasks(workspace, &[]);
     let versions = prepare::prepare_all(tasks, workspace, supervisor, events).await?;
 
     clock.enter(Phase::Stack);

@@ -39,9 +39,10 @@ pub(crate) fn check(stack_needs: &[Need], examples: &[Example], state: &Path) ->
     Err(failure(&missing, examples))
 }
 
-/// The first of `needs` that isn't met, in words.
-pub(crate) fn first_missing(needs: &[Need]) -> Option<String> {
-    needs
+/// What keeps this machine from running an example, in words; `None` where nothing does.
+pub fn missing_need(example: &Example) -> Option<String> {
+    example
+        .needs
         .iter()
         .find_map(|need| look_for(need, None))
         .map(|missing| missing.what)

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::future::Future;
-use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,10 +11,11 @@ use trace_parity::Exit;
 
 use crate::event::{Event, Events};
 use crate::example::{Example, Prepare};
-use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::failure::{Failure, IoContext, Result};
+use crate::fingerprint::fingerprint;
+use crate::log;
 use crate::process::{Output, Program, Supervisor};
 use crate::workspace::Workspace;
-use crate::{embedded, log, preflight};
 
 /// How long one command of a preparation may take; a slow network is no reason to hang for ever.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -53,51 +52,6 @@ impl From<&Example> for Task {
     }
 }
 
-/// Prepares the stack and examples, and runs nothing.
-pub async fn prepare(
-    workspace: &Workspace,
-    folders: &[PathBuf],
-    only: &[String],
-    events: &Events,
-    interrupt: impl Future<Output = Interrupt>,
-) -> Result<()> {
-    let examples = Example::select(workspace, folders, only)?;
-    prepare_for(workspace, &examples, events, interrupt).await
-}
-
-/// Prepares the stack alone.
-pub(crate) async fn prepare_stack(
-    workspace: &Workspace,
-    events: &Events,
-    interrupt: impl Future<Output = Interrupt>,
-) -> Result<()> {
-    prepare_for(workspace, &[], events, interrupt).await
-}
-
-async fn prepare_for(
-    workspace: &Workspace,
-    examples: &[Example],
-    events: &Events,
-    interrupt: impl Future<Output = Interrupt>,
-) -> Result<()> {
-    embedded::check_platform()?;
-    preflight::check(&embedded::needs(), examples, &workspace.state())?;
-    let supervisor = Supervisor::default();
-    let prepared = tokio::select! {
-        by = interrupt => Err(Failure::interrupted(by)),
-        prepared = prepare_all(tasks(workspace, examples), workspace, &supervisor, events) => prepared,
-    };
-    supervisor.shut_down().await;
-    prepared.map(|_| ())
-}
-
-/// The stack's task, then one for each example.
-pub(crate) fn tasks(workspace: &Workspace, examples: &[Example]) -> Vec<Task> {
-    std::iter::once(embedded::preparation(workspace))
-        .chain(examples.iter().map(Task::from))
-        .collect()
-}
-
 /// Prepares all tasks side by side; returns each one's versions, in the order given.
 ///
 /// The first failure is returned after the others have come to their own end.
@@ -120,18 +74,11 @@ pub(crate) async fn prepare_all(
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// The names of what a run would prepare first.
-pub(crate) fn unprepared(workspace: &Workspace) -> Vec<String> {
-    let examples = Example::select(workspace, &[], &[]).unwrap_or_default();
-    let is_prepared = |task: &Task| {
-        let fingerprint = fingerprint_of(task).ok()?;
-        still_good(&task.state.join("prepared.json"), &fingerprint, task)
-    };
-    tasks(workspace, &examples)
-        .into_iter()
-        .filter(|task| is_prepared(task).is_none())
-        .map(|task| task.name)
-        .collect()
+/// Whether nothing that the task depends on has changed since it was prepared.
+pub(crate) fn is_prepared(task: &Task) -> bool {
+    let still =
+        |fingerprint: String| still_good(&task.state.join("prepared.json"), &fingerprint, task);
+    fingerprint_of(task).is_ok_and(|fingerprint| still(fingerprint).is_some())
 }
 
 /// Prepares one task, unless nothing that it depends on has changed.
@@ -258,15 +205,6 @@ pub(crate) fn fingerprint_of(task: &Task) -> Result<String> {
     }
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Ok(format!("{:016x}", fingerprint(&parts)))
-}
-
-pub(crate) fn fingerprint(parts: &[&[u8]]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for part in parts {
-        hasher.write_usize(part.len());
-        hasher.write(part);
-    }
-    hasher.finish()
 }
 
 fn files_under(path: &Path) -> Result<Vec<PathBuf>> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use trace_parity::{Contract, Exit, Settlement, Verdict};
-use trace_report::{ExampleRun, Run};
+use trace_parity::{Contract, Settlement, Verdict};
+use trace_report::ExampleRun;
 
 use crate::compare::{self, Judged};
 use crate::embedded;
@@ -18,17 +18,16 @@ use crate::example::{Example, Need};
 use crate::external::External;
 use crate::failure::{Failure, Interrupt, Result};
 use crate::fetch::Fetch;
-use crate::folder::RunFolder;
 use crate::jaeger::{self, Jaeger};
+use crate::life::{Clock, Ending, live, to_the_end};
 use crate::log;
-use crate::manifest::{ExampleManifest, PhaseManifest};
+use crate::manifest::ExampleManifest;
 use crate::ports::Ports;
 use crate::preflight;
 use crate::prepare::{self, Task, Versions};
 use crate::process::{Output, Program, Supervisor};
-use crate::reports;
-use crate::running::{Backend, RunningStack, Spans};
-use crate::session::{Live, Session};
+use crate::running::{Backend, RunningStack};
+use crate::session::Session;
 use crate::workspace::Workspace;
 
 /// Lines of an example's output that a report quotes.
@@ -84,25 +83,6 @@ pub async fn run_all(
         Ok(judged)
     })
     .await
-}
-
-/// Does `body` to its end or until it is interrupted, then stops whatever it started and closes its session.
-pub(crate) async fn to_the_end(
-    interrupt: impl Future<Output = Interrupt>,
-    body: impl AsyncFnOnce(&Supervisor, &mut Option<Session>) -> Result<Judged>,
-) -> Result<Judged> {
-    let supervisor = Supervisor::default();
-    let mut session = None;
-    let outcome = tokio::select! {
-        by = interrupt => Err(Failure::interrupted(by)),
-        outcome = body(&supervisor, &mut session) => outcome,
-    };
-    supervisor.shut_down().await;
-    if let Some(session) = session {
-        let closed = session.close(outcome.as_ref().err()).await;
-        return outcome.and_then(|judged| closed.map(|()| judged));
-    }
-    outcome
 }
 
 async fn judge_examples(
@@ -189,19 +169,15 @@ async fn judge_examples(
         finished = run_examples(session, &stack, starts, jobs, events) => finished?,
     };
 
-    clock.enter(Phase::Settle);
-    settle(
-        &stack,
-        &mut spans,
-        &session.folder,
-        &live,
-        &finished,
+    let ending = Ending {
+        session,
+        stack: &stack,
+        spans: &mut spans,
+        live: &live,
+        contract: Some(&contract),
         events,
-    )
-    .await?;
-
-    clock.enter(Phase::Compare);
-    let judged = conclude(session, &stack, Some(&contract), clock, finished).await?;
+    };
+    let judged = ending.settle_and_judge(clock, finished, |_, _| ()).await?;
     if let Some(jaeger) = &stack.jaeger {
         read_back(session, jaeger, &contract, &judged, events).await?;
     }
@@ -266,34 +242,6 @@ async fn read_back(
     Ok(())
 }
 
-/// Judges what was captured, and writes all that a run's folder holds.
-pub(crate) async fn conclude(
-    session: &mut Session,
-    stack: &RunningStack,
-    contract: Option<&Contract>,
-    clock: Clock,
-    finished: Vec<ExampleRun>,
-) -> Result<Judged> {
-    session.settle_capture().await?;
-    let (id, folder) = (session.folder.id.clone(), session.folder.path.clone());
-    let judged = compare::judge_run(&session.folder, &session.manifest, contract, |verdict| {
-        let (phases, wall) = clock.stop();
-        Run {
-            id: Some(id),
-            folder: Some(folder),
-            stack: Some(stack.name.clone()),
-            verdict,
-            wall_seconds: Some(wall.as_secs_f64()),
-            phases,
-            examples: finished,
-        }
-    })?;
-    session.manifest.phases = judged.run.phases.iter().map(PhaseManifest::from).collect();
-    session.manifest.write(&session.folder.manifest())?;
-    reports::write(&judged, &session.folder)?;
-    Ok(judged)
-}
-
 fn starts(
     examples: Vec<Example>,
     versions: impl Iterator<Item = Versions>,
@@ -315,10 +263,6 @@ fn starts(
         })
     });
     once.iter().cloned().chain(again).collect()
-}
-
-pub(crate) fn live(contract: &Contract, run: Option<&str>, names: &[&str]) -> Live {
-    Arc::new(Mutex::new(Settlement::new(contract.clone(), run, names)))
 }
 
 async fn run_examples(
@@ -434,107 +378,4 @@ pub(crate) fn environment(
         .into_iter()
         .chain(own)
         .collect()
-}
-
-/// Waits until every call of those that ended by themselves has its server span and nothing more comes.
-pub(crate) async fn settle(
-    stack: &RunningStack,
-    spans: &mut Spans,
-    folder: &RunFolder,
-    live: &Live,
-    finished: &[ExampleRun],
-    events: &Events,
-) -> Result<()> {
-    tokio::select! {
-        failure = stack.failed() => Err(failure),
-        settled = until_settled(stack, spans, folder, live, finished, events) => settled,
-    }
-}
-
-async fn until_settled(
-    stack: &RunningStack,
-    spans: &mut Spans,
-    folder: &RunFolder,
-    live: &Live,
-    finished: &[ExampleRun],
-    events: &Events,
-) -> Result<()> {
-    let waited_for: Vec<&str> = finished
-        .iter()
-        .filter(|example| matches!(example.exit, Exit::Code(_)))
-        .map(|example| example.name.as_str())
-        .collect();
-    let began = Instant::now();
-    let mut quiet_since = began;
-    let mut seen = None;
-    while began.elapsed() < stack.settle_limit {
-        spans.take_in(&folder.path, live).await?;
-        let (arrivals, progress) = {
-            let live = live.lock().unwrap_or_else(PoisonError::into_inner);
-            (live.arrivals(), live.status().collect::<Vec<_>>())
-        };
-        if seen != Some(arrivals) {
-            seen = Some(arrivals);
-            quiet_since = Instant::now();
-        }
-        let awaited = || {
-            progress
-                .iter()
-                .filter(|one| waited_for.contains(&one.name.as_str()))
-        };
-        let open_calls = awaited().map(|one| one.waiting).sum();
-        let open_roots = awaited().filter(|one| !one.root_seen).count();
-        events.emit(Event::Settling {
-            open_calls,
-            open_roots,
-        });
-        let quiet = quiet_since.elapsed() >= 2 * stack.schedule_delay;
-        if open_roots == 0 && open_calls == 0 && quiet {
-            break;
-        }
-        tokio::time::sleep(stack.poll).await;
-    }
-    Ok(())
-}
-
-/// Times phases and tells of them.
-pub(crate) struct Clock {
-    events: Events,
-    began: Instant,
-    current: Option<(Phase, Instant)>,
-    done: Vec<trace_report::Phase>,
-}
-
-impl Clock {
-    pub(crate) fn start(events: &Events) -> Self {
-        Self {
-            events: events.clone(),
-            began: Instant::now(),
-            current: None,
-            done: Vec::new(),
-        }
-    }
-
-    pub(crate) fn enter(&mut self, phase: Phase) {
-        self.leave();
-        self.events.emit(Event::PhaseStarted(phase));
-        self.current = Some((phase, Instant::now()));
-    }
-
-    fn leave(&mut self) {
-        if let Some((phase, since)) = self.current.take() {
-            let took = since.elapsed();
-            self.events.emit(Event::PhaseEnded(phase, took));
-            let seconds = took.as_secs_f64();
-            self.done.push(trace_report::Phase {
-                name: phase.name().to_owned(),
-                seconds,
-            });
-        }
-    }
-
-    fn stop(mut self) -> (Vec<trace_report::Phase>, Duration) {
-        self.leave();
-        (std::mem::take(&mut self.done), self.began.elapsed())
-    }
 }

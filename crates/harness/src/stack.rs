@@ -21,9 +21,10 @@ use crate::event::Events;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
 use crate::log;
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
-use crate::prepare::{self, write_whole};
+use crate::prepare::{Versions, write_whole};
 use crate::process::Supervisor;
 use crate::session::Session;
+use crate::set_up;
 use crate::workspace::Workspace;
 
 /// The hidden subcommand of the runner's executable that keeps a stack up.
@@ -75,7 +76,7 @@ pub async fn up(
     if let Some(state) = status(workspace)? {
         return Ok((state, false));
     }
-    prepare::prepare_stack(workspace, events, interrupt).await?;
+    set_up::prepare_stack(workspace, events, interrupt).await?;
     start_keeper(workspace)?;
     let state = read_state(workspace)?;
     state
@@ -157,7 +158,7 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
     let endpoints = session
         .capture(TUTORIAL_OTLP, Some(rotation), None, None)
         .await?;
-    let versions = prepare::Versions::new();
+    let versions = Versions::new();
     let milvus = session
         .milvus(workspace, TUTORIAL, endpoints.grpc, versions)
         .await?;

@@ -15,7 +15,7 @@ use crate::follow::Follow;
 use crate::http::{self, Url};
 use crate::ports::{self, TUTORIAL, TUTORIAL_OTLP};
 use crate::stack::StackState;
-use crate::{embedded, environment, log, preflight};
+use crate::{embedded, environment, log, preflight, set_up};
 
 /// The checks that need no stack, in the order of their lines.
 pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
@@ -121,7 +121,7 @@ fn prepared(patient: &Patient) -> Vec<Check> {
         )];
     }
     let _ = std::fs::remove_file(probe);
-    let missing: Vec<String> = crate::prepare::unprepared(&patient.workspace);
+    let missing: Vec<String> = set_up::unprepared(&patient.workspace);
     vec![if missing.is_empty() {
         Check::ok("the stack and all examples are prepared")
     } else {

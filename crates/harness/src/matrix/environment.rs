@@ -14,7 +14,8 @@ use super::plan::{ExamplePlan, Variant};
 use crate::event::Events;
 use crate::example::{Example, Prepare, Signs};
 use crate::failure::{Failure, IoContext, Result};
-use crate::prepare::{self, Task, Versions, fingerprint};
+use crate::fingerprint::fingerprint;
+use crate::prepare::{self, Task, Versions};
 use crate::process::Supervisor;
 use crate::workspace::Workspace;
 

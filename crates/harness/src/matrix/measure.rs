@@ -17,12 +17,14 @@ use super::environment::{Ready, Recipe, Unready};
 use super::map::Map;
 use super::plan::Plan;
 use super::record::{Measured, Record, Unfinished};
-use crate::compare;
+use crate::compare::{self, Captured};
 use crate::embedded;
 use crate::event::{Event, Events};
 use crate::example::Example;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::fingerprint::fingerprint;
 use crate::folder::RunFolder;
+use crate::life::settle;
 use crate::log;
 use crate::manifest::{DropsManifest, ExampleManifest, Manifest};
 use crate::ports::Ports;
@@ -30,7 +32,7 @@ use crate::preflight;
 use crate::prepare;
 use crate::process::{Output, Program, Supervisor};
 use crate::reports;
-use crate::run::{Start, environment, run_example, settle};
+use crate::run::{Start, environment, run_example};
 use crate::running::{RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
@@ -358,15 +360,18 @@ impl Lab<'_> {
 
     /// The variant's own reports, which the map links to.
     fn report(&self, folder: &RunFolder, manifest: &Manifest, finished: &ExampleRun) -> Result<()> {
-        let judged = compare::judge_run(folder, manifest, Some(self.contract), |verdict| Run {
-            id: Some(folder.id.clone()),
-            folder: Some(folder.path.clone()),
-            stack: Some(embedded::stack_name()),
-            verdict,
-            wall_seconds: Some(finished.seconds),
-            phases: Vec::new(),
-            examples: vec![finished.clone()],
-        })?;
+        let captured = Captured::of(folder)?;
+        let judged = captured.judge(Some(self.contract), Some(&manifest.facts()), |verdict| {
+            Run {
+                id: Some(folder.id.clone()),
+                folder: Some(folder.path.clone()),
+                stack: Some(embedded::stack_name()),
+                verdict,
+                wall_seconds: Some(finished.seconds),
+                phases: Vec::new(),
+                examples: vec![finished.clone()],
+            }
+        });
         reports::write(&judged, folder)
     }
 
@@ -496,7 +501,7 @@ fn results(workspace: &Workspace, plan: Option<&Path>) -> PathBuf {
         None => matrix.join("results"),
         Some(path) => {
             let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            let unique = prepare::fingerprint(&[path.as_os_str().as_encoded_bytes()]) as u32;
+            let unique = fingerprint(&[path.as_os_str().as_encoded_bytes()]) as u32;
             matrix.join(format!("results-{unique:08x}"))
         }
     }

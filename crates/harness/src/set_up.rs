@@ -1,0 +1,67 @@
+//! What is done before anything runs: the stack's and the examples' needs looked for, then both prepared.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::event::Events;
+use crate::example::Example;
+use crate::failure::{Failure, Interrupt, Result};
+use crate::prepare::{self, Task, prepare_all};
+use crate::process::Supervisor;
+use crate::workspace::Workspace;
+use crate::{embedded, preflight};
+
+/// Prepares the stack and examples, and runs nothing.
+pub async fn prepare(
+    workspace: &Workspace,
+    folders: &[PathBuf],
+    only: &[String],
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    let examples = Example::select(workspace, folders, only)?;
+    prepare_for(workspace, &examples, events, interrupt).await
+}
+
+/// Prepares the stack alone.
+pub(crate) async fn prepare_stack(
+    workspace: &Workspace,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    prepare_for(workspace, &[], events, interrupt).await
+}
+
+async fn prepare_for(
+    workspace: &Workspace,
+    examples: &[Example],
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    embedded::check_platform()?;
+    preflight::check(&embedded::needs(), examples, &workspace.state())?;
+    let supervisor = Supervisor::default();
+    let prepared = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        prepared = prepare_all(tasks(workspace, examples), workspace, &supervisor, events) => prepared,
+    };
+    supervisor.shut_down().await;
+    prepared.map(|_| ())
+}
+
+/// The stack's task, then one for each example.
+pub(crate) fn tasks(workspace: &Workspace, examples: &[Example]) -> Vec<Task> {
+    std::iter::once(embedded::preparation(workspace))
+        .chain(examples.iter().map(Task::from))
+        .collect()
+}
+
+/// The names of what a run would prepare first.
+pub(crate) fn unprepared(workspace: &Workspace) -> Vec<String> {
+    let examples = Example::select(workspace, &[], &[]).unwrap_or_default();
+    tasks(workspace, &examples)
+        .into_iter()
+        .filter(|task| !prepare::is_prepared(task))
+        .map(|task| task.name)
+        .collect()
+}
