@@ -149,6 +149,14 @@ fn a_program_that_fails_is_told_by_its_exit_code() {
     }
     let run = exec(&["sh", "-c", "echo said; exit 3"]);
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    // It failed before any span: there is nothing to be waited for until the deadline.
+    let settle = run.json()["phases"]
+        .as_array()
+        .expect("phases")
+        .iter()
+        .find(|phase| phase["name"] == "settle")
+        .and_then(|phase| phase["seconds"].as_f64());
+    assert!(settle.is_some_and(|seconds| seconds < 5.0), "{settle:?}");
     assert_eq!(rules(&run), ["example-failed"]);
     assert_eq!(run.json()["examples"][0]["exit_code"], 3);
     assert!(run.stderr.contains("said\n"), "{}", run.stderr);
@@ -168,6 +176,40 @@ fn a_program_that_is_not_there_is_no_verdict() {
     check(
         "no-such-program",
         "error: `no-such-program` is not on PATH\n\nhint: ",
+    );
+}
+
+#[test]
+fn a_version_that_is_known_to_lose_spans_is_told_wherever_the_project_is() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, content: &str| {
+        std::fs::write(folder.path().join(name), content).expect("it can be written");
+    };
+    std::fs::create_dir(folder.path().join("app")).expect("it can be made");
+    write("app/main.sh", "exit 3");
+    write(
+        "requirements.txt",
+        "pymilvus==2.6.0\nopentelemetry-sdk==1.42.0\nopentelemetry-instrumentation-grpc==0.63b0\n",
+    );
+    let program = folder.path().join("app/main.sh").display().to_string();
+    let run = exec(&["sh", &program]);
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    let list = folder.path().join("requirements.txt");
+    let told = format!(
+        "note: `opentelemetry-sdk` 1.42.0 in `{}`: server half lost, ",
+        list.display()
+    );
+    assert!(run.stderr.contains(&told), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(
+            ": the nearest version that keeps a trace whole is 1.41.1; docs/compatibility.md"
+        ),
+        "{}",
+        run.stderr
     );
 }
 

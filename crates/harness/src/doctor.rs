@@ -2,7 +2,6 @@
 
 mod checks;
 mod milvus_config;
-mod versions;
 
 use std::path::PathBuf;
 

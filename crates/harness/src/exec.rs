@@ -1,6 +1,6 @@
 //! Any program of the user's, judged by what its spans say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::process::{Output, Program, Supervisor};
 use crate::running::{RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
-use crate::{embedded, environment, preflight, set_up, stack};
+use crate::{embedded, environment, preflight, project, set_up, stack};
 
 /// What clients of Milvus call, as its server spans name it.
 const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
@@ -80,7 +80,10 @@ async fn judge_program(
 
     clock.enter(Phase::Examples);
     let environment = environment_for(&session.folder.id, &name, &stack);
-    for note in environment::notes(&stack) {
+    let notes = environment::notes(&stack)
+        .into_iter()
+        .chain(known_of_project(&options.command));
+    for note in notes {
         events.emit(Event::Note(note));
     }
     let program = program(options, environment)?;
@@ -226,6 +229,29 @@ fn check_is_there(command: &[String]) -> Result<()> {
         false => format!("`{program}` is not on PATH"),
     })
     .hint("no shell is between: name the program itself, or run `sh -c …`"))
+}
+
+/// What is known of the versions that the current folder's project pins, and those of the files that the command names.
+fn known_of_project(command: &[String]) -> Vec<String> {
+    let files = command
+        .iter()
+        .filter(|word| word.contains('/'))
+        .map(Path::new);
+    let folders = files.filter(|file| file.is_file()).filter_map(Path::parent);
+    let absolute = |folder: &Path| folder.canonicalize().ok();
+    let lists: BTreeSet<PathBuf> = std::iter::once(Path::new("."))
+        .chain(folders)
+        .filter_map(absolute)
+        .flat_map(|folder| project::lists_around(&folder))
+        .collect();
+    let told = |list: &PathBuf| match project::warnings(list) {
+        Ok(warnings) => warnings
+            .into_iter()
+            .map(|warning| format!("{}: {}", warning.what, warning.cure))
+            .collect(),
+        Err(failure) => vec![failure.message],
+    };
+    lists.iter().flat_map(told).collect()
 }
 
 /// The program's file name, fit to be an attribute's value.

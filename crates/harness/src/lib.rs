@@ -29,6 +29,7 @@ mod ports;
 mod preflight;
 mod prepare;
 mod process;
+mod project;
 mod reports;
 mod run;
 mod running;

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Check, Patient, Status, milvus_config, versions};
+use super::{Check, Patient, Status, milvus_config};
 use crate::example::{Example, Need};
 use crate::folder::RunFolder;
 use crate::follow::Follow;
 use crate::http::{self, Url};
 use crate::ports::{self, TUTORIAL, TUTORIAL_OTLP};
 use crate::stack::StackState;
-use crate::{embedded, environment, log, preflight, set_up};
+use crate::{embedded, environment, log, preflight, project, set_up};
 
 /// The checks that need no stack, in the order of their lines.
 pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
@@ -23,7 +23,7 @@ pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
     room,
     prepared,
     environment,
-    pairs,
+    versions,
     configurations,
     clock,
     docker_and_ports,
@@ -171,21 +171,29 @@ fn environment(patient: &Patient) -> Vec<Check> {
     checks
 }
 
-fn pairs(patient: &Patient) -> Vec<Check> {
-    let status = Status::Note;
+/// What the lists of dependencies in the project are known for.
+fn versions(patient: &Patient) -> Vec<Check> {
+    let lists = patient
+        .folders
+        .iter()
+        .flat_map(|folder| project::lists_in(folder));
     let mut checks = Vec::new();
     let mut read = 0;
-    for folder in &patient.folders {
-        let (files, found) = versions::look_into(folder);
-        read += files.len();
-        checks.extend(found.into_iter().map(|found| {
-            let file = shown(&folder.join(&found.file));
-            Check::with_cure(
-                status,
-                format!("`{file}`: {} {}", found.package, found.pair.what),
-                found.pair.cure,
-            )
-        }));
+    for list in lists {
+        let list = list.strip_prefix(".").unwrap_or(&list);
+        match project::warnings(list) {
+            Ok(warnings) => {
+                read += 1;
+                let told =
+                    |one: project::Warning| Check::with_cure(Status::Note, one.what, one.cure);
+                checks.extend(warnings.into_iter().map(told));
+            }
+            Err(failure) => checks.push(Check::with_cure(
+                Status::Note,
+                failure.message,
+                "mend or remove it; nothing could be said of its versions",
+            )),
+        }
     }
     if checks.is_empty() && read > 0 {
         checks.push(Check::ok(format!(

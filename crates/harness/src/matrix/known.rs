@@ -9,9 +9,8 @@ use super::environment::resolved;
 use super::map::SCHEMA;
 use super::outcome::Outcome;
 use super::version;
-use crate::failure::{Failure, IoContext, Result};
+use crate::failure::{Failure, Result};
 use crate::prepare::{Versions, parse_version};
-use crate::workspace::Workspace;
 
 /// A package in a lock file whose version was measured to break traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +61,9 @@ struct FoundPart {
     message: String,
 }
 
+/// The axis of a language's Milvus SDK.
+const SDK: &str = "sdk";
+
 /// One version of one axis, everything else being the example's own.
 struct Tried<'a> {
     version: &'a str,
@@ -97,69 +99,75 @@ impl KnownBad {
     }
 }
 
-/// Looks each lock file's packages up in the checkout's `docs/compatibility.json`.
+/// Looks the packages of a lock file up in the map that was published with this version.
 ///
 /// Reads `package-lock.json`, `pom.xml`, `go.mod`, requirements files and what has `[[package]]` tables, such as
-/// `uv.lock`. A file that isn't there is skipped; one that can't be understood is an error.
-pub fn known_bad(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<KnownBad>> {
-    let map = workspace.root().join("docs").join("compatibility.json");
-    if !map.is_file() {
-        return Ok(Vec::new());
-    }
-    let bytes = std::fs::read(&map).at("read", &map)?;
-    let document: Document = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(format!("`{}` is no map: {error}", map.display())))?;
-    if document.schema != SCHEMA {
-        return Err(Failure::new(format!(
-            "`{}` has the schema `{}`, and this version reads `{SCHEMA}`",
-            map.display(),
-            document.schema
-        )));
-    }
-    let mut found = Vec::new();
-    for file in files.iter().filter(|file| file.is_file()) {
-        let text = std::fs::read_to_string(file).at("read", file)?;
-        found.extend(judged(&document, file, &locked(file, &text)?));
-    }
-    Ok(found)
+/// `uv.lock`. What can't be understood is an error.
+pub fn known_bad(file: &Path, text: &str) -> Result<Vec<KnownBad>> {
+    let locked = locked(file, text)?;
+    let map = published();
+    Ok(map
+        .examples
+        .iter()
+        .flat_map(|language| judged(language, file, &locked))
+        .collect())
 }
 
-fn judged(document: &Document, file: &Path, locked: &Versions) -> Vec<KnownBad> {
-    let mut found = Vec::new();
-    for language in &document.examples {
-        for axis in &language.axes {
-            let tried = tried(language, &axis.name);
-            for package in &axis.packages {
-                let Some(version) = resolved(locked, package) else {
-                    continue;
-                };
-                if let Some(bad) = bad(&tried, version) {
-                    found.push(KnownBad {
-                        file: file.to_owned(),
-                        package: package.clone(),
-                        version: version.to_owned(),
-                        measured: bad.version.to_owned(),
-                        outcome: bad.outcome,
-                        why: bad.why.to_owned(),
-                        good: nearest_good(&tried, version),
-                    });
-                }
+/// Part of the executable, so that it is there wherever the project is.
+fn published() -> Document {
+    let text = include_str!("../../../../docs/compatibility.json");
+    let map: Document = serde_json::from_str(text).expect("a test reads it");
+    assert_eq!(map.schema, SCHEMA, "a test reads it");
+    map
+}
+
+/// One finding for a cause: packages that go in lockstep are told by the first of them.
+fn judged(language: &LanguagePart, file: &Path, locked: &Versions) -> Vec<KnownBad> {
+    let mut found: Vec<KnownBad> = Vec::new();
+    let has_sdk = language
+        .axes
+        .iter()
+        .filter(|axis| axis.name == SDK)
+        .flat_map(|axis| &axis.packages)
+        .any(|package| resolved(locked, package).is_some());
+    for axis in &language.axes {
+        let tried = tried(language, &axis.name);
+        for package in &axis.packages {
+            let Some(version) = resolved(locked, package) else {
+                continue;
+            };
+            let Some(bad) = bad(&tried, version, has_sdk) else {
+                continue;
+            };
+            if found.iter().any(|known| known.why == bad.why) {
+                continue;
             }
+            found.push(KnownBad {
+                file: file.to_owned(),
+                package: package.clone(),
+                version: version.to_owned(),
+                measured: bad.version.to_owned(),
+                outcome: bad.outcome,
+                why: bad.why.to_owned(),
+                good: nearest_good(&tried, version),
+            });
         }
     }
     found
 }
 
-/// Ordered by version.
+/// What is known of an axis, ordered by version: what was tried of it alone, or together with those that go in
+/// lockstep with it, everything else being the example's own.
 fn tried<'a>(language: &'a LanguagePart, axis: &str) -> Vec<Tried<'a>> {
-    let alone = |variant: &&VariantPart| {
-        let same = variant.set.iter().all(|set| set == axis);
-        same && variant.env.is_empty() && variant.runtime.is_none()
+    let alone = [axis.to_owned()];
+    let set = match goes_alone(language, axis) {
+        true => &alone[..],
+        false => lockstep(language, axis).unwrap_or(&alone),
     };
     let mut tried: Vec<Tried<'_>> = language
         .variants
         .iter()
-        .filter(alone)
+        .filter(|variant| variant.is_plain() && (variant.set.is_empty() || variant.set == set))
         .filter_map(|variant| {
             let found = variant.found.as_ref()?;
             Some(Tried {
@@ -173,9 +181,50 @@ fn tried<'a>(language: &'a LanguagePart, axis: &str) -> Vec<Tried<'a>> {
     tried
 }
 
+/// Whether a trace was whole with this axis alone in another version.
+fn goes_alone(language: &LanguagePart, axis: &str) -> bool {
+    language.variants.iter().any(|variant| {
+        let whole = variant
+            .found
+            .as_ref()
+            .is_some_and(|found| found.outcome == Outcome::Whole);
+        variant.is_plain() && variant.set == [axis] && whole
+    })
+}
+
+/// The fewest axes that were set together with this one, none of which goes alone.
+fn lockstep<'a>(language: &'a LanguagePart, axis: &str) -> Option<&'a [String]> {
+    let together = |set: &&[String]| {
+        set.len() > 1
+            && set.iter().any(|one| one == axis)
+            && !set.iter().any(|one| goes_alone(language, one))
+    };
+    let plain = language
+        .variants
+        .iter()
+        .filter(|variant| variant.is_plain());
+    plain
+        .map(|variant| variant.set.as_slice())
+        .filter(together)
+        .min_by_key(|set| set.len())
+}
+
+impl VariantPart {
+    /// It differs from the example in versions alone.
+    fn is_plain(&self) -> bool {
+        self.env.is_empty() && self.runtime.is_none()
+    }
+}
+
 /// Measured to be bad, or between two that were, or after the newest that was.
-fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str) -> Option<&'t Tried<'a>> {
-    let is_bad = |one: &&Tried<'_>| one.outcome == Outcome::Differs || one.outcome.is_silent_loss();
+///
+/// What doesn't build does so in company: of a project that has no Milvus SDK it says nothing.
+fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str, has_sdk: bool) -> Option<&'t Tried<'a>> {
+    let is_bad = |one: &&Tried<'_>| match one.outcome {
+        Outcome::DoesNotBuild => has_sdk,
+        Outcome::Differs => true,
+        other => other.is_silent_loss(),
+    };
     let at = tried
         .iter()
         .rev()
@@ -327,36 +376,121 @@ mod tests {
         );
     }
 
+    /// `file: package version`, measured version, nearest good one of all that is found.
+    fn told(file: &str, text: &str) -> Vec<(String, String, String)> {
+        known_bad(Path::new(file), text)
+            .unwrap()
+            .into_iter()
+            .map(|bad| {
+                let found = format!("{} {}", bad.package, bad.version);
+                (found, bad.measured, bad.good.unwrap_or_default())
+            })
+            .collect()
+    }
+
     #[test]
     fn a_project_is_told_what_the_map_knows() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let workspace = Workspace::find(&root).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let pom = folder.path().join("pom.xml");
-        let dependency = |version: &str| {
+        let check = |file: &str, text: &str, bad: Option<(&str, &str, &str)>| {
+            let owned = |(found, measured, good): (&str, &str, &str)| {
+                (found.to_owned(), measured.to_owned(), good.to_owned())
+            };
+            let bad: Vec<_> = bad.map(owned).into_iter().collect();
+            assert_eq!(told(file, text), bad, "{file}: {text}");
+        };
+        let dependency = |group: &str, artifact: &str, version: &str| {
             format!(
-                "<project><dependency><groupId>io.opentelemetry.javaagent</groupId>\
-                 <artifactId>opentelemetry-javaagent</artifactId><version>{version}</version></dependency></project>"
+                "<project><dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
+                 <version>{version}</version></dependency></project>"
             )
         };
-        let check = |version: &str, bad: Option<(&str, &str)>| {
-            std::fs::write(&pom, dependency(version)).unwrap();
-            let absent = folder.path().join("go.mod");
-            let found = known_bad(&workspace, &[absent, pom.clone()]).unwrap();
-            let found: Vec<_> = found
-                .iter()
-                .map(|one| {
-                    (
-                        one.measured.as_str(),
-                        one.good.as_deref().unwrap_or_default(),
-                    )
-                })
-                .collect();
-            assert_eq!(found, bad.into_iter().collect::<Vec<_>>(), "{version}");
+        let agent = |version| {
+            dependency(
+                "io.opentelemetry.javaagent",
+                "opentelemetry-javaagent",
+                version,
+            )
         };
-        check("2.25.0", None);
-        check("2.26.1", Some(("2.26.1", "2.25.0")));
-        check("2.30.0", Some(("2.26.1", "2.25.0")));
+        let package = "io.opentelemetry.javaagent:opentelemetry-javaagent";
+        check("pom.xml", &agent("2.25.0"), None);
+        check(
+            "pom.xml",
+            &agent("2.26.1"),
+            Some((&format!("{package} 2.26.1"), "2.26.1", "2.25.0")),
+        );
+        check(
+            "pom.xml",
+            &agent("2.30.0"),
+            Some((&format!("{package} 2.30.0"), "2.26.1", "2.25.0")),
+        );
+        let sdk = |version| dependency("io.milvus", "milvus-sdk-java", version);
+        check("pom.xml", &sdk("2.6.17"), None);
+        check(
+            "pom.xml",
+            &sdk("2.6.22"),
+            Some(("io.milvus:milvus-sdk-java 2.6.22", "2.6.22", "2.6.17")),
+        );
+
+        // The API, SDK, exporter and instrumentation go in lockstep: one cause, told once.
+        let python = |otel: &str, beta: &str| {
+            format!(
+                "pymilvus==2.6.0\nopentelemetry-api=={otel}\nopentelemetry-sdk=={otel}\n\
+                 opentelemetry-instrumentation-grpc=={beta}\n"
+            )
+        };
+        check("requirements.txt", &python("1.41.1", "0.62b1"), None);
+        check(
+            "requirements.txt",
+            &python("1.43.0", "0.64b0"),
+            Some(("opentelemetry-api 1.43.0", "1.42.0", "1.41.1")),
+        );
+
+        let otelgrpc =
+            "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc";
+        let client = "github.com/milvus-io/milvus/client/v2 v2.5.6";
+        let go =
+            |requires: &[&str]| format!("module x\n\nrequire (\n\t{}\n)\n", requires.join("\n\t"));
+        let new = format!("{otelgrpc} v0.65.0 // indirect");
+        check(
+            "go.mod",
+            &go(&[client, &format!("{otelgrpc} v0.60.0")]),
+            None,
+        );
+        check(
+            "go.mod",
+            &go(&[client, &new]),
+            Some((&format!("{otelgrpc} 0.65.0"), "0.61.0", "0.60.0")),
+        );
+        // Nothing but the Milvus client keeps it from building.
+        check("go.mod", &go(&[&new]), None);
+
+        let node = |package: &str, version: &str| {
+            format!(
+                r#"{{"packages": {{"": {{}}, "node_modules/@zilliz/milvus2-sdk-node": {{"version": "2.6.17"}},
+                "node_modules/{package}": {{"version": "{version}"}}}}}}"#
+            )
+        };
+        check(
+            "package-lock.json",
+            &node("@opentelemetry/api", "1.9.1"),
+            None,
+        );
+        check(
+            "package-lock.json",
+            &node("@opentelemetry/api", "1.10.0"),
+            Some(("@opentelemetry/api 1.10.0", "1.10.0", "1.9.1")),
+        );
+        let sdk = |version: &str| {
+            format!(
+                r#"{{"packages": {{"node_modules/@zilliz/milvus2-sdk-node": {{"version": "{version}"}}}}}}"#
+            )
+        };
+        check("package-lock.json", &sdk("3.0.4"), None);
+        check(
+            "package-lock.json",
+            &sdk("3.0.6"),
+            Some(("@zilliz/milvus2-sdk-node 3.0.6", "3.0.6", "3.0.4")),
+        );
+        assert!(known_bad(Path::new("package-lock.json"), "not JSON").is_err());
     }
 
     #[test]
@@ -374,7 +508,7 @@ mod tests {
         });
         let check = |version: &str, measured: Option<&str>| {
             assert_eq!(
-                bad(&tried, version).map(|bad| bad.version),
+                bad(&tried, version, true).map(|bad| bad.version),
                 measured,
                 "{version}"
             );
