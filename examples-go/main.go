@@ -27,6 +27,7 @@ const dimension = 5
 
 var (
 	uri        = cmp.Or(os.Getenv("MILVUS_URI"), "http://localhost:19530")
+	token      = os.Getenv("MILVUS_TOKEN")
 	collection = cmp.Or(os.Getenv("MILVUS_COLLECTION"), "quick_setup")
 	endpoint   = cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://localhost:4317")
 )
@@ -165,7 +166,7 @@ func connect(ctx context.Context) (*milvusclient.Client, error) {
 	// Options of one's own replace the client's, so they start from those.
 	tracing := []grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler())}
 	options := slices.Concat(milvusclient.DefaultGrpcOpts, tracing)
-	return milvusclient.New(ctx, &milvusclient.ClientConfig{Address: uri, DialOptions: options})
+	return milvusclient.New(ctx, &milvusclient.ClientConfig{Address: uri, APIKey: token, DialOptions: options})
 }
 
 func rows() []any {

@@ -3,6 +3,7 @@ import { SpanStatusCode, trace } from '@opentelemetry/api';
 import { ErrorCode, MilvusClient } from '@zilliz/milvus2-sdk-node';
 
 const address = process.env.MILVUS_URI || 'http://localhost:19530';
+const token = process.env.MILVUS_TOKEN;
 const collection_name = process.env.MILVUS_COLLECTION || 'quick_setup';
 const dimension = 5;
 const timeout = 30_000; // Milliseconds for one call.
@@ -66,7 +67,7 @@ async function quickSetup(client) {
 
 await trace.getTracer('quick_setup').startActiveSpan('test_milvus_otel', async (root) => {
   try {
-    const client = new MilvusClient({ address, timeout });
+    const client = new MilvusClient({ address, token, timeout });
     await quickSetup(client).finally(() => client.closeConnection());
   } catch (error) {
     root.recordException(error);

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from pymilvus import MilvusClient
 
 URI = os.environ.get("MILVUS_URI", "http://localhost:19530")
+TOKEN = os.environ.get("MILVUS_TOKEN", "")
 COLLECTION = os.environ.get("MILVUS_COLLECTION", "quick_setup")
 DIMENSION = 5
 TIMEOUT = 30  # Seconds for one call; without it, pymilvus retries for minutes.
@@ -33,7 +34,7 @@ def set_up_tracing() -> TracerProvider:
 
 
 def quick_setup() -> None:
-    with closing(MilvusClient(uri=URI, timeout=10)) as client:
+    with closing(MilvusClient(uri=URI, token=TOKEN, timeout=10)) as client:
         print(f"connected to {URI}")
 
         if client.has_collection(COLLECTION, timeout=TIMEOUT):

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness::CaptureArgument;
+use trace_report::Detail;
 
 /// Traces a request end to end, from a client in any language into Milvus and back, and proves it.
 #[derive(Debug, Parser)]
@@ -15,6 +16,29 @@ use harness::CaptureArgument;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) verbosity: Verbosity,
+}
+
+/// How much is said; an argument of every command.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Verbosity {
+    /// Say the verdict and a line for each finding, and nothing while it goes on
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say notes, times and versions too, and what goes on even where nobody watches
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+impl From<Verbosity> for Detail {
+    fn from(verbosity: Verbosity) -> Self {
+        match verbosity {
+            Verbosity { quiet: true, .. } => Self::Quiet,
+            Verbosity { verbose: true, .. } => Self::Verbose,
+            Verbosity { .. } => Self::Normal,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +83,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example: cargo xtask up && python3 test_milvus_otel.py && cargo xtask trace"
     )]
-    Up,
+    Up(Up),
     /// Stop what `up` started
     #[command(after_help = "Example: cargo xtask down")]
     Down,
@@ -97,7 +121,7 @@ pub(crate) enum Command {
     Guard(Guard),
     /// Holds the stack that `up` started
     #[command(name = harness::KEEPER_COMMAND, hide = true)]
-    KeepStack,
+    KeepStack(Up),
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +146,8 @@ pub(crate) struct RunAll {
     pub(crate) repeat: u16,
     #[command(flatten)]
     pub(crate) stack: StackArguments,
+    #[command(flatten)]
+    pub(crate) auth: Auth,
     /// Leave the stack up after the report, until Ctrl-C
     #[arg(long)]
     pub(crate) keep_up: bool,
@@ -185,6 +211,8 @@ pub(crate) struct RunOne {
 pub(crate) struct Exec {
     #[command(flatten)]
     pub(crate) judging: Judging,
+    #[command(flatten)]
+    pub(crate) auth: Auth,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
@@ -311,6 +339,20 @@ pub(crate) struct Test {
     /// Install the Debian packages that some tests need, as CI does
     #[arg(long)]
     pub(crate) install: bool,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) auth: Auth,
+}
+
+/// Whether Milvus asks who its clients are.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Auth {
+    /// Milvus asks its clients for a token, which they get as MILVUS_TOKEN; embedded stack only
+    #[arg(long)]
+    pub(crate) auth: bool,
 }
 
 #[derive(Debug, Args)]

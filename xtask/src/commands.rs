@@ -5,14 +5,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harness::{Failure, Interrupt, Judged, Options, Result, RunFolder, Workspace};
+use harness::{
+    Down, Failure, Interrupt, Judged, Options, Result, RunFolder, StackState, Workspace,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use trace_parity::{Outcome, Rule, Severity};
 use trace_report::{Run, escape};
 
 use crate::cli::{
     Accept, Compare, Diff, Explain, FailOn, Format, Judging, Report, RunAll, RunOne, Selection,
-    Trace,
+    Trace, Up,
 };
 use crate::{progress, stacks, terminal};
 
@@ -26,8 +28,9 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         external: stacks::external(&arguments.stack)?,
         backend: stacks::backend(&arguments.stack),
         keep_up: arguments.keep_up,
+        auth: arguments.auth.auth,
     };
-    let (judged, code) = run_and_report(&options, &arguments.judging, arguments.open)?;
+    let (judged, code) = run_and_report("run-all", &options, &arguments.judging, arguments.open)?;
     let Some(baseline) = arguments.baseline else {
         return Ok(code);
     };
@@ -55,14 +58,19 @@ pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
         contract: arguments.judging.contract.clone(),
         ..Options::default()
     };
-    let (_, code) = run_and_report(&options, &arguments.judging, false)?;
+    let (_, code) = run_and_report("run", &options, &arguments.judging, false)?;
     Ok(code)
 }
 
-fn run_and_report(options: &Options, judging: &Judging, open: bool) -> Result<(Judged, ExitCode)> {
+fn run_and_report(
+    command: &str,
+    options: &Options,
+    judging: &Judging,
+    open: bool,
+) -> Result<(Judged, ExitCode)> {
     let workspace = workspace()?;
     harness::prune(&workspace);
-    let events = progress::events();
+    let events = progress::events(&workspace, command);
     let report = |judged: &Judged| {
         terminal::print(&rendered(judged, judging));
         if open && let Some(folder) = &judged.run.folder {
@@ -189,7 +197,7 @@ pub(crate) fn list() -> Result<ExitCode> {
 
 pub(crate) fn prepare(arguments: &Selection) -> Result<ExitCode> {
     let workspace = workspace()?;
-    let events = progress::events();
+    let events = progress::events(&workspace, "prepare");
     block_on(async |interrupt| {
         harness::prepare(
             &workspace,
@@ -203,69 +211,110 @@ pub(crate) fn prepare(arguments: &Selection) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn up() -> Result<ExitCode> {
+pub(crate) fn up(arguments: Up) -> Result<ExitCode> {
     let workspace = workspace()?;
-    let events = progress::events();
-    let (state, started) =
-        block_on(async |interrupt| harness::up(&workspace, &events, interrupt).await)?;
+    let events = progress::events(&workspace, "up");
+    let (state, started) = block_on(async |interrupt| {
+        harness::up(&workspace, arguments.auth.auth, &events, interrupt).await
+    })?;
     let first = if started {
         "up"
     } else {
         "already up, untouched"
     };
+    let access = match &state.token {
+        None => "Milvus listens on every interface, without a password; the rest is on loopback.",
+        Some(_) => {
+            "Milvus listens on every interface, and asks for the token; the rest is on loopback."
+        }
+    };
     terminal::print_text(&format!(
-        "{first}: {}\n  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n\n\
-         Milvus listens on every interface, without a password; the rest is on loopback.\n\
+        "{first}: {}\n{}\n{access}\n\
          `cargo xtask trace` shows what was captured, `cargo xtask down` stops it.\n",
         state.stack,
-        state.milvus_uri,
-        state.otlp_grpc,
-        state.otlp_http,
-        relative(&state.folder).display()
+        addresses(&state)
     ));
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a stack is, a line each.
+fn addresses(state: &StackState) -> String {
+    let mut lines = format!(
+        "  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n",
+        state.milvus_uri,
+        state.otlp_grpc,
+        state.otlp_http,
+        relative(&state.folder).display()
+    );
+    if let Some(token) = &state.token {
+        let token = relative(token);
+        lines += &format!(
+            "  token      export MILVUS_TOKEN=$(cat {})\n",
+            token.display()
+        );
+    }
+    lines
+}
+
 pub(crate) fn down() -> Result<ExitCode> {
     match harness::down(&workspace()?)? {
-        Some(state) => terminal::print_text(&format!(
+        Down::Stopped(state) => terminal::print_text(&format!(
             "stopped: {} (captured: {})\n",
             state.stack,
             relative(&state.folder).display()
         )),
-        None => terminal::print_text("nothing is up\n"),
+        Down::Cleared(state) => terminal::print_text(&format!(
+            "cleared what was left: {}, up since {}, had ended by itself (captured: {})\n",
+            state.stack,
+            state.since,
+            relative(&state.folder).display()
+        )),
+        Down::Nothing => terminal::print_text("nothing is up\n"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn status() -> Result<ExitCode> {
-    match harness::status(&workspace()?)? {
-        Some(state) => terminal::print_text(&format!(
-            "up since {}: {} (process {})\n  Milvus     {}\n  OTLP       {} (gRPC)  {} (HTTP)\n  captured   {}\n",
-            state.since,
-            state.stack,
-            state.pid,
-            state.milvus_uri,
-            state.otlp_grpc,
-            state.otlp_http,
-            relative(&state.folder).display()
-        )),
-        None => terminal::print_text("nothing is up; `cargo xtask up` starts a stack\n"),
-    }
+    let workspace = workspace()?;
+    let text = match harness::status(&workspace)? {
+        Some(state) => {
+            let memory = state.memory().map_or_else(String::new, |bytes| {
+                format!("  memory     {} MB\n", bytes >> 20)
+            });
+            format!(
+                "up since {}: {} (process {})\n{}{memory}",
+                state.since,
+                state.stack,
+                state.pid,
+                addresses(&state)
+            )
+        }
+        None if harness::has_left_something(&workspace) => {
+            "nothing is up; the last stack ended by itself, and `cargo xtask down` clears what it left\n"
+                .to_owned()
+        }
+        None => "nothing is up; `cargo xtask up` starts a stack\n".to_owned(),
+    };
+    terminal::print_text(&text);
     Ok(ExitCode::SUCCESS)
 }
 
 /// The process that `up` leaves behind.
-pub(crate) fn keep_stack() -> Result<ExitCode> {
+pub(crate) fn keep_stack(arguments: Up) -> Result<ExitCode> {
     let workspace = workspace()?;
-    block_on(async |interrupt| harness::keep(&workspace, interrupt).await)?;
+    block_on(async |interrupt| harness::keep(&workspace, arguments.auth.auth, interrupt).await)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn workspace() -> Result<Workspace> {
     let here = std::env::current_dir()
         .map_err(|error| Failure::new(format!("the current folder can't be read: {error}")))?;
-    Workspace::find(&here)
+    Workspace::find(&here).or_else(|failure| {
+        // Called by its path, from a project of the user's: it belongs to the checkout that it was built in.
+        let own = std::env::current_exe().ok();
+        own.and_then(|own| Workspace::find(&own).ok())
+            .ok_or(failure)
+    })
 }
 
 /// The report in the format that was asked for.

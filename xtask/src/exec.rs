@@ -10,11 +10,12 @@ use crate::{progress, terminal};
 
 pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
     let workspace = workspace()?;
-    let events = progress::events();
+    let events = progress::events(&workspace, "exec");
     let judging = &arguments.judging;
     let options = harness::Exec {
         command: arguments.command.clone(),
         contract: judging.contract.clone(),
+        auth: arguments.auth.auth,
         stdout_is_data: judging.format != Format::Text,
     };
     let report = |judged: &Judged| terminal::print(&rendered(judged, judging));

@@ -17,12 +17,14 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = Cli::parse();
+    terminal::set_detail(cli.verbosity.into());
+    let outcome = match cli.command {
         Command::Guard(guard) => {
             let grace = std::time::Duration::from_millis(guard.grace_ms);
             return harness::guard::run(grace, &guard.program);
         }
-        Command::KeepStack => commands::keep_stack(),
+        Command::KeepStack(arguments) => commands::keep_stack(arguments),
         Command::RunAll(arguments) => commands::run_all(arguments),
         Command::Run(arguments) => commands::run(arguments),
         Command::Exec(arguments) => exec::exec(&arguments),
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => commands::explain(&arguments),
         Command::Report(arguments) => commands::report(&arguments),
         Command::List => commands::list(),
-        Command::Up => commands::up(),
+        Command::Up(arguments) => commands::up(arguments),
         Command::Down => commands::down(),
         Command::Status => commands::status(),
         Command::Doctor(arguments) => doctor::doctor(&arguments),

@@ -78,7 +78,7 @@ pub(crate) struct Bisect {
 
 pub(crate) fn matrix(arguments: Matrix) -> Result<ExitCode> {
     let workspace = workspace()?;
-    let events = progress::events();
+    let events = progress::events(&workspace, "matrix");
     let options = MatrixOptions {
         only: arguments.only,
         folders: arguments.folders,
@@ -115,7 +115,7 @@ pub(crate) fn matrix(arguments: Matrix) -> Result<ExitCode> {
 
 fn update(options: &MatrixOptions) -> Result<ExitCode> {
     let workspace = workspace()?;
-    let events = progress::events();
+    let events = progress::events(&workspace, "matrix");
     let proposals =
         block_on(async |interrupt| map::proposals(&workspace, options, &events, interrupt).await)?;
     if proposals.is_empty() {
@@ -133,7 +133,7 @@ fn update(options: &MatrixOptions) -> Result<ExitCode> {
 
 pub(crate) fn bisect(arguments: Bisect) -> Result<ExitCode> {
     let workspace = workspace()?;
-    let events = progress::events();
+    let events = progress::events(&workspace, "bisect");
     let options = BisectOptions {
         example: arguments.example,
         axis: arguments.axis,

@@ -1,20 +1,48 @@
 //! What goes to the terminal beside reports: failures, and what the terminal can show.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use harness::Failure;
-use trace_report::{Charset, TerminalStyle, escape};
+use trace_report::{Charset, Detail, TerminalStyle, escape};
 
 /// A quoted log line is cut after so many columns.
 const DETAIL_COLUMNS: usize = 200;
+
+/// Text that isn't read on a terminal is this wide, and a table is no easier to read for being wider than the other.
+const PIPED_COLUMNS: usize = 80;
+const MOST_COLUMNS: usize = 160;
+
+/// What the command line says, once, for all that is printed.
+static DETAIL: OnceLock<Detail> = OnceLock::new();
+
+pub(crate) fn set_detail(detail: Detail) {
+    let _ = DETAIL.set(detail);
+}
+
+/// How much is said.
+pub(crate) fn detail() -> Detail {
+    DETAIL.get().copied().unwrap_or_default()
+}
 
 /// How standard output wants its text.
 pub(crate) fn style() -> TerminalStyle {
     let terminal = std::io::stdout().is_terminal();
     TerminalStyle {
+        width: columns(std::io::stdout()),
         color: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         ascii: !is_utf8_locale(),
-        ..TerminalStyle::default()
+        detail: detail(),
+    }
+}
+
+/// As many as the terminal has; one that doesn't know says 0.
+fn columns(output: impl AsFd) -> usize {
+    let size = rustix::termios::tcgetwinsize(output);
+    match size.map(|size| usize::from(size.ws_col)) {
+        Ok(columns) if columns > 0 => columns.min(MOST_COLUMNS),
+        _ => PIPED_COLUMNS,
     }
 }
 

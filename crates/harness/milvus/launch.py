@@ -34,6 +34,7 @@ def run(settings):
     ports = settings["ports"]
 
     config = milvus.MilvusServerConfig(data_dir=str(base))
+    config.set("authorization_enabled", settings["authorization"])
     for key, value in (ports | settings["extra"]).items():
         config.set(key, value)
     # Not `config.resolve()`: its own look at the ports takes one for taken on which connections of an earlier

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trace_parity::Exit;
 
+use crate::authorization::Token;
 use crate::example::{Need, Prepare};
 use crate::failure::{Failure, IoContext, Result};
 use crate::log;
 use crate::ports::Ports;
 use crate::prepare::Task;
-use crate::process::{Output, Process, Program, Supervisor};
+use crate::process::{GRACE, Output, Process, Program, Supervisor};
+use crate::processes;
 use crate::workspace::Workspace;
 
 /// As pinned in `crates/harness/milvus/requirements.txt`.
@@ -117,6 +120,39 @@ pub(crate) fn configuration(workspace: &Workspace, run: &Path) -> PathBuf {
     data.join("configs").join("milvus.yaml")
 }
 
+/// Ends what is left of a server whose runner and guard are gone, and takes its data away.
+pub(crate) fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> Result<()> {
+    let all = state(workspace).join("data");
+    let folder = all.join(run);
+    let began = Instant::now();
+    let mut signal = Signal::TERM;
+    loop {
+        let left = processes::working_in(&folder);
+        if left.is_empty() {
+            break;
+        }
+        let waited = began.elapsed();
+        if waited > limit {
+            return Err(Failure::new(format!(
+                "processes that work in `{}` don't end: {left:?}",
+                folder.display()
+            )));
+        }
+        if signal == Signal::TERM || waited > GRACE {
+            for process in left {
+                let _ = kill_process(process, signal);
+            }
+            signal = Signal::KILL;
+        }
+        std::thread::sleep(HEALTH_POLL);
+    }
+    if all.is_dir() {
+        let _making = making(&all)?;
+        wipe_abandoned(&all);
+    }
+    Ok(())
+}
+
 impl Embedded {
     /// Starts the server with its spans going to `otlp`, and returns once it is healthy.
     pub(crate) async fn start(
@@ -125,6 +161,7 @@ impl Embedded {
         supervisor: &Supervisor,
         ports: Ports,
         otlp: SocketAddr,
+        token: Option<&Token>,
         log: &Path,
     ) -> Result<Self> {
         let state = state(workspace);
@@ -140,6 +177,7 @@ impl Embedded {
             "metrics_port": ports.metrics,
             "etcd_peer_port": ports.etcd_peer,
             "ports": coordinates,
+            "authorization": token.is_some(),
             "extra": {
                 "trace.exporter": "otlp",
                 "trace.sampleFraction": 1,
@@ -169,6 +207,9 @@ impl Embedded {
             log: log.to_owned(),
         };
         server.ready().await?;
+        if let Some(token) = token {
+            token.install(server.address()).await?;
+        }
         Ok(server)
     }
 
@@ -219,9 +260,7 @@ impl DataFolder {
     pub(crate) fn make(workspace: &Workspace, run: &str) -> Result<Self> {
         let all = state(workspace).join("data");
         std::fs::create_dir_all(&all).at("make", &all)?;
-        // A folder that is being made has no lock yet; it must not be taken for an abandoned one.
-        let making = File::create(all.join("lock")).at("write", &all)?;
-        making.lock().at("lock", &all)?;
+        let _making = making(&all)?;
         wipe_abandoned(&all);
         let path = all.join(run);
         std::fs::create_dir_all(&path).at("make", &path)?;
@@ -235,6 +274,13 @@ impl Drop for DataFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// A folder that is being made has no lock yet; while this is held, it isn't taken for an abandoned one.
+fn making(all: &Path) -> Result<File> {
+    let lock = File::create(all.join("lock")).at("write", all)?;
+    lock.lock().at("lock", all)?;
+    Ok(lock)
 }
 
 /// An abandoned folder is one whose lock nobody holds.

@@ -14,6 +14,8 @@ pub enum Event {
     Preparing {
         name: String,
         log: PathBuf,
+        /// How long it took the last time.
+        last: Option<Duration>,
     },
     Prepared {
         name: String,

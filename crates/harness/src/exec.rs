@@ -20,7 +20,7 @@ use crate::process::{Output, Program, Supervisor};
 use crate::running::{RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
-use crate::{embedded, environment, preflight, project, set_up, stack};
+use crate::{authorization, embedded, environment, preflight, project, set_up, stack};
 
 /// What clients of Milvus call, as its server spans name it.
 const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
@@ -32,6 +32,8 @@ pub struct Exec {
     pub command: Vec<String>,
     /// Without one, the rules that need none apply.
     pub contract: Option<PathBuf>,
+    /// The stack asks its clients who they are.
+    pub auth: bool,
     /// Standard output belongs to the report: the program's own goes to standard error.
     pub stdout_is_data: bool,
 }
@@ -72,8 +74,10 @@ async fn judge_program(
     // A program that can't say whose its spans are is waited for as well.
     let words = contract.clone().unwrap_or_else(Contract::builtin);
     let live = live(&words, None, &[&name]);
-    let (stack, mut spans) =
-        a_stack(workspace, events, supervisor, slot, &mut clock, &live).await?;
+    let (stack, mut spans) = a_stack(
+        workspace, options, events, supervisor, slot, &mut clock, &live,
+    )
+    .await?;
     let session = slot
         .as_mut()
         .ok_or_else(|| Failure::new("the run has no folder"))?;
@@ -87,7 +91,7 @@ async fn judge_program(
         events.emit(Event::Note(note));
     }
     let program = program(options, environment)?;
-    let finished = run_program(session, &stack, &program, &name, events).await?;
+    let finished = run_program(session, &stack, program, &name, events).await?;
 
     let ending = Ending {
         session,
@@ -113,6 +117,7 @@ async fn judge_program(
 /// The stack that is up, or one for this program alone where the tutorial has it.
 async fn a_stack(
     workspace: &Workspace,
+    options: &Exec,
     events: &Events,
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
@@ -121,6 +126,11 @@ async fn a_stack(
 ) -> Result<(RunningStack, Spans)> {
     if let Some(state) = stack::status(workspace)? {
         let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
+        session.token = stack::token(&state)?;
+        if options.auth && session.token.is_none() {
+            return Err(Failure::new("the stack that is up asks for no token")
+                .hint("cargo xtask down && cargo xtask up --auth"));
+        }
         session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
         session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
         session.manifest.stack.otlp_http = Some(state.otlp_http.clone());
@@ -137,6 +147,7 @@ async fn a_stack(
 
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "embedded")?);
+    session.token = authorization::token(options.auth)?;
     let versions = versions.into_iter().next().unwrap_or_default();
     let (stack, spans) =
         RunningStack::embedded(workspace, session, TUTORIAL, TUTORIAL_OTLP, live, versions).await?;
@@ -165,7 +176,7 @@ fn program(options: &Exec, env: BTreeMap<String, String>) -> Result<Program> {
 async fn run_program(
     session: &mut Session,
     stack: &RunningStack,
-    program: &Program,
+    mut program: Program,
     name: &str,
     events: &Events,
 ) -> Result<ExampleRun> {
@@ -184,7 +195,11 @@ async fn run_program(
     events.emit(Event::ExampleStarted {
         name: name.to_owned(),
     });
-    let process = session.supervisor().start(program)?;
+    // Only now, so that it is in no manifest; what the user has set stays.
+    let token = session.token.as_ref();
+    let token = token.filter(|_| std::env::var_os(authorization::VARIABLE).is_none());
+    program.env = authorization::added(program.env, token);
+    let process = session.supervisor().start(&program)?;
     let exit = tokio::select! {
         failure = stack.failed() => return Err(failure),
         exit = process.wait() => exit,

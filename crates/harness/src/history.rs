@@ -1,7 +1,9 @@
 //! The runs that are kept, and what each came to.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -16,6 +18,14 @@ pub struct KeptRun {
     pub id: String,
     /// The verdict, or why there is none. Unescaped.
     pub verdict: String,
+}
+
+/// How long things took the last time that the same command came to a verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastTimes {
+    /// By the phase's name.
+    pub phases: BTreeMap<String, Duration>,
+    pub examples: BTreeMap<String, Duration>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +60,29 @@ pub fn list(workspace: &Workspace) -> Vec<KeptRun> {
             id: folder.id,
         })
         .collect()
+}
+
+/// The times of the newest run of `command`, such as `run-all`, that was judged; none where there is no such run.
+pub fn last_times(workspace: &Workspace, command: &str) -> LastTimes {
+    let newest_first = RunFolder::all(workspace).into_iter().rev();
+    let judged = newest_first
+        .filter_map(|run| Manifest::read(&run.manifest()).ok())
+        .find(|run| {
+            run.command.first().is_some_and(|word| word == command) && !run.phases.is_empty()
+        });
+    let took = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    judged.map_or_else(LastTimes::default, |run| LastTimes {
+        phases: run
+            .phases
+            .into_iter()
+            .map(|phase| (phase.name, took(phase.seconds)))
+            .collect(),
+        examples: run
+            .examples
+            .into_iter()
+            .map(|example| (example.name, took(example.seconds)))
+            .collect(),
+    })
 }
 
 fn verdict(folder: &RunFolder) -> String {

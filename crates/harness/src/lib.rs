@@ -3,6 +3,7 @@
 //! Emits [`Event`]s for progress and fills a `trace_report::Run` for the reporters. Nothing here knows one
 //! language: an example is what its `example.toml` says.
 
+mod authorization;
 mod baseline;
 mod compare;
 mod doctor;
@@ -29,6 +30,7 @@ mod ports;
 mod preflight;
 mod prepare;
 mod process;
+mod processes;
 mod project;
 mod reports;
 mod run;
@@ -48,12 +50,12 @@ pub use exec::{Exec, exec};
 pub use external::External;
 pub use failure::{Failure, Interrupt, Result};
 pub use folder::RunFolder;
-pub use history::{KeptRun, list, prune};
+pub use history::{KeptRun, LastTimes, last_times, list, prune};
 pub use preflight::missing_need;
 pub use process::GUARD_COMMAND;
 pub use run::{Options, run_all};
 pub use running::Backend;
 pub use set_up::prepare;
-pub use stack::{KEEPER_COMMAND, StackState, down, keep, status, up};
+pub use stack::{Down, KEEPER_COMMAND, StackState, down, has_left_something, keep, status, up};
 pub use trace::trace;
 pub use workspace::Workspace;

@@ -36,6 +36,9 @@ struct Prepared {
     schema: String,
     fingerprint: String,
     versions: BTreeMap<String, String>,
+    /// How long it took.
+    #[serde(default)]
+    seconds: Option<f64>,
 }
 
 /// Resolved versions by package name.
@@ -76,9 +79,9 @@ pub(crate) async fn prepare_all(
 
 /// Whether nothing that the task depends on has changed since it was prepared.
 pub(crate) fn is_prepared(task: &Task) -> bool {
-    let still =
-        |fingerprint: String| still_good(&task.state.join("prepared.json"), &fingerprint, task);
-    fingerprint_of(task).is_ok_and(|fingerprint| still(fingerprint).is_some())
+    let record = recorded(&task.state.join("prepared.json"));
+    let fingerprint = fingerprint_of(task);
+    record.is_some_and(|record| fingerprint.is_ok_and(|now| record.is_of(task, &now)))
 }
 
 /// Prepares one task, unless nothing that it depends on has changed.
@@ -93,14 +96,17 @@ pub(crate) async fn prepare_one(
     let _lock = lock(task.state.join("lock")).await?;
     let record = task.state.join("prepared.json");
     let fingerprint = fingerprint_of(task)?;
-    if let Some(prepared) = still_good(&record, &fingerprint, task) {
-        return Ok(prepared.versions);
+    let last = recorded(&record);
+    if let Some(prepared) = last.as_ref().filter(|last| last.is_of(task, &fingerprint)) {
+        return Ok(prepared.versions.clone());
     }
 
     let began = Instant::now();
+    let last = last.and_then(|last| Duration::try_from_secs_f64(last.seconds?).ok());
     events.emit(Event::Preparing {
         name: task.name.clone(),
         log: log.to_owned(),
+        last,
     });
     let _ = std::fs::remove_file(&record);
     File::create(log).at("write", log)?;
@@ -118,6 +124,7 @@ pub(crate) async fn prepare_one(
         schema: SCHEMA.to_owned(),
         fingerprint,
         versions,
+        seconds: Some(began.elapsed().as_secs_f64()),
     };
     write_whole(
         &record,
@@ -182,10 +189,16 @@ pub(crate) fn parse_version(line: &str) -> Option<(String, String)> {
     fits.then(|| (name.trim().to_owned(), version.to_owned()))
 }
 
-fn still_good(record: &Path, fingerprint: &str, task: &Task) -> Option<Prepared> {
+fn recorded(record: &Path) -> Option<Prepared> {
     let prepared: Prepared = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
-    let unchanged = prepared.schema == SCHEMA && prepared.fingerprint == fingerprint;
-    (unchanged && absent_output(task).is_none()).then_some(prepared)
+    (prepared.schema == SCHEMA).then_some(prepared)
+}
+
+impl Prepared {
+    /// Whether it was made from this, and all of it is still there.
+    fn is_of(&self, task: &Task, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint && absent_output(task).is_none()
+    }
 }
 
 fn absent_output(task: &Task) -> Option<&String> {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use trace_parity::{Contract, Settlement, Verdict};
 use trace_report::ExampleRun;
 
+use crate::authorization;
 use crate::compare::{self, Judged};
 use crate::embedded;
 use crate::event::{Event, Events, Phase};
@@ -51,6 +52,8 @@ pub struct Options {
     pub backend: Backend,
     /// After the report, the stack stays until the run is interrupted.
     pub keep_up: bool,
+    /// The embedded stack asks its clients who they are.
+    pub auth: bool,
 }
 
 /// One start of an example's program.
@@ -116,6 +119,7 @@ async fn judge_examples(
     };
     let session = slot.insert(Session::open(workspace, supervisor.clone(), kind)?);
     session.kept_up = options.keep_up;
+    session.token = authorization::token(options.auth)?;
     let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
     let run = session.folder.id.clone();
     let live = live(&contract, Some(&run), &names);
@@ -290,7 +294,7 @@ async fn run_examples(
         let program = Program {
             command: start.example.run.command.clone(),
             folder: start.example.folder.clone(),
-            env: environment,
+            env: authorization::added(environment, session.token.as_ref()),
             without_env: &["OTEL_", "MILVUS_"],
             output: Output::File(log.clone()),
         };

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use otlp_capture::{Capture, Forward, Rotation, Signal};
 use trace_parity::Settlement;
 
+use crate::authorization::Token;
 use crate::embedded::{DataFolder, Embedded};
 use crate::failure::{Failure, Result};
 use crate::folder::RunFolder;
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub manifest: Manifest,
     /// The stack stays after the verdict, and so does the capture.
     pub kept_up: bool,
+    /// What clients authorize with, where the server asks for it.
+    pub token: Option<Token>,
     supervisor: Supervisor,
     capture: Option<Capture>,
     data: Option<DataFolder>,
@@ -58,6 +61,7 @@ impl Session {
             folder,
             manifest,
             kept_up: false,
+            token: None,
             supervisor,
             capture: None,
             data: None,
@@ -111,7 +115,16 @@ impl Session {
             .data
             .insert(DataFolder::make(workspace, &self.folder.id)?);
         let log = self.folder.logs().join("milvus.log");
-        let server = Embedded::start(workspace, data, &self.supervisor, ports, otlp, &log).await?;
+        let server = Embedded::start(
+            workspace,
+            data,
+            &self.supervisor,
+            ports,
+            otlp,
+            self.token.as_ref(),
+            &log,
+        )
+        .await?;
         self.manifest.stack.milvus_uri = Some(format!("http://{}", server.address()));
         Ok(server)
     }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use otlp_capture::Rotation;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
+use crate::authorization::{self, Token};
 use crate::embedded;
 use crate::event::Events;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
@@ -23,6 +24,7 @@ use crate::log;
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::{Versions, write_whole};
 use crate::process::Supervisor;
+use crate::processes;
 use crate::session::Session;
 use crate::set_up;
 use crate::workspace::Workspace;
@@ -56,20 +58,30 @@ pub struct StackState {
     pub otlp_http: String,
     /// The folder that the capture writes to.
     pub folder: PathBuf,
+    /// The file with what clients authorize with, where Milvus asks for it.
+    #[serde(default)]
+    pub token: Option<PathBuf>,
 }
 
 /// The state of this checkout's stack; `None` where none is up.
 pub fn status(workspace: &Workspace) -> Result<Option<StackState>> {
     if !is_held(workspace) {
-        let _ = std::fs::remove_file(state_file(workspace));
         return Ok(None);
     }
     read_state(workspace)
 }
 
+impl StackState {
+    /// The memory of all its processes, in bytes, where the system tells.
+    pub fn memory(&self) -> Option<u64> {
+        processes::memory(self.pid)
+    }
+}
+
 /// Starts the stack on the tutorial's ports, or tells of the one that is up.
 pub async fn up(
     workspace: &Workspace,
+    auth: bool,
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<(StackState, bool)> {
@@ -77,18 +89,47 @@ pub async fn up(
         return Ok((state, false));
     }
     set_up::prepare_stack(workspace, events, interrupt).await?;
-    start_keeper(workspace)?;
+    start_keeper(workspace, auth)?;
     let state = read_state(workspace)?;
     state
         .map(|state| (state, true))
         .ok_or_else(|| Failure::new("the stack left no state behind"))
 }
 
-/// Stops the stack; returns what was up.
-pub fn down(workspace: &Workspace) -> Result<Option<StackState>> {
-    let Some(state) = status(workspace)? else {
-        return Ok(None);
+/// Whether a stack of this checkout ended without being asked to, so that `down` has something to clear.
+pub fn has_left_something(workspace: &Workspace) -> bool {
+    !is_held(workspace) && state_file(workspace).exists()
+}
+
+/// What `down` found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Down {
+    Nothing,
+    Stopped(StackState),
+    /// It had ended without being asked to, and what it left is gone now.
+    Cleared(StackState),
+}
+
+/// Stops the stack, or clears what one has left that ended in another way.
+pub fn down(workspace: &Workspace) -> Result<Down> {
+    let held = is_held(workspace);
+    let Some(state) = read_state(workspace)? else {
+        return Ok(Down::Nothing);
     };
+    if held {
+        stop(workspace, &state)?;
+    } else {
+        let run = state.folder.file_name().unwrap_or_default();
+        embedded::end_what_works_in(workspace, Path::new(run), DOWN_LIMIT)?;
+    }
+    forget(workspace);
+    Ok(match held {
+        true => Down::Stopped(state),
+        false => Down::Cleared(state),
+    })
+}
+
+fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
     let keeper = Pid::from_raw(state.pid)
         .ok_or_else(|| Failure::new(format!("`{}` is no process id", state.pid)))?;
     kill_process(keeper, Signal::TERM)
@@ -108,12 +149,15 @@ pub fn down(workspace: &Workspace) -> Result<Option<StackState>> {
         }
         std::thread::sleep(POLL);
     }
-    let _ = std::fs::remove_file(state_file(workspace));
-    Ok(Some(state))
+    Ok(())
 }
 
 /// The whole life of a keeper: brings the stack up, says so on standard output, stays until it is asked to end.
-pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interrupt>) -> Result<()> {
+pub async fn keep(
+    workspace: &Workspace,
+    auth: bool,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
     std::fs::create_dir_all(workspace.state()).at("make", &workspace.state())?;
     let path = lock_file(workspace);
     let lock = File::create(&path).at("write", &path)?;
@@ -121,7 +165,7 @@ pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interru
         Failure::new("another stack of this checkout is starting or up")
             .hint("`cargo xtask status` tells of it")
     })?;
-    let outcome = keep_until(workspace, interrupt).await;
+    let outcome = keep_until(workspace, auth, interrupt).await;
     if let Err(failure) = &outcome {
         // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
         let told = serde_json::to_string(failure).unwrap_or_default();
@@ -132,17 +176,19 @@ pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interru
 
 async fn keep_until(
     workspace: &Workspace,
+    auth: bool,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
+    session.token = authorization::token(auth)?;
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
         outcome = bring_up_and_wait(workspace, &mut session) => outcome,
     };
     supervisor.shut_down().await;
-    let _ = std::fs::remove_file(state_file(workspace));
+    forget(workspace);
     let asked_to_end = matches!(&outcome, Err(failure) if failure.interrupted.is_some());
     session
         .close(outcome.as_ref().err().filter(|_| !asked_to_end))
@@ -163,6 +209,10 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
         .milvus(workspace, TUTORIAL, endpoints.grpc, versions)
         .await?;
     session.manifest.write(&session.folder.manifest())?;
+    let token = session.token.as_ref().map(|token| {
+        let file = token_file(workspace);
+        token.write(&file).map(|()| file)
+    });
     let state = StackState {
         schema: SCHEMA.to_owned(),
         pid: std::process::id().cast_signed(),
@@ -172,6 +222,7 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
         otlp_grpc: format!("http://localhost:{}", endpoints.grpc.port()),
         otlp_http: format!("http://localhost:{}", endpoints.http.port()),
         folder: session.folder.path.clone(),
+        token: token.transpose()?,
     };
     let path = state_file(workspace);
     write_whole(
@@ -184,12 +235,13 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
 }
 
 /// Starts a keeper in a session of its own and waits for its first word.
-fn start_keeper(workspace: &Workspace) -> Result<()> {
+fn start_keeper(workspace: &Workspace, auth: bool) -> Result<()> {
     let log = keeper_log(workspace);
     let errors = File::create(&log).at("write", &log)?;
     let executable = std::env::current_exe().at("find", workspace.root())?;
     let mut keeper = Command::new(executable)
         .arg(KEEPER_COMMAND)
+        .args(auth.then_some("--auth"))
         .current_dir(workspace.root())
         .process_group(0)
         .stdin(Stdio::null())
@@ -214,6 +266,18 @@ fn start_keeper(workspace: &Workspace) -> Result<()> {
     }))
 }
 
+/// What clients of a stack that is up authorize with.
+pub(crate) fn token(state: &StackState) -> Result<Option<Token>> {
+    state.token.as_deref().map(Token::read).transpose()
+}
+
+/// Takes away what says that a stack is up.
+fn forget(workspace: &Workspace) {
+    for file in [state_file(workspace), token_file(workspace)] {
+        let _ = std::fs::remove_file(file);
+    }
+}
+
 fn read_state(workspace: &Workspace) -> Result<Option<StackState>> {
     let path = state_file(workspace);
     let Ok(bytes) = std::fs::read(&path) else {
@@ -232,6 +296,10 @@ fn is_held(workspace: &Workspace) -> bool {
 
 fn state_file(workspace: &Workspace) -> PathBuf {
     workspace.state().join("stack.json")
+}
+
+fn token_file(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("stack.token")
 }
 
 fn lock_file(workspace: &Workspace) -> PathBuf {

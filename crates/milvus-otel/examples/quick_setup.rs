@@ -49,7 +49,11 @@ async fn main() -> Result<ExitCode> {
 async fn quick_setup() -> Result<()> {
     let uri = env::var("MILVUS_URI").unwrap_or_else(|_| "http://localhost:19530".to_owned());
     let name = &env::var("MILVUS_COLLECTION").unwrap_or_else(|_| "quick_setup".to_owned());
-    let client = MilvusClient::connect(&uri).await?;
+    let mut client = MilvusClient::builder(&uri);
+    if let Ok(token) = env::var("MILVUS_TOKEN") {
+        client = client.token(token);
+    }
+    let client = client.connect().await?;
     println!("connected to {uri}");
 
     if client.has_collection(name).await? {

@@ -309,7 +309,7 @@ fn versions(page: &mut Page, run: &Run) {
 
 /// Where the rest is, and what to do about a failure.
 fn ending(page: &mut Page, run: &Run) {
-    if run.verdict.outcome == Outcome::Inconsistent {
+    if run.verdict.outcome != Outcome::Consistent {
         page.gap();
         for (index, command) in next_commands(&run.verdict).iter().enumerate() {
             let label = if index == 0 { "next: " } else { "      " };
@@ -320,7 +320,7 @@ fn ending(page: &mut Page, run: &Run) {
         }
     }
     if let Some(folder) = &run.folder {
-        if run.verdict.outcome != Outcome::Inconsistent {
+        if run.verdict.outcome == Outcome::Consistent {
             page.gap();
         }
         page.path("report: ", &folder.join("report.html"));
@@ -328,6 +328,9 @@ fn ending(page: &mut Page, run: &Run) {
 }
 
 fn next_commands(verdict: &Verdict) -> Vec<String> {
+    if verdict.outcome == Outcome::CouldNotRun {
+        return vec!["cargo xtask doctor".to_owned()];
+    }
     let errors: Vec<&Finding> = verdict
         .findings
         .iter()

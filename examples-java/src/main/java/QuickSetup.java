@@ -26,6 +26,7 @@ import java.util.stream.IntStream;
  */
 public final class QuickSetup {
   private static final String URI = env("MILVUS_URI", "http://localhost:19530");
+  private static final String TOKEN = System.getenv("MILVUS_TOKEN");
   private static final String COLLECTION = env("MILVUS_COLLECTION", "quick_setup");
   private static final int DIMENSION = 5;
 
@@ -53,7 +54,12 @@ public final class QuickSetup {
 
   private static void quickSetup() throws InterruptedException {
     ConnectConfig config =
-        ConnectConfig.builder().uri(URI).connectTimeoutMs(10_000).rpcDeadlineMs(30_000).build();
+        ConnectConfig.builder()
+            .uri(URI)
+            .token(TOKEN)
+            .connectTimeoutMs(10_000)
+            .rpcDeadlineMs(30_000)
+            .build();
     MilvusClientV2 client = new MilvusClientV2(config);
     client.retryConfig(RetryConfig.builder().maxRetryTimeoutMs(30_000).build());
     System.out.println("connected to " + URI);

@@ -1,0 +1,134 @@
+//! With `--auth`, Milvus lets in who has the run's token, and nothing that a run leaves tells it.
+
+mod support;
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use support::{alone, findings, latest_run, root, skipped_without_tutorial_ports, xtask};
+
+#[test]
+fn every_example_is_let_in_with_the_runs_token() {
+    let _turn = alone();
+    let run = xtask(&["run-all", "--auth", "--format", "json"]).finish();
+    assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+    let examples = run.json()["examples"].as_array().map(Vec::len);
+    assert_eq!(examples, Some(5));
+}
+
+/// An example that runs Python's with `before` in the shell, and `environment` of its own.
+fn example(folder: &Path, name: &str, before: &str, environment: &str) {
+    let python = root().join("target/milvus-otel/examples/py/venv/bin/python");
+    let program = root().join("examples-py/quick_setup.py");
+    let script = format!("{before} exec {} {}", python.display(), program.display());
+    let text = format!(
+        "name = {name:?}\n[run]\ncommand = [\"sh\", \"-c\", {script:?}]\n[run.env]\nOTEL_BSP_SCHEDULE_DELAY = \"200\"\n{environment}\n"
+    );
+    let folder = folder.join(name);
+    std::fs::create_dir(&folder).expect("it can be made");
+    std::fs::write(folder.join("example.toml"), text).expect("it can be written");
+}
+
+/// The files under `folder` that hold any of `secrets`.
+fn told(folder: &Path, secrets: &[String]) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+    entries
+        .flat_map(|entry| {
+            let path = entry.path();
+            if path.is_dir() {
+                return told(&path, secrets);
+            }
+            let bytes = std::fs::read(&path).expect("it can be read");
+            let text = String::from_utf8_lossy(&bytes);
+            let holds = secrets.iter().any(|secret| text.contains(secret));
+            holds
+                .then(|| path.display().to_string())
+                .into_iter()
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn who_has_no_token_or_an_old_one_is_not_let_in_and_no_file_tells_it() {
+    let _turn = alone();
+    let prepared = xtask(&["prepare", "--example", "py"]).finish();
+    assert_eq!(prepared.code(), Some(0), "{}", prepared.stderr);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shown = tempfile::tempdir().expect("a temporary folder");
+    let token = shown.path().join("token");
+    let save = format!("printf %s \"$MILVUS_TOKEN\" > {};", token.display());
+    example(folder.path(), "has-it", &save, "");
+    example(folder.path(), "none", "", "MILVUS_TOKEN = \"\"");
+    example(folder.path(), "old", "", "MILVUS_TOKEN = \"root:Milvus\"");
+    let examples = folder.path().to_str().expect("UTF-8");
+    let run = xtask(&[
+        "run-all",
+        "--auth",
+        "--format",
+        "json",
+        "--examples",
+        examples,
+        "--example",
+        "has-it",
+        "--example",
+        "none",
+        "--example",
+        "old",
+    ])
+    .finish();
+    assert_eq!(run.code(), Some(1), "{}\n{}", run.stdout, run.stderr);
+    let mut failed = findings(&run.json());
+    failed.retain(|(_, rule)| rule == "example-failed");
+    let expected = ["none", "old"].map(|name| (name.to_owned(), "example-failed".to_owned()));
+    assert_eq!(failed, expected);
+    assert!(
+        !findings(&run.json())
+            .iter()
+            .any(|(name, _)| name == "has-it")
+    );
+
+    let token = std::fs::read_to_string(token).expect("the example had one");
+    let password = token.strip_prefix("root:").expect("it is root's");
+    assert_eq!(password.len(), 32, "of its own, not Milvus's first one");
+    let secrets = [
+        password.to_owned(),
+        BASE64_STANDARD.encode(&token),
+        BASE64_STANDARD.encode(password),
+    ];
+    assert_eq!(told(&latest_run(), &secrets), [""; 0]);
+    assert!(
+        !secrets
+            .iter()
+            .any(|secret| run.stdout.contains(secret) || run.stderr.contains(secret))
+    );
+}
+
+#[test]
+fn a_stack_that_stays_keeps_its_token_in_a_file_of_its_users() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let file = root().join("target/milvus-otel/stack.token");
+    let up = xtask(&["up", "--auth"]).finish();
+    assert!(up.status.success(), "{}", up.stderr);
+    let line = "  token      export MILVUS_TOKEN=$(cat target/milvus-otel/stack.token)\n";
+    assert!(up.stdout.contains(line), "{}", up.stdout);
+    let token = std::fs::read_to_string(&file).expect("a token");
+
+    let script = format!(
+        "[ \"$MILVUS_TOKEN\" = \"$(cat {})\" ] && exit 5",
+        file.display()
+    );
+    let run = xtask(&["exec", "--format", "json", "--", "sh", "-c", &script]).finish();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    assert_eq!(run.json()["examples"][0]["exit_code"], 5);
+    assert_eq!(told(&latest_run(), &[token]), [""; 0]);
+
+    let down = xtask(&["down"]).finish();
+    assert!(down.status.success(), "{}", down.stderr);
+    support::assert_nothing_left(&up.mark);
+    assert!(!file.exists());
+}
