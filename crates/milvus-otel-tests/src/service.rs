@@ -17,19 +17,32 @@ use tower_service::Service;
 /// It takes as many turns as it is told to, before the response and before each frame of it.
 #[derive(Clone, Debug, Default)]
 pub struct Answering {
-    /// How often it says that it isn't ready yet.
-    pub turns: usize,
-    /// The headers of each request and the span that was current when it came; kept where there is a list.
-    pub seen: Option<Seen>,
+    turns: usize,
+    seen: Option<Seen>,
 }
 
-/// What a service has seen of its requests.
+/// What a service has seen of its requests: the headers of each, and the span that was current when it came.
 pub type Seen = Arc<Mutex<Vec<(HeaderMap, SpanContext)>>>;
+
+impl Answering {
+    /// A service that says `turns` times that it isn't ready yet.
+    pub fn after(turns: usize) -> Self {
+        Self { turns, seen: None }
+    }
+
+    /// The same, and it writes down what it sees.
+    pub fn seen_by(seen: &Seen, turns: usize) -> Self {
+        Self {
+            turns,
+            seen: Some(Arc::clone(seen)),
+        }
+    }
+}
 
 impl<B> Service<Request<B>> for Answering {
     type Response = Response<Answer>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = Answers;
 
     fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -42,23 +55,29 @@ impl<B> Service<Request<B>> for Answering {
                 .expect("no test panicked here")
                 .push((request.headers().clone(), current));
         }
-        self.clone()
+        Answers(Turns::new(self.turns))
     }
 }
 
-impl Future for Answering {
+/// Comes to an answer after its turns.
+#[derive(Debug)]
+pub struct Answers(Turns);
+
+impl Future for Answers {
     type Output = Result<Response<Answer>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let turns = self.turns;
-        take_turn(&mut self.turns, cx).map(|()| Ok(Response::new(Answer { turns, frames: 2 })))
+        self.0.take(cx).map(|()| {
+            let turns = Turns::new(self.0.all);
+            Ok(Response::new(Answer { turns, frames: 2 }))
+        })
     }
 }
 
 /// A message, and trailers that say OK.
 #[derive(Debug)]
 pub struct Answer {
-    turns: usize,
+    turns: Turns,
     frames: usize,
 }
 
@@ -70,7 +89,7 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let turn = take_turn(&mut self.turns, cx);
+        let turn = self.turns.take(cx);
         turn.map(|()| {
             self.frames = self.frames.checked_sub(1)?;
             let trailers = || {
@@ -88,13 +107,27 @@ impl Body for Answer {
     }
 }
 
-fn take_turn(turns: &mut usize, cx: &mut task::Context<'_>) -> Poll<()> {
-    if *turns == 0 {
-        return Poll::Ready(());
+/// How often something isn't ready yet, each time anew.
+#[derive(Debug)]
+struct Turns {
+    all: usize,
+    left: usize,
+}
+
+impl Turns {
+    fn new(all: usize) -> Self {
+        Self { all, left: all }
     }
-    *turns -= 1;
-    cx.waker().wake_by_ref();
-    Poll::Pending
+
+    fn take(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if self.left == 0 {
+            self.left = self.all;
+            return Poll::Ready(());
+        }
+        self.left -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// A request of `method`, without a message.

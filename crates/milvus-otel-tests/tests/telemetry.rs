@@ -51,10 +51,7 @@ fn child() {
         "headers" => {
             let seen = service::Seen::default();
             let telemetry = install();
-            let mut service = GrpcTraceLayer::new().layer(Answering {
-                seen: Some(seen.clone()),
-                ..Default::default()
-            });
+            let mut service = GrpcTraceLayer::new().layer(Answering::seen_by(&seen, 0));
             let context = Context::current_with_span(global::tracer("t").start("root"));
             let _current = context.attach();
             current_thread()
