@@ -20,6 +20,8 @@ pub enum Reply {
     Status(u16),
     /// Nothing, ever.
     Silence,
+    /// The beginning of an answer, and nothing after it.
+    Unfinished,
 }
 
 impl<M: prost::Message> From<M> for Reply {
@@ -154,15 +156,22 @@ async fn reply(
         message.extend_from_slice(&data);
     }
     // A message has a flag and its length before it.
+    let mut start = || {
+        let response = Response::builder()
+            .header("content-type", "application/grpc")
+            .body(());
+        respond.send_response(response.expect("it is a response"), false)
+    };
     let (message, code) = match answer(method, message.split_off(message.len().min(5)).freeze()) {
         Reply::Message(message) => (Some(message), 0),
         Reply::Status(code) => (None, code),
         Reply::Silence => return std::future::pending().await,
+        Reply::Unfinished => {
+            let _open = start()?;
+            return std::future::pending().await;
+        }
     };
-    let response = Response::builder()
-        .header("content-type", "application/grpc")
-        .body(());
-    let mut stream = respond.send_response(response.expect("it is a response"), false)?;
+    let mut stream = start()?;
     if let Some(message) = message {
         let mut framed = BytesMut::with_capacity(message.len() + 5);
         framed.put_u8(0);

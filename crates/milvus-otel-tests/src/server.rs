@@ -11,6 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 /// An empty message, as gRPC frames it.
 const EMPTY: Bytes = Bytes::from_static(&[0; 5]);
 
+/// A message that the tests' clients can't decode: [`UNDECODABLE`] alone.
+const GARBLED: Bytes = Bytes::from_static(&[0, 0, 0, 0, 1, UNDECODABLE]);
+
+/// A message that says it is compressed, though no one agreed on how.
+const MISFRAMED: Bytes = Bytes::from_static(&[1, 0, 0, 0, 0]);
+
+/// The first byte of what is no message.
+pub const UNDECODABLE: u8 = 0xff;
+
 /// A server on loopback, which ends with the runtime.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -54,8 +63,14 @@ async fn serve(stream: TcpStream, requests: Arc<Mutex<Vec<HeaderMap>>>) {
             .lock()
             .expect("no test panicked here")
             .push(request.headers().clone());
-        if request.uri().path().ends_with("/Close") {
-            return;
+        match request.uri().path() {
+            path if path.ends_with("/Close") => return,
+            path if path.ends_with("/GoAway") => {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                continue;
+            }
+            path if path.ends_with("/GoAwayGently") => connection.graceful_shutdown(),
+            _ => {}
         }
         tokio::spawn(async move {
             // A client that is gone is what some tests are about.
@@ -79,11 +94,9 @@ async fn behave(
     let headers = Response::builder().header("content-type", "application/grpc");
     let started = |respond: &mut SendResponse<Bytes>| respond.send_response(ok(), false);
     match method.as_str() {
-        "Good" => {
-            let mut body = started(&mut respond)?;
-            body.send_data(EMPTY, false)?;
-            body.send_trailers(status("0", ""))
-        }
+        "Good" | "GoAwayGently" => answer(started(&mut respond)?, EMPTY),
+        "Garbled" => answer(started(&mut respond)?, GARBLED),
+        "Misframed" => answer(started(&mut respond)?, MISFRAMED),
         "Echo" => echo(request.into_body(), started(&mut respond)?).await,
         "Trailers" => started(&mut respond)?.send_trailers(status("13", "no%20way%21")),
         "AfterMessage" => {
@@ -107,6 +120,11 @@ async fn behave(
             )
             .map(drop),
         "NoStatus" => started(&mut respond)?.send_data(EMPTY, true),
+        "Refuse" => reset(respond, Reason::REFUSED_STREAM),
+        "Cancel" => reset(respond, Reason::CANCEL),
+        "Calm" => reset(respond, Reason::ENHANCE_YOUR_CALM),
+        "Insecure" => reset(respond, Reason::INADEQUATE_SECURITY),
+        "Break" => reset(respond, Reason::PROTOCOL_ERROR),
         "ResetInBody" => {
             let mut body = started(&mut respond)?;
             body.send_data(EMPTY, false)?;
@@ -121,6 +139,17 @@ async fn behave(
         }
         other => panic!("no behaviour is called `{other}`"),
     }
+}
+
+/// Sends a message, and that all is well.
+fn answer(mut body: SendStream<Bytes>, message: Bytes) -> Result<(), h2::Error> {
+    body.send_data(message, false)?;
+    body.send_trailers(status("0", ""))
+}
+
+fn reset(mut respond: SendResponse<Bytes>, reason: Reason) -> Result<(), h2::Error> {
+    respond.send_reset(reason);
+    Ok(())
 }
 
 /// Sends back every message, and then that all is well.

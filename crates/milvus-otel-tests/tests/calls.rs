@@ -188,34 +188,66 @@ async fn without_a_tracer_there_is_no_trace_to_name() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_is_called_that() {
-    let fake = failing(100, Reply::Silence).await;
-    let recorder = Recorder::default();
-    let builder = MilvusClient::builder(fake.uri())
-        .layer(recorder.layer())
-        .retry(Retry::attempts(1));
-    let client = builder
-        .timeout(Duration::from_millis(50))
-        .connect()
-        .await
-        .unwrap();
-    recorder.take();
-    let error = client.has_collection("rows").await.unwrap_err();
-    assert!(
-        matches!(
-            error.kind(),
-            ErrorKind::Rpc {
-                code: Code::DeadlineExceeded,
-                ..
-            }
+async fn a_failure_is_the_same_to_the_caller_and_on_the_span() {
+    let cases = [
+        (Reply::Status(7), Code::PermissionDenied, "", false),
+        (Reply::Status(10), Code::Aborted, "", true),
+        // A field that ends before its length, and text that is none.
+        (
+            Reply::Message(vec![0x0a, 9]),
+            Code::Internal,
+            "decode",
+            false,
         ),
-        "{error}"
-    );
-    assert!(error.is_retriable());
-    assert_eq!(
-        text(&recorder.take_one(), "rpc.grpc.status_code").as_deref(),
-        Some("4")
-    );
+        (
+            Reply::Message(vec![0x0a, 3, 0x12, 1, 0xff]),
+            Code::Internal,
+            "decode",
+            false,
+        ),
+        (
+            Reply::Silence,
+            Code::DeadlineExceeded,
+            "Timeout expired",
+            true,
+        ),
+        (
+            Reply::Unfinished,
+            Code::DeadlineExceeded,
+            "Timeout expired",
+            true,
+        ),
+    ];
+    for (reply, code, words, retriable) in cases {
+        let fake = failing(100, reply.clone()).await;
+        let recorder = Recorder::default();
+        let builder = MilvusClient::builder(fake.uri())
+            .layer(recorder.layer())
+            .retry(Retry::attempts(1))
+            .timeout(Duration::from_millis(100));
+        let client = builder.connect().await.unwrap();
+        recorder.take();
+        let failed = client.has_collection("rows").await.unwrap_err();
+        let span = recorder.take_one();
+        assert!(
+            matches!(failed.kind(), ErrorKind::Rpc { code: found, .. } if *found == code),
+            "{reply:?}: {failed}"
+        );
+        assert!(failed.to_string().contains(words), "{reply:?}: {failed}");
+        assert_eq!(failed.is_retriable(), retriable, "{reply:?}");
+        assert_eq!(failed.trace_id(), Some(span.span_context.trace_id()));
+        assert_eq!(
+            text(&span, "error.type").as_deref(),
+            Some(code.name()),
+            "{reply:?}"
+        );
+        assert_eq!(
+            text(&span, "rpc.grpc.status_code"),
+            Some((code as i32).to_string()),
+            "{reply:?}"
+        );
+        assert!(error(&span).unwrap().contains(words), "{reply:?}: {span:?}");
+    }
 }
 
 #[tokio::test]

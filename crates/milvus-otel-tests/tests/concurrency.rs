@@ -1,6 +1,7 @@
 //! Many calls at once: each has a span, each span ends once, and none has another's parent.
 
 use milvus_otel::GrpcTraceLayer;
+use milvus_otel::layer::{CallHandle, Code};
 use milvus_otel_tests::service::{self, Answering};
 use milvus_otel_tests::spans::{Recorder, span_context, text};
 use opentelemetry::Context;
@@ -84,17 +85,27 @@ async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
         .map(|index| {
             let layer = layer.clone();
             tokio::spawn(async move {
-                // Every combination of how long a call takes and when it is dropped, in an order of no pattern.
+                // Every combination of how long a call takes, when it is dropped, whether its caller has a hold on it
+                // and whether it then says why, in an order of no pattern.
                 let random = index.wrapping_mul(2_654_435_761) >> 7;
-                let mut service = layer.layer(Answering {
-                    turns: random % 5,
-                    seen: None,
-                });
-                cancelled_after(
-                    1 + random / 5 % 12,
-                    service::call(&mut service, service::request("Good")),
-                )
-                .await
+                let [turns, polls, is_held, speaks] = [
+                    random % 5,
+                    random / 5 % 12,
+                    random / 60 % 2,
+                    random / 120 % 2,
+                ];
+                let mut service = layer.layer(Answering::after(turns));
+                let mut request = service::request("Good");
+                let handle = CallHandle::new();
+                if is_held == 1 {
+                    request.extensions_mut().insert(handle.clone());
+                }
+                let call = service::call(&mut service, request);
+                let completed = cancelled_after(1 + polls, call).await;
+                if speaks == 1 {
+                    handle.end(Code::Internal, "it could not be read");
+                }
+                completed
             })
         })
         .collect();
@@ -108,9 +119,10 @@ async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
         ends.values()
             .all(|life| life.starts == 1 && life.ends.len() == 1)
     );
-    let ok = ends.values().filter(|life| life.ends[0] == "0").count();
-    let cancelled = ends.values().filter(|life| life.ends[0] == "1").count();
-    assert_eq!(ok + cancelled, CALLS);
+    let count = |code| ends.values().filter(|life| life.ends[0] == code).count();
+    let (ok, cancelled, internal) = (count("0"), count("1"), count("13"));
+    assert_eq!(ok + cancelled + internal, CALLS);
+    assert!(internal > 1_000, "{internal}");
     // A call that was dropped after the trailers and before the end of the stream has ended well.
     assert!(
         ok >= completed && completed > 1_000 && cancelled > 1_000,
@@ -124,10 +136,7 @@ async fn a_thousand_roots_keep_their_children_to_themselves() {
     const CALLS: usize = 5;
     let recorder = Recorder::default();
     let seen = service::Seen::default();
-    let service = recorder.layer().layer(Answering {
-        turns: 3,
-        seen: Some(seen.clone()),
-    });
+    let service = recorder.layer().layer(Answering::seen_by(&seen, 3));
     let tasks: Vec<_> = (0..ROOTS)
         .map(|_| {
             let root = recorder.root();

@@ -13,13 +13,13 @@ mod status;
 
 pub use crate::semconv::Conventions;
 pub use body::TracedBody;
-pub use call::ResponseFuture;
+pub use call::{CallHandle, ResponseFuture};
 pub use method::RpcMethod;
 pub use status::Code;
 
 use crate::semconv;
 #[cfg(feature = "client")]
-pub(crate) use {call::SpanSlot, status::causes, status::chain};
+pub(crate) use status::{causes, chain, code_of};
 
 use call::CallSpan;
 use http::{Request, Response};
@@ -42,6 +42,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A span is named `package.Service/Method`, follows the RPC conventions, and ends exactly once: with the status in
 /// the response's trailers (or headers, where it has no body), with the transport's error, or, when the call is dropped
 /// before that, as CANCELLED. The wrapped service runs with that span as its current context.
+///
+/// An answer that the client above the layer can't decode is dropped as well; a [`CallHandle`] lets the caller say so.
 ///
 /// Tracer and propagator are the globals unless the layer is given others; where no global propagator is set, which
 /// OpenTelemetry for Rust would take for "send nothing", W3C trace context and baggage are sent. Cloning is cheap.
@@ -174,17 +176,14 @@ where
             .clone()
             .or_else(|| server_of(request.uri()));
         let context = self.settings.start(&method, server.clone());
-        #[cfg(feature = "client")]
-        if let Some(slot) = request.extensions().get::<SpanSlot>() {
-            slot.fill(&context);
-        }
+        let handle = request.extensions_mut().remove::<CallHandle>();
         self.settings.propagation.inject(
             &context,
             request.headers_mut(),
             self.settings.level_1_flags,
         );
         let _current = context.clone().attach();
-        let call = CallSpan::new(context, Arc::clone(&self.settings));
+        let call = CallSpan::new(context, Arc::clone(&self.settings), handle);
         #[cfg(feature = "metrics")]
         let call = call.timed(metrics::Timer::start(&method, server));
         ResponseFuture::new(self.inner.call(request), Some(call))

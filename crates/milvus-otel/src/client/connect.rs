@@ -1,6 +1,6 @@
 //! How a client comes to be connected.
 
-use super::connection::{Connection, RequestId, Retry, classify};
+use super::connection::{Connection, RequestId, Retry};
 use super::error::{Error, ErrorKind, Result};
 use super::operation::Operations;
 use super::{MilvusClient, Shared};
@@ -136,11 +136,7 @@ impl MilvusClientBuilder {
     /// The options contradict each other, or nothing at the URI speaks Milvus or lets this client in.
     pub async fn connect(self) -> Result<MilvusClient> {
         let uri = self.parse_uri()?;
-        let layer = self
-            .layer
-            .clone()
-            .with_server(host(&uri), port(&uri))
-            .with_error_classifier(classify);
+        let layer = self.layer.clone().with_server(host(&uri), port(&uri));
         let operations = Operations::new(layer.clone(), &self.database, host(&uri), port(&uri));
         // The connection is made by the first call, so that a server out of reach shows on that call's span.
         let channel = self.endpoint(uri)?.connect_lazy();

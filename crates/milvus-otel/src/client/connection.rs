@@ -2,7 +2,7 @@
 
 use super::error::{Error, ErrorKind, Result};
 use super::rpc::{Answer, Rpc, SERVICE};
-use crate::layer::{Code, GrpcTrace, SpanSlot, causes, chain};
+use crate::layer::{CallHandle, Code, GrpcTrace, causes, chain, code_of};
 use crate::proto::common::Status;
 use crate::proto::milvus::AnyAnswer;
 use crate::semconv;
@@ -83,14 +83,16 @@ impl Connection {
         message: Bytes,
         read: Read<M>,
     ) -> Result<M> {
-        let slot = SpanSlot::default();
-        let answered = self.send(&slot, method, message, read).await;
-        let failure = match answered {
+        let handle = CallHandle::new();
+        let failure = match self.send(&handle, method, message, read).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(refusal)) => Error::new(refusal),
             Err(status) => of_grpc(&status),
         };
-        let trace_id = slot.context().map_or(TraceId::INVALID, |context| {
+        if let ErrorKind::Rpc { code, message } = failure.kind() {
+            handle.end(*code, message);
+        }
+        let trace_id = handle.context().map_or(TraceId::INVALID, |context| {
             context.span().span_context().trace_id()
         });
         Err(failure.in_call(method, trace_id))
@@ -98,7 +100,7 @@ impl Connection {
 
     async fn send<M: Send + Sync + 'static>(
         &self,
-        slot: &SpanSlot,
+        handle: &CallHandle,
         method: &str,
         message: Bytes,
         read: Read<M>,
@@ -107,19 +109,28 @@ impl Connection {
             .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
         let mut request = tonic::Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
-        request.extensions_mut().insert(slot.clone());
-        if let Some(timeout) = self.timeout {
-            request.set_timeout(timeout);
-        }
+        request.extensions_mut().insert(handle.clone());
+        let codec = MilvusCodec {
+            handle: handle.clone(),
+            read,
+        };
         let mut grpc = tonic::client::Grpc::new(self.service.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        grpc.ready().await.map_err(tonic::Status::from_error)?;
-        let codec = MilvusCodec {
-            slot: slot.clone(),
-            read,
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        let call = async {
+            grpc.ready().await.map_err(tonic::Status::from_error)?;
+            Ok(grpc.unary(request, path, codec).await?.into_inner())
         };
-        Ok(grpc.unary(request, path, codec).await?.into_inner())
+        match self.timeout {
+            None => call.await,
+            // Tonic itself waits for an answer's headers no longer than that, and for the rest of it forever.
+            Some(timeout) => tokio::time::timeout(timeout, call)
+                .await
+                .unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("Timeout expired"))),
+        }
     }
 }
 
@@ -215,11 +226,13 @@ fn failure_in(status: Option<&Status>) -> Option<ErrorKind> {
 }
 
 fn of_grpc(status: &tonic::Status) -> Error {
+    // Where the transport failed, tonic's own code and message are the least telling of them: it calls a deadline
+    // that has passed CANCELLED, and a connection that was lost anything from CANCELLED to UNKNOWN.
     let source = std::error::Error::source(status);
-    let code = source
-        .and_then(classify)
-        .unwrap_or_else(|| Code::from_number(i32::from(status.code()).into()));
-    // Where the transport failed, tonic's own message is the least telling of them.
+    let code = source.map_or_else(
+        || Code::from_number(i32::from(status.code()).into()),
+        code_of,
+    );
     let message = source.map_or_else(|| status.message().to_owned(), causes);
     let unsent = source.is_some_and(|source| {
         chain(source).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
@@ -227,26 +240,10 @@ fn of_grpc(status: &tonic::Status) -> Error {
     Error::new(ErrorKind::Rpc { code, message }).unsent(unsent)
 }
 
-/// What an error of tonic's amounts to. Tonic itself calls a deadline that has passed CANCELLED, and a connection
-/// that was lost anything from CANCELLED to UNKNOWN.
-pub(super) fn classify(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
-    if chain(error).any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>) {
-        return Some(Code::DeadlineExceeded);
-    }
-    let lost = |error: &(dyn std::error::Error + 'static)| {
-        error.is::<tonic::transport::Error>() || error.is::<std::io::Error>()
-    };
-    if chain(error).any(lost) {
-        return Some(Code::Unavailable);
-    }
-    let status = chain(error).find_map(|error| error.downcast_ref::<tonic::Status>());
-    status.map(|status| Code::from_number(i32::from(status.code()).into()))
-}
-
 /// Sends messages that are encoded already, and marks the call's span when the answer it reads is a refusal: gRPC
 /// itself calls such a call OK.
 struct MilvusCodec<M> {
-    slot: SpanSlot,
+    handle: CallHandle,
     read: Read<M>,
 }
 
@@ -264,7 +261,7 @@ impl<M: Send + 'static> Codec for MilvusCodec<M> {
 
     fn decoder(&mut self) -> Self {
         Self {
-            slot: self.slot.clone(),
+            handle: self.handle.clone(),
             read: self.read,
         }
     }
@@ -296,9 +293,9 @@ impl<M: Send + 'static> Decoder for MilvusCodec<M> {
         let answered =
             (self.read)(bytes).map_err(|error| tonic::Status::internal(error.to_string()))?;
         if let Err(refusal) = &answered
-            && let Some(context) = self.slot.context()
+            && let Some(context) = self.handle.context()
         {
-            mark(context, refusal);
+            mark(&context, refusal);
         }
         Ok(Some(answered))
     }

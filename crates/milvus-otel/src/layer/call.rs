@@ -11,46 +11,77 @@ use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{self, Poll, ready};
 
-/// The span of a call that hasn't ended. Dropping it ends it as CANCELLED.
-pub(super) struct CallSpan {
+/// The span of a call that hasn't ended. Dropping it ends it as CANCELLED, unless the caller has a hold on it.
+pub(super) struct CallSpan(Option<Open>);
+
+/// What ends once.
+struct Open {
     context: Context,
     settings: Arc<Settings>,
+    handle: Option<CallHandle>,
     #[cfg(feature = "metrics")]
     timer: Option<super::metrics::Timer>,
-    ended: bool,
 }
 
 impl CallSpan {
-    pub(super) fn new(context: Context, settings: Arc<Settings>) -> Self {
-        Self {
+    pub(super) fn new(
+        context: Context,
+        settings: Arc<Settings>,
+        handle: Option<CallHandle>,
+    ) -> Self {
+        if let Some(handle) = &handle {
+            handle.begin(&context);
+        }
+        Self(Some(Open {
             context,
             settings,
+            handle,
             #[cfg(feature = "metrics")]
             timer: None,
-            ended: false,
-        }
+        }))
     }
 
     #[cfg(feature = "metrics")]
     pub(super) fn timed(mut self, timer: super::metrics::Timer) -> Self {
-        self.timer = Some(timer);
+        if let Some(open) = &mut self.0 {
+            open.timer = Some(timer);
+        }
         self
     }
 
+    fn context(&self) -> Option<&Context> {
+        self.0.as_ref().map(|open| &open.context)
+    }
+
     pub(super) fn end(mut self, outcome: Outcome) {
-        self.record(outcome);
+        if let Some(open) = self.0.take() {
+            open.end(outcome);
+        }
     }
 
     pub(super) fn end_with_error(self, error: &BoxError) {
-        let outcome = Outcome::of_error(&**error, self.settings.classify);
-        self.end(outcome);
+        let classify = self.0.as_ref().and_then(|open| open.settings.classify);
+        self.end(Outcome::of_error(&**error, classify));
     }
+}
 
-    fn record(&mut self, outcome: Outcome) {
-        self.ended = true;
+impl Drop for CallSpan {
+    fn drop(&mut self) {
+        let Some(mut open) = self.0.take() else {
+            return;
+        };
+        match open.handle.take() {
+            Some(handle) => handle.keep(open),
+            None => open.end(Outcome::dropped()),
+        }
+    }
+}
+
+impl Open {
+    fn end(self, outcome: Outcome) {
         #[cfg(feature = "metrics")]
         if let Some(timer) = &self.timer {
             timer.stop(&self.settings, outcome.code);
@@ -79,35 +110,88 @@ impl CallSpan {
     }
 }
 
-impl Drop for CallSpan {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.record(Outcome::dropped());
-        }
-    }
-}
-
 impl fmt::Debug for CallSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallSpan")
-            .field(self.context.span().span_context())
-            .finish()
+        let context = self
+            .context()
+            .map(|context| context.span().span_context().clone());
+        f.debug_tuple("CallSpan").field(&context).finish()
     }
 }
 
-/// A place, among a request's extensions, where the layer leaves the context of the call that it becomes.
-#[cfg(feature = "client")]
+/// A caller's hold on one call; put a clone of it among the request's extensions.
+///
+/// gRPC clients decode answers above the layer, and drop a call whose answer they can't decode: to the layer that
+/// looks like any other call that was given up. With a handle, such a call waits for the caller's word:
+///
+/// ```
+/// use milvus_otel::layer::{CallHandle, Code};
+///
+/// let handle = CallHandle::new();
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(handle.clone());
+/// // … make the call; tonic's `Request` has the same `extensions_mut`, and its `Status` a code and a message.
+/// handle.end(Code::Internal, "the answer is no message");
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SpanSlot(Arc<std::sync::OnceLock<Context>>);
+pub struct CallHandle(Arc<Mutex<Held>>);
 
-#[cfg(feature = "client")]
-impl SpanSlot {
-    pub(super) fn fill(&self, context: &Context) {
-        self.0.get_or_init(|| context.clone());
+#[derive(Debug, Default)]
+struct Held {
+    context: Option<Context>,
+    /// How the call ended, where the caller said so before it dropped it.
+    outcome: Option<Outcome>,
+    /// The call, dropped before its end. It ends with the last clone of the handle at the latest.
+    dropped: Option<CallSpan>,
+}
+
+impl CallHandle {
+    /// A hold on no call yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    pub(crate) fn context(&self) -> Option<&Context> {
-        self.0.get()
+    /// The context whose span is the call's; `None` before the layer has seen the request, or where it isn't traced.
+    pub fn context(&self) -> Option<Context> {
+        self.held().context.clone()
+    }
+
+    /// Ends the call's span with this status, as soon as the call is dropped. One that has come to its own end keeps it.
+    pub fn end(&self, code: Code, message: impl Into<String>) {
+        let outcome = Outcome::new(code, message);
+        let mut held = self.held();
+        match held.dropped.take() {
+            Some(call) => {
+                // A span's end runs the code of others.
+                drop(held);
+                call.end(outcome);
+            }
+            None => held.outcome = Some(outcome),
+        }
+    }
+
+    fn begin(&self, context: &Context) {
+        let begun = Held {
+            context: Some(context.clone()),
+            ..Held::default()
+        };
+        let before = std::mem::replace(&mut *self.held(), begun);
+        drop(before);
+    }
+
+    fn keep(&self, call: Open) {
+        let mut held = self.held();
+        match held.outcome.take() {
+            Some(outcome) => {
+                drop(held);
+                call.end(outcome);
+            }
+            None => held.dropped = Some(CallSpan(Some(call))),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,7 +222,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _current = this.call.as_ref().map(|call| call.context.clone().attach());
+            let context = this.call.as_ref().and_then(CallSpan::context);
+            let _current = context.map(|context| context.clone().attach());
             ready!(this.inner.poll(cx))
         };
         let call = this.call.take();

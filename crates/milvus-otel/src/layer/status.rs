@@ -112,24 +112,53 @@ impl Outcome {
     pub(super) fn of_error(error: &(dyn Error + 'static), classify: Option<Classify>) -> Self {
         let code = classify
             .and_then(|classify| classify(error))
-            .unwrap_or_else(|| default_code(error));
+            .unwrap_or_else(|| code_of(error));
         Self::new(code, causes(error))
     }
 }
 
 pub(super) type Classify = fn(&(dyn Error + 'static)) -> Option<Code>;
 
-fn default_code(error: &(dyn Error + 'static)) -> Code {
-    let timed_out = chain(error).any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
-            // What tonic says when a call's deadline has passed, in every version that this layer wraps.
-            || cause.to_string() == "Timeout expired"
-    });
-    if timed_out {
-        Code::DeadlineExceeded
-    } else {
-        Code::Unavailable
+/// What gRPC takes a stream's reset for, by the words of the crate `h2`, in which hyper and tonic pass it on; a reset
+/// for any other reason is INTERNAL.
+const RESETS: [(&str, Code); 4] = [
+    (
+        "refused stream before processing any application logic",
+        Code::Unavailable,
+    ),
+    ("stream no longer needed", Code::Cancelled),
+    (
+        "detected excessive load generating behavior",
+        Code::ResourceExhausted,
+    ),
+    (
+        "security properties do not meet minimum requirements",
+        Code::PermissionDenied,
+    ),
+];
+
+/// What a transport's error amounts to, by what it says: the layer depends on no transport.
+pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Code {
+    chain(error)
+        .find_map(known_code)
+        .unwrap_or(Code::Unavailable)
+}
+
+fn known_code(cause: &(dyn Error + 'static)) -> Option<Code> {
+    if cause
+        .downcast_ref::<io::Error>()
+        .is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+    {
+        return Some(Code::DeadlineExceeded);
     }
+    let words = cause.to_string();
+    // What tonic says when a call's deadline has passed, in every version that this layer wraps.
+    if words == "Timeout expired" {
+        return Some(Code::DeadlineExceeded);
+    }
+    let reason = words.strip_prefix("stream error received: ")?;
+    let known = RESETS.iter().find(|(words, _)| reason.starts_with(words));
+    Some(known.map_or(Code::Internal, |(_, code)| *code))
 }
 
 /// An error and its causes.
