@@ -54,7 +54,9 @@ fn check_example(shell: &Shell, example: &Example) -> Result<()> {
 /// The cargo command of each benchmark.
 fn benchmark(what: Benchmark) -> &'static str {
     match what {
-        Benchmark::Client => "bench --package milvus-otel-tests --bench client",
+        Benchmark::Client => {
+            "bench --package milvus-otel-tests --bench client --bench milvus --no-fail-fast"
+        }
         Benchmark::Compare => "bench --package trace-parity --features faults",
         Benchmark::Capture => "bench --package otlp-capture --bench load",
         Benchmark::Faults => {

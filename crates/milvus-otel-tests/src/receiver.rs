@@ -7,29 +7,55 @@ use http::{HeaderMap, Request, Response};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+/// The headers and messages of all requests.
+type Requests = Arc<Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>>;
+
+/// What becomes of a request.
+#[derive(Clone)]
+enum Manner {
+    Keep(Requests),
+    Forget,
+    /// It is never answered.
+    Hang,
+}
+
 /// A receiver on loopback, on a runtime of its own.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    requests: Requests,
     _runtime: Runtime,
 }
 
 impl Receiver {
     /// Starts a receiver.
     pub fn start() -> Self {
+        let requests = Requests::default();
+        Self::listening(Manner::Keep(Arc::clone(&requests)), requests)
+    }
+
+    /// Starts a receiver that accepts everything and keeps none of it.
+    pub fn sink() -> Self {
+        Self::listening(Manner::Forget, Requests::default())
+    }
+
+    /// Starts a receiver that takes requests and never answers.
+    pub fn hanging() -> Self {
+        Self::listening(Manner::Hang, Requests::default())
+    }
+
+    fn listening(manner: Manner, requests: Requests) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build();
         let runtime = runtime.expect("there are threads");
-        let requests = Arc::<Mutex<Vec<_>>>::default();
-        let kept = Arc::clone(&requests);
         let address = std::thread::scope(|scope| {
             // A test may be in a runtime itself, in which another can't be waited for.
             let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
@@ -39,7 +65,7 @@ impl Receiver {
                 .expect("no panic")
                 .expect("loopback is there");
             let address = listener.local_addr().expect("it is bound");
-            runtime.spawn(listen(listener, kept));
+            runtime.spawn(listen(listener, manner));
             address
         });
         Self {
@@ -56,7 +82,20 @@ impl Receiver {
 
     /// All requests up to now.
     pub fn requests(&self) -> Vec<ExportTraceServiceRequest> {
-        self.requests.lock().expect("no test panicked here").clone()
+        let requests = self.requests.lock().expect("no test panicked here");
+        requests
+            .iter()
+            .map(|(_, request)| request.clone())
+            .collect()
+    }
+
+    /// The headers of all requests up to now.
+    pub fn headers(&self) -> Vec<HeaderMap> {
+        let requests = self.requests.lock().expect("no test panicked here");
+        requests
+            .iter()
+            .map(|(headers, _)| headers.clone())
+            .collect()
     }
 
     /// All spans up to now.
@@ -72,17 +111,17 @@ impl Receiver {
     }
 }
 
-async fn listen(listener: TcpListener, requests: Arc<Mutex<Vec<ExportTraceServiceRequest>>>) {
+async fn listen(listener: TcpListener, manner: Manner) {
     while let Ok((stream, _)) = listener.accept().await {
-        let requests = Arc::clone(&requests);
+        let manner = manner.clone();
         tokio::spawn(async move {
             let Ok(mut connection) = h2::server::handshake(stream).await else {
                 return;
             };
             while let Some(Ok((request, respond))) = connection.accept().await {
-                let requests = Arc::clone(&requests);
+                let manner = manner.clone();
                 tokio::spawn(async move {
-                    let _ = receive(request, respond, &requests).await;
+                    let _ = receive(request, respond, &manner).await;
                 });
             }
         });
@@ -92,20 +131,24 @@ async fn listen(listener: TcpListener, requests: Arc<Mutex<Vec<ExportTraceServic
 async fn receive(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    requests: &Mutex<Vec<ExportTraceServiceRequest>>,
+    manner: &Manner,
 ) -> Result<(), h2::Error> {
-    let mut body = request.into_body();
+    let (parts, mut body) = request.into_parts();
     let mut message = Vec::new();
     while let Some(data) = body.data().await {
         let data = data?;
         body.flow_control().release_capacity(data.len())?;
         message.extend_from_slice(&data);
     }
-    let request = ExportTraceServiceRequest::decode(&message[5..]).expect("it is OTLP");
-    requests
-        .lock()
-        .expect("no test panicked here")
-        .push(request);
+    match manner {
+        Manner::Keep(requests) => {
+            let request = decode(&message);
+            let mut requests = requests.lock().expect("no test panicked here");
+            requests.push((parts.headers, request));
+        }
+        Manner::Forget => {}
+        Manner::Hang => return std::future::pending().await,
+    }
     let response = Response::builder()
         .header("content-type", "application/grpc")
         .body(());
@@ -115,4 +158,18 @@ async fn receive(
         http::HeaderName::from_static("grpc-status"),
         0.into(),
     )]))
+}
+
+/// The message of a gRPC request, which has a flag and its length before it.
+fn decode(framed: &[u8]) -> ExportTraceServiceRequest {
+    let (frame, message) = framed.split_at(5);
+    let plain = if frame[0] == 1 {
+        let mut plain = Vec::new();
+        let read = flate2::read::GzDecoder::new(message).read_to_end(&mut plain);
+        read.expect("it is gzip");
+        plain
+    } else {
+        message.to_vec()
+    };
+    ExportTraceServiceRequest::decode(&*plain).expect("it is OTLP")
 }

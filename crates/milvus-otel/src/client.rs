@@ -50,6 +50,44 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub type CallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// A connection to Milvus. Cloning is cheap, and clones share it.
+///
+/// A collection from its making to its end:
+///
+/// ```no_run
+/// # async fn example() -> milvus_otel::Result<()> {
+/// use milvus_otel::MilvusClient;
+/// use milvus_otel::client::{IndexParams, LoadState, MetricType};
+/// use serde_json::json;
+/// use std::time::Duration;
+///
+/// let client = MilvusClient::connect("http://localhost:19530").await?;
+/// println!("Milvus {}", client.get_server_version().await?);
+/// if client.has_collection("docs").await? {
+///     client.drop_collection("docs").await?;
+/// }
+/// client.create_collection("docs", 3).await?;
+/// let minute = Duration::from_secs(60);
+/// client.wait_for_load("docs", minute).await?;
+/// assert_eq!(client.get_load_state("docs").await?, LoadState::Loaded);
+///
+/// let row = json!({ "id": 1, "vector": [0.1, 0.2, 0.3], "title": "one" });
+/// client.insert("docs", [row]).await?;
+/// client.flush("docs", minute).await?;
+/// assert_eq!(client.get_collection_stats("docs").await?, 1);
+/// assert_eq!(client.list_collections().await?, ["docs"]);
+/// let index = &client.list_indexes("docs").await?[0];
+/// println!("{:?} {:?}", client.describe_collection("docs").await?.schema, index.params);
+///
+/// // An index is changed while the collection isn't loaded.
+/// client.release_collection("docs").await?;
+/// client.drop_index("docs", &index.name).await?;
+/// let flat = IndexParams::new("vector").index_type("FLAT").metric_type(MetricType::L2);
+/// client.create_index("docs", &flat).await?;
+/// client.load_collection("docs").await?;
+/// client.close();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MilvusClient {
     shared: Arc<Shared>,
@@ -96,6 +134,22 @@ impl MilvusClient {
     /// `method` is a method of `milvus.proto.milvus.MilvusService`, such as `HybridSearch`. An answer that is a
     /// status of Milvus's, or begins with one, is taken for a failure where that status says so. It is tried again
     /// only where Milvus has not seen it or asks for it.
+    ///
+    /// ```no_run
+    /// #[derive(Clone, PartialEq, prost::Message)]
+    /// struct CheckHealthRequest {}
+    ///
+    /// #[derive(Clone, PartialEq, prost::Message)]
+    /// struct CheckHealthResponse {
+    ///     #[prost(bool, tag = "2")]
+    ///     is_healthy: bool,
+    /// }
+    ///
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// let health: CheckHealthResponse = client.raw_call("CheckHealth", &CheckHealthRequest {}).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As of any other call.

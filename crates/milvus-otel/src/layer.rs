@@ -47,6 +47,23 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Tracer and propagator are the globals unless the layer is given others; where no global propagator is set, which
 /// OpenTelemetry for Rust would take for "send nothing", W3C trace context and baggage are sent. Cloning is cheap.
+///
+/// ```
+/// use milvus_otel::GrpcTraceLayer;
+/// use milvus_otel::layer::{Code, Conventions};
+/// use opentelemetry::propagation::TextMapCompositePropagator;
+/// use opentelemetry::trace::noop::NoopTracerProvider;
+/// use std::io;
+///
+/// let layer = GrpcTraceLayer::new()
+///     .with_server("db.example", 19530)
+///     .with_tracer_provider(&NoopTracerProvider::new())
+///     .with_propagator(TextMapCompositePropagator::new(Vec::new()))
+///     .with_conventions(Conventions::from_env())
+///     .with_level_1_flags(true)
+///     .with_filter(|method| method.service().as_deref() != Some("grpc.health.v1.Health"))
+///     .with_error_classifier(|error| error.is::<io::Error>().then_some(Code::Unavailable));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct GrpcTraceLayer {
     settings: Arc<Settings>,
@@ -76,6 +93,13 @@ impl GrpcTraceLayer {
     }
 
     /// Takes its meter from `provider` instead of from the global one.
+    ///
+    /// ```
+    /// use milvus_otel::GrpcTraceLayer;
+    /// use opentelemetry::metrics::NoopMeterProvider;
+    ///
+    /// let layer = GrpcTraceLayer::new().with_meter_provider(&NoopMeterProvider::new());
+    /// ```
     #[cfg(feature = "metrics")]
     pub fn with_meter_provider(self, provider: &dyn opentelemetry::metrics::MeterProvider) -> Self {
         let meter = provider.meter_with_scope(scope());

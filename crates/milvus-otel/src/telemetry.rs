@@ -38,8 +38,11 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// use milvus_otel::Telemetry;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let telemetry = Telemetry::builder().default_service_name("shop").install()?;
-/// // …
+/// let telemetry = Telemetry::builder()
+///     .default_service_name("shop")
+///     .default_attribute("deployment.environment.name", "test")
+///     .install()?;
+/// telemetry.tracer_provider().force_flush()?; // now and then, if at all
 /// telemetry.shutdown()?;
 /// # Ok(())
 /// # }

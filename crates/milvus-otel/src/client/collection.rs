@@ -21,6 +21,25 @@ const VECTOR_FIELD: &str = "vector";
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// A collection to be made; made by [`MilvusClient::create_collection`].
+///
+/// ```no_run
+/// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+/// use milvus_otel::client::{CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, MetricType};
+///
+/// client.create_collection("quick", 768).metric_type(MetricType::Ip).await?;
+///
+/// let schema = CollectionSchema::new()
+///     .field(FieldSchema::int64("id").primary_key().auto_id())
+///     .field(FieldSchema::float_vector("vector", 768));
+/// client
+///     .create_collection_with_schema("own", schema)
+///     .index(IndexParams::new("vector").metric_type(MetricType::L2))
+///     .shards(2)
+///     .consistency_level(ConsistencyLevel::Strong)
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct CreateCollection<'a> {

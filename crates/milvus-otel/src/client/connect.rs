@@ -23,12 +23,18 @@ use tower_layer::Layer;
 /// ```no_run
 /// # async fn example() -> milvus_otel::Result<()> {
 /// use milvus_otel::MilvusClient;
+/// use milvus_otel::client::Retry;
 /// use std::time::Duration;
 ///
+/// let seconds = Duration::from_secs;
 /// let client = MilvusClient::builder("http://milvus.example:19530")
-///     .user("reader", "secret")
+///     .user("reader", "secret") // or `.token("…")`
 ///     .database("films")
-///     .timeout(Duration::from_secs(10))
+///     .connect_timeout(seconds(5))
+///     .timeout(seconds(10))
+///     .keep_alive(Some((seconds(30), seconds(10))))
+///     .retry(Retry::attempts(3))
+///     .operation_spans(true)
 ///     .connect()
 ///     .await?;
 /// # Ok(())
@@ -68,6 +74,10 @@ impl MilvusClientBuilder {
     }
 
     /// Authorizes by a token, or by `user:password`.
+    ///
+    /// ```
+    /// let builder = milvus_otel::MilvusClient::builder("localhost:19530").token("an-api-key");
+    /// ```
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
@@ -125,6 +135,13 @@ impl MilvusClientBuilder {
     /// Traces by `layer`, which has the tracer, the propagator and the conventions.
     ///
     /// The client adds the server's address to it, and sends W3C Level 1 flags, as Milvus needs.
+    ///
+    /// ```
+    /// use milvus_otel::{GrpcTraceLayer, MilvusClient};
+    ///
+    /// let quiet = GrpcTraceLayer::new().with_filter(|method| method.method() != "GetLoadState");
+    /// let builder = MilvusClient::builder("localhost:19530").layer(quiet);
+    /// ```
     pub fn layer(mut self, layer: GrpcTraceLayer) -> Self {
         self.layer = layer.with_level_1_flags(true);
         self
@@ -265,6 +282,17 @@ impl fmt::Debug for MilvusClientBuilder {
 }
 
 /// How to speak TLS with a server.
+///
+/// ```
+/// use milvus_otel::MilvusClient;
+/// use milvus_otel::client::Tls;
+///
+/// let tls = Tls::new()
+///     .ca_file("ca.pem")
+///     .client_certificate("client.pem", "client.key")
+///     .server_name("milvus.example");
+/// let builder = MilvusClient::builder("https://10.0.0.7:19530").tls(tls);
+/// ```
 #[cfg(feature = "tls")]
 #[derive(Clone, Debug, Default)]
 pub struct Tls {

@@ -139,6 +139,14 @@ impl Connection {
 /// That is so where Milvus says it, where nothing was sent since there was no connection, and where the server is
 /// out of reach or overloaded and making the call twice comes to the same as making it once, which leaves out
 /// [`insert`](super::MilvusClient::insert). Every try is a span of its own.
+///
+/// ```
+/// use milvus_otel::client::Retry;
+/// use std::time::Duration;
+///
+/// let mut retry = Retry::attempts(3);
+/// retry.longest_pause = Duration::from_secs(1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {

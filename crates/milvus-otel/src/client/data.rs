@@ -22,6 +22,22 @@ pub struct Mutation {
 }
 
 /// Rows to be written; made by [`MilvusClient::insert`] and [`MilvusClient::upsert`].
+///
+/// ```no_run
+/// #[derive(serde::Serialize)]
+/// struct Film {
+///     id: i64,
+///     title: String,
+///     vector: Vec<f32>,
+/// }
+///
+/// # async fn example(client: milvus_otel::MilvusClient, films: Vec<Film>) -> milvus_otel::Result<()> {
+/// let written = client.insert("films", &films).partition("new").await?;
+/// println!("{} rows with the keys {:?}", written.count, written.ids);
+/// client.upsert("films", &films).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Write<'a> {
@@ -99,6 +115,14 @@ impl From<m::InsertRequest> for m::UpsertRequest {
 }
 
 /// Rows to be deleted; made by [`MilvusClient::delete`].
+///
+/// ```no_run
+/// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+/// client.delete("films").ids([1, 2]).await?;
+/// client.delete("films").filter("year < 1930").partition("old").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Delete<'a> {
@@ -164,6 +188,24 @@ impl Delete<'_> {
 /// Rows to be read by a filter or by their keys; made by [`MilvusClient::query`] and [`MilvusClient::get`].
 ///
 /// They come as [`Row`]s, or as values of a type of yours after [`typed`](Self::typed).
+///
+/// ```no_run
+/// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+/// use milvus_otel::client::ConsistencyLevel;
+///
+/// let second_page = client
+///     .query("films")
+///     .filter("year > 1980")
+///     .output_fields(["title", "year"])
+///     .partitions(["new"])
+///     .limit(10)
+///     .offset(10)
+///     .await?;
+/// let films = client.get("films", [1, 2]).consistency_level(ConsistencyLevel::Session).await?;
+/// println!("{}", films[0]["title"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Query<'a, T = Row> {

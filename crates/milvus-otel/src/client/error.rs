@@ -11,6 +11,21 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A call that failed: what happened, in which RPC, and in which trace.
 ///
 /// [`Display`](fmt::Display) has all of it, the trace id included, so that a line in a log leads to the trace.
+///
+/// ```no_run
+/// # async fn example(client: milvus_otel::MilvusClient) {
+/// use milvus_otel::client::ErrorKind;
+///
+/// if let Err(error) = client.search("films", [[0.1, 0.2, 0.3]]).await {
+///     eprintln!("{error}"); // `Search` failed: collection not found (Milvus code 100), trace 4bf92f35…
+///     match error.kind() {
+///         ErrorKind::Milvus { code: 100, .. } => eprintln!("make the collection first"),
+///         _ if error.is_retriable() => eprintln!("later, perhaps"),
+///         _ => eprintln!("{:?} {:?} {:?}", error.method(), error.milvus_code(), error.trace_id()),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Error {
     // Boxed, since nearly every result is not one.

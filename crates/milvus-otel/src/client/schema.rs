@@ -29,6 +29,19 @@ pub struct CollectionSchema {
 }
 
 /// One field of a collection.
+///
+/// ```
+/// use milvus_otel::client::{CollectionSchema, DataType, FieldSchema};
+///
+/// let schema = CollectionSchema::new()
+///     .description("pictures, and what is on them")
+///     .field(FieldSchema::int64("id").primary_key().auto_id())
+///     .field(FieldSchema::var_char("owner", 50).partition_key())
+///     .field(FieldSchema::array("tags", DataType::VarChar, 8).max_length(20).description("what is on it"))
+///     .field(FieldSchema::new("exif", DataType::Json))
+///     .field(FieldSchema::binary_vector("hash", 64));
+/// assert_eq!(schema.primary_field().unwrap().name, "id");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FieldSchema {
@@ -370,6 +383,7 @@ impl MetricType {
 /// use milvus_otel::client::{IndexParams, MetricType};
 ///
 /// let index = IndexParams::new("vector")
+///     .name("near")
 ///     .index_type("HNSW")
 ///     .metric_type(MetricType::L2)
 ///     .param("M", 16)

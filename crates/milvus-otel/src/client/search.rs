@@ -30,6 +30,35 @@ pub struct Hit<T = Row> {
 /// A search; made by [`MilvusClient::search`].
 ///
 /// Hits come with [`Row`]s, or with values of a type of yours after [`typed`](Self::typed).
+///
+/// ```no_run
+/// #[derive(serde::Deserialize)]
+/// struct Film {
+///     title: String,
+/// }
+///
+/// # async fn example(client: milvus_otel::MilvusClient, one: Vec<f32>, two: Vec<f32>) -> milvus_otel::Result<()> {
+/// use milvus_otel::client::{ConsistencyLevel, MetricType};
+///
+/// let lists = client
+///     .search("films", [one, two])
+///     .field("vector")
+///     .metric_type(MetricType::L2)
+///     .filter("year > 1980")
+///     .limit(10)
+///     .offset(10)
+///     .radius(1.5)
+///     .range_filter(0.1)
+///     .param("nprobe", 16)
+///     .output_fields(["title"])
+///     .partitions(["new"])
+///     .consistency_level(ConsistencyLevel::Strong)
+///     .typed::<Film>()
+///     .await?;
+/// println!("{} is near the second vector", lists[1][0].fields.title);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Search<'a, T = Row> {

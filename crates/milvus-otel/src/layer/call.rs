@@ -132,6 +132,7 @@ impl fmt::Debug for CallSpan {
 /// request.extensions_mut().insert(handle.clone());
 /// // … make the call; tonic's `Request` has the same `extensions_mut`, and its `Status` a code and a message.
 /// handle.end(Code::Internal, "the answer is no message");
+/// let trace = handle.context(); // in which the call was made
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct CallHandle(Arc<Mutex<Held>>);

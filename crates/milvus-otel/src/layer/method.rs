@@ -9,7 +9,15 @@ const MAX_KEPT: usize = 1024;
 
 static KEPT: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
 
-/// The method that a request calls.
+/// The method that a request calls, as a filter sees it.
+///
+/// ```
+/// use milvus_otel::GrpcTraceLayer;
+///
+/// let layer = GrpcTraceLayer::new().with_filter(|method| {
+///     method.full_name() != "grpc.health.v1.Health/Check" && method.method() != "GetLoadState"
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcMethod {
     full_name: Cow<'static, str>,

@@ -7,6 +7,12 @@ use std::io;
 macro_rules! codes {
     ($($variant:ident = $number:literal $name:literal,)+) => {
         /// A gRPC status code.
+        ///
+        /// ```
+        /// use milvus_otel::layer::Code;
+        ///
+        /// assert_eq!(Code::from_number(14).name(), "UNAVAILABLE");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Code {
