@@ -6,8 +6,8 @@ use milvus_otel::{Error, MilvusClient};
 use milvus_otel_tests::fake::{FakeMilvus, Reply};
 use milvus_otel_tests::proto::common::Status;
 use milvus_otel_tests::proto::milvus as m;
-use milvus_otel_tests::spans::{Recorder, error, text};
-use opentelemetry::trace::TraceId;
+use milvus_otel_tests::spans::{Recorder, error, span_context, text};
+use opentelemetry::trace::{FutureExt, TraceId};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -221,10 +221,15 @@ async fn a_failure_is_the_same_to_the_caller_and_on_the_span() {
     for (reply, code, words, retriable) in cases {
         let fake = failing(100, reply.clone()).await;
         let recorder = Recorder::default();
+        let seconds = if code == Code::DeadlineExceeded {
+            1
+        } else {
+            60
+        };
         let builder = MilvusClient::builder(fake.uri())
             .layer(recorder.layer())
             .retry(Retry::attempts(1))
-            .timeout(Duration::from_millis(100));
+            .timeout(Duration::from_secs(seconds));
         let client = builder.connect().await.unwrap();
         recorder.take();
         let failed = client.has_collection("rows").await.unwrap_err();
@@ -247,6 +252,40 @@ async fn a_failure_is_the_same_to_the_caller_and_on_the_span() {
             "{reply:?}"
         );
         assert!(error(&span).unwrap().contains(words), "{reply:?}: {span:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_ends_in_time_even_where_the_server_says_nothing() {
+    let fake = FakeMilvus::start(|method, _| match method {
+        "GetLoadState" | "Flush" => Reply::Silence,
+        _ => fine(),
+    })
+    .await;
+    let recorder = Recorder::default();
+    let client = connect(&fake, &recorder, quick(1)).await;
+    let brief = Duration::from_millis(50);
+    let root = recorder.root();
+    let trace_id = span_context(&root).trace_id();
+    let waits = async {
+        let load = client.wait_for_load("rows", brief).await;
+        [load, client.flush("rows", brief).await]
+    };
+    for (wait, what) in waits
+        .with_context(root)
+        .await
+        .into_iter()
+        .zip(["loaded", "flushed"])
+    {
+        let late = wait.unwrap_err();
+        assert_eq!(
+            late.to_string(),
+            format!("`rows` was not {what} within 50ms, trace {trace_id}")
+        );
+        assert!(late.is_retriable());
+    }
+    for span in recorder.take().iter().take(2) {
+        assert_eq!(text(span, "error.type").as_deref(), Some("CANCELLED"));
     }
 }
 

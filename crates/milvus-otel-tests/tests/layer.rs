@@ -115,7 +115,7 @@ macro_rules! tonic_client {
                         Bytes::from_static(b"two"),
                     ]))
                 };
-                let brief = Duration::from_millis(60);
+                let brief = Duration::from_millis(150);
                 let handle = CallHandle::new();
                 let held = || {
                     let mut request = one();

@@ -9,10 +9,13 @@ use milvus_otel::{Error, MilvusClient};
 use milvus_otel_tests::embedded::Milvus;
 use milvus_otel_tests::spans::{Recorder, error, span_context, text};
 use opentelemetry::trace::FutureExt;
+use opentelemetry_sdk::trace::SpanData;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::future::Future;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -658,9 +661,46 @@ async fn slow_a_client_says_that_the_server_is_gone_and_recovers_when_it_is_back
             .await
             .unwrap();
         client.create_collection("kept", 2).await.unwrap();
+        client.wait_for_load("kept", PATIENCE).await.unwrap();
+
+        // Gone in the middle of calls, each of which ends and says so.
+        let answered = Arc::new(AtomicUsize::new(0));
+        let busy: Vec<_> = (0..4)
+            .map(|_| {
+                let (client, answered) = (client.clone(), Arc::clone(&answered));
+                tokio::spawn(async move {
+                    loop {
+                        if let Err(error) = client.query("kept").filter("id >= 0").await {
+                            return error;
+                        }
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        while answered.load(Ordering::Relaxed) < 20 {
+            tokio::task::yield_now().await;
+        }
+        server.kill().await;
+        for task in busy {
+            let gone = tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+            assert!(
+                matches!(
+                    gone.kind(),
+                    ErrorKind::Rpc {
+                        code: Code::Unavailable,
+                        ..
+                    }
+                ),
+                "{gone}"
+            );
+            let trace_id = gone.trace_id().unwrap();
+            let is_its = |span: &SpanData| span.span_context.trace_id() == trace_id;
+            let span = recorder.spans().into_iter().find(is_its).unwrap();
+            assert_eq!(text(&span, "error.type").as_deref(), Some("UNAVAILABLE"));
+        }
         recorder.take();
 
-        server.kill().await;
         let gone = client.has_collection("kept").await.unwrap_err();
         assert!(
             matches!(

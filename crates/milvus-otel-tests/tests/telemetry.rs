@@ -131,7 +131,10 @@ fn million() {
         resident_bytes()
     };
     let early = calls(100_000);
+    let waits = status("/proc/thread-self/status", "voluntary_ctxt_switches:");
     let late = calls(900_000);
+    let waits = status("/proc/thread-self/status", "voluntary_ctxt_switches:") - waits;
+    println!("waited {waits} times");
     println!("resident {} KiB", late / 1024);
     println!("grew by {} KiB", late.saturating_sub(early) / 1024);
     println!("longest call {} ms", longest.as_millis());
@@ -145,17 +148,15 @@ fn million() {
 }
 
 fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
+    status("/proc/self/status", "VmRSS:") * 1024
+}
+
+/// A number that the kernel has about a process or a thread.
+fn status(file: &str, name: &str) -> u64 {
+    let status = fs::read_to_string(file).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = value.unwrap().split_whitespace().next().unwrap();
+    number.parse().unwrap()
 }
 
 /// Runs a program, and returns what it printed.
@@ -499,7 +500,9 @@ fn slow_memory_stays_flat_over_a_million_calls_whatever_the_receiver_does() {
                 .unwrap()
         };
         assert!(number("grew by ") < 8 * 1024, "{printed}");
-        assert!(number("longest call ") < 1_000, "nothing blocks: {printed}");
+        // A machine that is busy holds a call up as well, so what counts is how often the caller itself waits: a queue
+        // that blocks would make it do so for every batch of 512.
+        assert!(number("waited ") < 900, "nothing blocks: {printed}");
         assert!(number("shutdown took ") < 7_000, "{printed}");
         if endpoint != sink.endpoint() {
             assert!(printed.contains("ended 1000000 lost 1000000"), "{printed}");

@@ -177,10 +177,11 @@ impl MilvusClient {
         collection: &str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        match &self.shared.operations {
+        let result = match &self.shared.operations {
             None => work.await,
             Some(operations) => operations.trace(name, collection, work).await,
-        }
+        };
+        result.map_err(Error::in_current_trace)
     }
 
     fn database(&self) -> String {

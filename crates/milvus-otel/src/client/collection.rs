@@ -12,7 +12,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PRIMARY_FIELD: &str = "id";
 const VECTOR_FIELD: &str = "vector";
@@ -359,9 +359,10 @@ impl MilvusClient {
                 ))),
             }
         };
-        let what = || format!("`{collection}` was not loaded within {timeout:?}");
-        self.operation("wait_for_load", collection, poll(loaded, timeout, what))
-            .await
+        let wait = within(timeout, until(loaded), || {
+            format!("`{collection}` was not loaded within {timeout:?}")
+        });
+        self.operation("wait_for_load", collection, wait).await
     }
 
     /// Has all rows written up to now sealed and stored, and waits for that, for at most `timeout`.
@@ -369,15 +370,13 @@ impl MilvusClient {
     /// # Errors
     /// It takes longer, or the server couldn't be asked.
     pub async fn flush(&self, collection: &str, timeout: Duration) -> Result<()> {
-        self.operation(
-            "flush",
-            collection,
-            self.flush_and_wait(collection, timeout),
-        )
-        .await
+        let wait = within(timeout, self.flush_and_wait(collection), || {
+            format!("`{collection}` was not flushed within {timeout:?}")
+        });
+        self.operation("flush", collection, wait).await
     }
 
-    async fn flush_and_wait(&self, collection: &str, timeout: Duration) -> Result<()> {
+    async fn flush_and_wait(&self, collection: &str) -> Result<()> {
         let collection_names = vec![collection.to_owned()];
         let mut answer = self
             .call(m::FlushRequest {
@@ -395,11 +394,7 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        let flushed = || async { Ok(self.call(state.clone()).await?.flushed) };
-        poll(flushed, timeout, || {
-            format!("`{collection}` was not flushed within {timeout:?}")
-        })
-        .await
+        until(|| async { Ok(self.call(state.clone()).await?.flushed) }).await
     }
 
     /// Makes an index, which goes on after this returns.
@@ -469,19 +464,27 @@ fn index_info(index: m::IndexDescription) -> Result<IndexInfo> {
     })
 }
 
-/// Asks `done` until it is, for at most `timeout`.
-async fn poll<F>(done: impl Fn() -> F, timeout: Duration, what: impl Fn() -> String) -> Result<()>
+/// Asks `done` until it is.
+async fn until<F>(done: impl Fn() -> F) -> Result<()>
 where
     F: Future<Output = Result<bool>>,
 {
-    let deadline = Instant::now() + timeout;
     let (mut pause, longest) = POLL;
     while !done().await? {
-        if Instant::now() + pause > deadline {
-            return Err(Error::new(ErrorKind::TimedOut(what())));
-        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
     Ok(())
+}
+
+/// Does `work` for at most `timeout`, whatever it waits for: a server that doesn't answer as well.
+async fn within(
+    timeout: Duration,
+    work: impl Future<Output = Result<()>>,
+    what: impl FnOnce() -> String,
+) -> Result<()> {
+    let late = |_| Err(Error::new(ErrorKind::TimedOut(what())));
+    tokio::time::timeout(timeout, work)
+        .await
+        .unwrap_or_else(late)
 }

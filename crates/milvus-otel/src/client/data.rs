@@ -291,11 +291,12 @@ impl<'a, T> Query<'a, T> {
     {
         let (client, collection, name) = (self.client, self.collection.clone(), self.name);
         let fields = self.output_fields.clone();
-        let answer = client.operation(name, &collection, self.ask()).await?;
-        read_rows(&answer.fields_data, None, &fields)?
-            .into_iter()
-            .map(into_typed)
-            .collect()
+        let work = async {
+            let answer = self.ask().await?;
+            let rows = read_rows(&answer.fields_data, None, &fields)?;
+            rows.into_iter().map(into_typed).collect()
+        };
+        client.operation(name, &collection, work).await
     }
 
     async fn ask(self) -> Result<m::QueryResults> {

@@ -1,8 +1,8 @@
 //! What can go wrong with a call, and in which trace it did.
 
 use crate::layer::Code;
-use opentelemetry::StringValue;
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{TraceContextExt, TraceId};
+use opentelemetry::{Context, StringValue};
 use std::fmt;
 
 /// What the client's methods return.
@@ -95,6 +95,15 @@ impl Error {
         self
     }
 
+    /// One that no RPC is to blame for belongs to the trace that it happened in.
+    pub(super) fn in_current_trace(mut self) -> Self {
+        if self.inner.trace_id == TraceId::INVALID {
+            self.inner.trace_id =
+                Context::map_current(|context| context.span().span_context().trace_id());
+        }
+        self
+    }
+
     pub(super) fn unsent(mut self, unsent: bool) -> Self {
         self.inner.unsent = unsent;
         self
@@ -134,7 +143,7 @@ impl Error {
         self.inner.method.as_deref()
     }
 
-    /// The trace that the failed RPC belongs to, where one was made and traced.
+    /// The trace that the failed RPC belongs to, or, where no RPC failed, the one that the caller is in.
     pub fn trace_id(&self) -> Option<TraceId> {
         (self.inner.trace_id != TraceId::INVALID).then_some(self.inner.trace_id)
     }

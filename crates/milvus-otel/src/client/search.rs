@@ -176,8 +176,8 @@ impl<'a, T> Search<'a, T> {
     {
         let (client, collection) = (self.client, self.collection.clone());
         let fields = self.output_fields.clone();
-        let answer = client.operation("search", &collection, self.ask()).await?;
-        hits(answer.results.unwrap_or_default(), &fields)
+        let work = async { hits(self.ask().await?.results.unwrap_or_default(), &fields) };
+        client.operation("search", &collection, work).await
     }
 
     async fn ask(self) -> Result<m::SearchResults> {
