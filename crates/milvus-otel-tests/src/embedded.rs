@@ -60,6 +60,7 @@ impl Milvus {
             "metrics_port": ports["metrics"],
             "etcd_peer_port": ports["etcd_peer"],
             "ports": ports.iter().filter(|(name, _)| name.ends_with("_port")).collect::<BTreeMap<_, _>>(),
+            "authorization": extra["common.security.authorizationEnabled"] == true,
             "extra": extra,
         });
         let log = data.path().join("log");
