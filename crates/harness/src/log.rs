@@ -38,7 +38,8 @@ pub(crate) fn line_with(path: &Path, text: &str) -> Option<String> {
         .map(|line| cut(&line))
 }
 
-fn end_of(path: &Path) -> Option<String> {
+/// As much of a file's end as is looked at; nothing where it can't be read. Unescaped.
+pub(crate) fn end_of(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))
@@ -48,7 +49,8 @@ fn end_of(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn cut(line: &str) -> String {
+/// A line as it is quoted.
+pub(crate) fn cut(line: &str) -> String {
     match line.char_indices().nth(LINE_CHARS) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line.to_owned(),

@@ -5,11 +5,14 @@
 //! drawn again without measuring, and an interrupted one goes on where it stopped.
 
 mod bisect;
+mod diagnosis;
 mod environment;
 mod known;
+mod lab;
 mod map;
 mod markdown;
 mod measure;
+mod mend;
 mod outcome;
 mod page;
 mod plan;

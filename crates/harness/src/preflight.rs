@@ -146,8 +146,7 @@ fn first_version(text: &str) -> Option<Version> {
 
 pub(crate) fn room(state: &Path) -> Option<Missing> {
     let there = state.ancestors().find(|path| path.exists())?;
-    let disk = rustix::fs::statvfs(there).ok()?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let free = free_space(there)?;
     let needed = if state.join("milvus").exists() {
         DISK_WARM
     } else {
@@ -163,6 +162,12 @@ pub(crate) fn room(state: &Path) -> Option<Missing> {
         cure: "free some space".to_owned(),
         example: None,
     })
+}
+
+/// Bytes that are left on a folder's disk.
+pub(crate) fn free_space(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use trace_parity::{Contract, Traces};
 
 use super::environment::Recipe;
-use super::measure::{Lab, MatrixOptions, Task, examples, in_lab, read_plan};
-use super::outcome::{Expected, Outcome};
+use super::lab::{Lab, Task, in_lab};
+use super::measure::{MatrixOptions, examples, read_plan};
+use super::outcome::Outcome;
 use super::plan::{ExamplePlan, Variant};
 use super::record::{Measured, judged};
 use super::{registry, version};
@@ -17,7 +18,6 @@ use crate::compare;
 use crate::event::{Event, Events};
 use crate::example::Example;
 use crate::failure::{Failure, Interrupt, Result};
-use crate::session::Session;
 use crate::workspace::Workspace;
 
 /// What to look for.
@@ -85,21 +85,15 @@ pub async fn bisect(
     let plan = plan.of(&options.example)?;
     plan.axis(&options.axis)?;
     let contract = compare::contract(None)?;
-    in_lab(
-        workspace,
-        &contract,
-        events,
-        interrupt,
-        async |lab, session| {
-            let search = Search {
-                options,
-                plan,
-                example: Arc::new(example),
-                contract: &contract,
-            };
-            search.run(lab, session).await
-        },
-    )
+    let search = Search {
+        options,
+        plan,
+        example: Arc::new(example),
+        contract: &contract,
+    };
+    in_lab(workspace, &contract, events, interrupt, async |lab| {
+        search.run(lab).await
+    })
     .await
 }
 
@@ -111,16 +105,12 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn run(&self, lab: &mut Lab<'_>, session: &mut Session) -> Result<Bisection> {
+    async fn run(&self, lab: &mut Lab<'_>) -> Result<Bisection> {
         let versions = self.versions(lab).await?;
         let mut probes = Vec::new();
         let (mut good, mut bad) = (0, versions.len() - 1);
-        let first = self
-            .probe(lab, session, &versions[good], &mut probes)
-            .await?;
-        let last = self
-            .probe(lab, session, &versions[bad], &mut probes)
-            .await?;
+        let first = self.probe(lab, &versions[good], &mut probes).await?;
+        let last = self.probe(lab, &versions[bad], &mut probes).await?;
         let bisection = |probes, border| Bisection {
             axis: self.options.axis.clone(),
             from: versions[0].clone(),
@@ -135,9 +125,7 @@ impl Search<'_> {
         let (mut before, mut after) = (first.clone(), last);
         while bad - good > 1 {
             let middle = good.midpoint(bad);
-            let probe = self
-                .probe(lab, session, &versions[middle], &mut probes)
-                .await?;
+            let probe = self.probe(lab, &versions[middle], &mut probes).await?;
             if probe.is_like(&first) {
                 (good, before) = (middle, probe);
             } else {
@@ -157,7 +145,7 @@ impl Search<'_> {
 
     async fn versions(&self, lab: &Lab<'_>) -> Result<Vec<String>> {
         let axis = self.plan.axis(&self.options.axis)?;
-        let (workspace, supervisor, events) = (lab.workspace(), lab.supervisor(), lab.events());
+        let (workspace, supervisor, events) = (lab.workspace, &lab.supervisor, lab.events);
         let all = registry::versions(workspace, &self.example, axis, supervisor, events).await?;
         let own = registry::own_versions(workspace, &self.example, supervisor, events).await?;
         let own = registry::own_version(&own, axis);
@@ -171,7 +159,6 @@ impl Search<'_> {
     async fn probe(
         &self,
         lab: &mut Lab<'_>,
-        session: &mut Session,
         version: &str,
         probes: &mut Vec<Probe>,
     ) -> Result<Probe> {
@@ -180,20 +167,13 @@ impl Search<'_> {
         let variant = Variant {
             name: format!("{}-{version}", self.options.axis),
             set,
-            env: BTreeMap::new(),
-            runtime: None,
-            newest: false,
-            expected: Expected {
-                outcome: Outcome::Whole,
-                rules: Vec::new(),
-                reason: None,
-            },
+            ..Variant::default()
         };
         let recipe = Recipe::new(self.example.clone(), self.plan, &variant)?;
         let task = Task {
             fingerprint: recipe.fingerprint()?,
             folder: lab
-                .workspace()
+                .workspace
                 .state()
                 .join("matrix")
                 .join("bisect")
@@ -203,11 +183,11 @@ impl Search<'_> {
         };
         let prepared = task
             .recipe
-            .prepare(lab.workspace(), lab.supervisor(), lab.events())
+            .prepare(lab.workspace, &lab.supervisor, lab.events)
             .await;
-        let measured = lab.measure(session, &task, prepared, 0.0).await?;
+        let measured = lab.measure(&task, prepared, 0.0).await?;
         unless_unknown(version, &measured)?;
-        lab.events().emit(Event::VariantMeasured {
+        lab.events.emit(Event::VariantMeasured {
             name: task.name(),
             outcome: measured.outcome.words().to_owned(),
             as_expected: true,

@@ -7,12 +7,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::diagnosis::{Unready, diagnosed};
 use super::outcome::{Cause, Outcome};
 use super::plan::{ExamplePlan, Variant};
 use crate::event::Events;
-use crate::example::{Example, Prepare, Signs};
+use crate::example::{Example, Prepare};
 use crate::failure::{Failure, IoContext, Result};
 use crate::fingerprint::fingerprint;
 use crate::prepare::{self, Task, Versions};
@@ -21,8 +20,6 @@ use crate::workspace::Workspace;
 
 /// How long one variant's preparation may take.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
-/// As much of a log as is searched for what went wrong.
-const LOG_LINES: usize = 400;
 /// Asks for whatever version goes with the others.
 const ANY: &str = "*";
 /// The version that a package gets which is a file of this machine.
@@ -44,16 +41,6 @@ pub(crate) struct Recipe {
 pub(crate) struct Ready {
     pub example: Arc<Example>,
     pub versions: Versions,
-}
-
-/// Why a variant has nothing to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Unready {
-    pub outcome: Outcome,
-    pub cause: Cause,
-    /// The line that says it. Unescaped.
-    pub message: String,
-    pub log: Option<PathBuf>,
 }
 
 impl Recipe {
@@ -152,24 +139,29 @@ impl Recipe {
                 log: None,
             });
         }
-        let log = self.folder(workspace).join("prepare.log");
+        let folder = self.folder(workspace);
+        let log = folder.join("prepare.log");
         let prepared = self.prepare_within(workspace, &log, supervisor, events);
-        let failure = match tokio::time::timeout(LIMIT, prepared).await {
+        let unready = match tokio::time::timeout(LIMIT, prepared).await {
             Ok(Ok(ready)) => return self.checked(ready).map(|ready| self.with_settings(ready)),
-            Ok(Err(failure)) => failure,
-            Err(_) => {
-                return Err(Unready {
-                    outcome: Outcome::CouldNotRun,
-                    cause: Cause::TimedOut,
-                    message: format!(
-                        "preparing it took longer than {} minutes",
-                        LIMIT.as_secs() / 60
-                    ),
-                    log: Some(log),
-                });
-            }
+            Ok(Err(failure)) => diagnosed(&failure, &log, &self.example.matrix.signs),
+            Err(_) => Unready {
+                outcome: Outcome::CouldNotRun,
+                cause: Cause::TimedOut,
+                message: format!(
+                    "preparing it took longer than {} minutes",
+                    LIMIT.as_secs() / 60
+                ),
+                log: Some(log),
+            },
         };
-        Err(diagnosed(&failure, &log, &self.example.matrix.signs))
+        if unready.cause == Cause::DiskFull {
+            // Half of an environment is of no use, and the others need the room.
+            for part in ["source", "state"] {
+                let _ = std::fs::remove_dir_all(folder.join(part));
+            }
+        }
+        Err(unready)
     }
 
     async fn prepare_within(
@@ -358,50 +350,6 @@ fn edit(example: &Example, package: &str, version: &str) -> Result<Vec<Vec<Strin
     };
     let fill = |command: &Vec<String>| command.iter().map(filled).collect();
     Ok(commands.iter().map(fill).collect())
-}
-
-fn diagnosed(failure: &Failure, log: &Path, signs: &Signs) -> Unready {
-    let lines = crate::log::tail(log, LOG_LINES);
-    // The signs stand in order of how much they say.
-    let says = |signs: &[String]| {
-        let line_with = |sign: &String| lines.iter().find(|line| line.contains(sign.as_str()));
-        signs.iter().find_map(line_with).cloned()
-    };
-    let full = ["No space left on device".to_owned()];
-    let unreachable = says(&signs.registry_unreachable);
-    let absent = says(&signs.no_such_version);
-    let (outcome, cause, line) = if failure.message.contains(&full[0]) {
-        (
-            Outcome::CouldNotRun,
-            Cause::DiskFull,
-            Some(failure.message.clone()),
-        )
-    } else if let Some(line) = says(&full) {
-        (Outcome::CouldNotRun, Cause::DiskFull, Some(line))
-    } else if unreachable.is_some() {
-        (
-            Outcome::CouldNotRun,
-            Cause::RegistryUnreachable,
-            unreachable,
-        )
-    } else if absent.is_some() {
-        (Outcome::CouldNotRun, Cause::NoSuchVersion, absent)
-    } else {
-        (
-            Outcome::DoesNotBuild,
-            Cause::BuildFailed,
-            says(&signs.error),
-        )
-    };
-    Unready {
-        outcome,
-        cause,
-        message: line
-            .unwrap_or_else(|| failure.message.clone())
-            .trim()
-            .to_owned(),
-        log: Some(log.to_owned()),
-    }
 }
 
 /// What git would commit: neither what was built nor what was installed.

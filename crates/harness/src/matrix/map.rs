@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trace_parity::{Contract, Family, Severity};
 
 use super::environment::{local_path, resolved};
+use super::mend::add_mends;
 use super::outcome::{Cause, Expected, Outcome};
 use super::plan::{ExamplePlan, Plan, Variant};
 use super::record::{Measured, Record};
@@ -112,7 +113,9 @@ pub struct FoundFinding {
     pub count: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// What can't be measured here, and why not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Unmeasured {
     pub what: String,
     pub reason: String,
@@ -155,14 +158,7 @@ impl Map {
             server: stack_name(),
             machine: Machine::this(),
             examples,
-            unmeasured: plan
-                .unmeasured
-                .iter()
-                .map(|one| Unmeasured {
-                    what: one.what.clone(),
-                    reason: one.reason.clone(),
-                })
-                .collect(),
+            unmeasured: plan.unmeasured.clone(),
         })
     }
 
@@ -406,79 +402,6 @@ fn fill_in_own_versions(variants: &mut [Entry]) {
     }
 }
 
-/// For each variant that isn't whole: the whole one that the fewest changes lead to.
-fn add_mends(variants: &mut [Entry]) {
-    let whole: Vec<Entry> = variants
-        .iter()
-        .filter(|entry| {
-            entry
-                .found
-                .as_ref()
-                .is_some_and(|found| found.outcome == Outcome::Whole)
-        })
-        .cloned()
-        .collect();
-    for entry in variants {
-        let broken = entry
-            .found
-            .as_ref()
-            .is_some_and(|found| found.outcome != Outcome::Whole);
-        if broken {
-            let mend = whole
-                .iter()
-                .map(|good| (differences(entry, good), good))
-                .min_by_key(|(changes, good)| {
-                    let set = std::cmp::Reverse(good.set.len());
-                    (changes.len(), distance(entry, good), set)
-                })
-                .map(|(changes, _)| changes.join(", "));
-            if let Some(found) = &mut entry.found {
-                found.mend = mend;
-            }
-        }
-    }
-}
-
-fn differences(from: &Entry, to: &Entry) -> Vec<String> {
-    let versions = to.versions.iter().filter_map(|(axis, version)| {
-        let now = from.versions.get(axis);
-        (now != Some(version))
-            .then(|| format!("{axis} {} -> {version}", now.map_or("?", String::as_str)))
-    });
-    let unset = from.env.keys().filter(|name| !to.env.contains_key(*name));
-    let set = to
-        .env
-        .iter()
-        .filter(|(name, value)| from.env.get(*name) != Some(value));
-    let runtime = (from.runtime != to.runtime).then(|| match &to.runtime {
-        Some(runtime) => format!("run with {runtime}"),
-        None => "run with the runtime on PATH".to_owned(),
-    });
-    versions
-        .chain(unset.map(|name| format!("unset {name}")))
-        .chain(set.map(|(name, value)| format!("{name}={value}")))
-        .chain(runtime)
-        .collect()
-}
-
-/// Of two versions that are both good, the nearer one is the smaller change: later ones are preferred where it is a step down.
-fn distance(from: &Entry, to: &Entry) -> u64 {
-    let numbers = |version: &str| {
-        let mut parts = version.split(['.', '-']).map(|part| {
-            let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
-            digits.parse::<u64>().unwrap_or_default()
-        });
-        let mut next = || parts.next().unwrap_or_default().min(999);
-        (next() * 1_000 + next()) * 1_000 + next()
-    };
-    to.versions
-        .iter()
-        .filter_map(|(axis, version)| {
-            Some(numbers(version).abs_diff(numbers(from.versions.get(axis)?)))
-        })
-        .sum()
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -595,20 +518,5 @@ pub(super) mod tests {
         check("the documentation", &committed);
         let beside = std::fs::read_to_string(docs.join("compatibility.schema.json")).unwrap();
         assert_eq!(beside, super::super::JSON_SCHEMA);
-    }
-
-    #[test]
-    fn what_mends_a_variant_is_the_nearest_whole_one() {
-        let map = sample();
-        let mend = |name: &str| {
-            let (_, entry) = map.entries().find(|(_, entry)| entry.name == name).unwrap();
-            entry.found.as_ref().unwrap().mend.clone()
-        };
-        assert_eq!(mend("own"), None);
-        assert_eq!(mend("lost").as_deref(), Some("agent 2.26.1 -> 2.25.0"));
-        assert_eq!(
-            mend("newest").as_deref(),
-            Some("agent 2.33.1 -> 2.25.0, sdk 2.6.22 -> 2.5.10")
-        );
     }
 }

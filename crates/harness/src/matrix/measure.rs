@@ -1,41 +1,27 @@
-//! Makes the map: prepares variants side by side, runs them one at a time against one Milvus.
+//! Makes the map: prepares variants side by side, has them run one at a time, and draws what came of it.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
-use trace_parity::{Contract, Exit, Settlement};
-use trace_report::{ExampleRun, Run};
+use trace_parity::Contract;
 
-use super::environment::{Ready, Recipe, Unready};
+use super::diagnosis::Unready;
+use super::environment::{Ready, Recipe};
+use super::lab::{Lab, Task, in_lab};
 use super::map::Map;
 use super::plan::Plan;
-use super::record::{Measured, Record, Unfinished};
-use crate::compare::{self, Captured};
-use crate::embedded;
+use super::record::{Record, Unfinished};
 use crate::event::{Event, Events};
 use crate::example::Example;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
 use crate::fingerprint::fingerprint;
-use crate::folder::RunFolder;
-use crate::life::settle;
-use crate::log;
-use crate::manifest::{DropsManifest, ExampleManifest, Manifest};
-use crate::ports::Ports;
-use crate::preflight;
-use crate::prepare;
-use crate::process::{Output, Program, Supervisor};
-use crate::reports;
-use crate::run::{Start, environment, run_example};
-use crate::running::{RunningStack, Spans};
-use crate::session::{Live, Session};
 use crate::workspace::Workspace;
+use crate::{compare, embedded, preflight, prepare};
 
 /// Variants prepared at a time, unless told otherwise: one waits for the network while the other compiles.
 const JOBS: usize = 2;
@@ -57,25 +43,7 @@ pub struct MatrixOptions {
     pub plan: Option<PathBuf>,
 }
 
-/// A variant that is to be measured.
-#[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub recipe: Recipe,
-    pub fingerprint: String,
-    /// Where its record, capture and logs go.
-    pub folder: PathBuf,
-}
-
-/// The one Milvus and capture that all variants run against.
-pub(super) struct Lab<'a> {
-    workspace: &'a Workspace,
-    contract: &'a Contract,
-    supervisor: Supervisor,
-    events: &'a Events,
-    live: Live,
-    up: Option<(RunningStack, Spans)>,
-    runs: usize,
-}
+type Prepared = (Task, std::result::Result<Ready, Unready>, f64);
 
 /// Measures the variants of a plan and draws the map.
 pub async fn matrix(
@@ -87,13 +55,9 @@ pub async fn matrix(
     let plan = read_plan(workspace, options)?;
     let selected = plan.select(&options.only, options.variant.as_deref())?;
     let contract = compare::contract(None)?;
-    in_lab(
-        workspace,
-        &contract,
-        events,
-        interrupt,
-        async |lab, session| measure_all(lab, session, options, &selected).await,
-    )
+    in_lab(workspace, &contract, events, interrupt, async |lab| {
+        measure_all(lab, options, &selected).await
+    })
     .await?;
     drawn(workspace, options, &selected, &contract)
 }
@@ -134,51 +98,11 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
     prepare::write_whole(path, text.as_bytes())
 }
 
-/// Opens a session for `body`, and stops everything whatever becomes of it.
-pub(super) async fn in_lab<T>(
-    workspace: &Workspace,
-    contract: &Contract,
-    events: &Events,
-    interrupt: impl Future<Output = Interrupt>,
-    body: impl AsyncFnOnce(&mut Lab<'_>, &mut Session) -> Result<T>,
-) -> Result<T> {
-    let supervisor = Supervisor::default();
-    let folder = workspace.state().join("matrix").join("session");
-    std::fs::create_dir_all(&folder).at("make", &folder)?;
-    let _only_one = only_one(&folder)?;
-    clear(&folder)?;
-    let id = format!("matrix-{}", std::process::id());
-    let folder = RunFolder { id, path: folder };
-    std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
-    let mut session = Session::open_in(folder, supervisor.clone(), "embedded");
-    let mut lab = Lab {
-        workspace,
-        contract,
-        supervisor: supervisor.clone(),
-        events,
-        live: Arc::new(Mutex::new(Settlement::new(contract.clone(), None, &[]))),
-        up: None,
-        runs: 0,
-    };
-    let outcome = tokio::select! {
-        by = interrupt => Err(Failure::interrupted(by)
-            .hint("what was measured is kept; the same command goes on from there")),
-        outcome = body(&mut lab, &mut session) => outcome,
-    };
-    supervisor.shut_down().await;
-    let closed = session.close(outcome.as_ref().err()).await;
-    outcome.and_then(|value| closed.map(|()| value))
-}
-
-async fn measure_all(
-    lab: &mut Lab<'_>,
-    session: &mut Session,
-    options: &MatrixOptions,
-    plan: &Plan,
-) -> Result<()> {
+async fn measure_all(lab: &mut Lab<'_>, options: &MatrixOptions, plan: &Plan) -> Result<()> {
     let results = results(lab.workspace, options.plan.as_deref());
     let tasks = tasks(lab.workspace, options, plan, &results)?;
-    let (unfinished, resumed) = Unfinished::resume_or_begin(&results, names(&tasks))?;
+    let (unfinished, resumed) =
+        Unfinished::resume_or_begin(&results, tasks.iter().map(Task::name).collect())?;
     let total = tasks.len();
     let todo: Vec<Task> = tasks
         .into_iter()
@@ -193,7 +117,7 @@ async fn measure_all(
     }
     let (mut preparing, _work) = prepare_side_by_side(lab, todo, options.jobs.unwrap_or(JOBS));
     while let Some((task, prepared, seconds)) = preparing.recv().await {
-        let measured = lab.measure(session, &task, prepared, seconds).await?;
+        let measured = lab.measure(&task, prepared, seconds).await?;
         done += 1;
         lab.events.emit(Event::VariantMeasured {
             name: task.name(),
@@ -210,8 +134,6 @@ async fn measure_all(
     Unfinished::finish(&results);
     Ok(())
 }
-
-type Prepared = (Task, std::result::Result<Ready, Unready>, f64);
 
 fn prepare_side_by_side(
     lab: &Lab<'_>,
@@ -247,174 +169,6 @@ fn prepare_side_by_side(
         running.join_all().await;
     });
     (receiver, AbortOnDropHandle::new(work))
-}
-
-impl Task {
-    pub(super) fn name(&self) -> String {
-        format!("{} {}", self.recipe.example.name, self.recipe.variant.name)
-    }
-}
-
-impl Lab<'_> {
-    /// Runs one prepared variant, and writes down what came of it.
-    pub(super) async fn measure(
-        &mut self,
-        session: &mut Session,
-        task: &Task,
-        prepared: std::result::Result<Ready, Unready>,
-        prepare_seconds: f64,
-    ) -> Result<Measured> {
-        clear(&task.folder)?;
-        std::fs::create_dir_all(&task.folder).at("make", &task.folder)?;
-        let record = match prepared {
-            Ok(ready) => self.run(session, task, ready).await?,
-            Err(unready) => {
-                if let Some(log) = &unready.log {
-                    let kept = task.folder.join("prepare.log");
-                    std::fs::copy(log, &kept).at("write", &kept)?;
-                }
-                Record {
-                    unready: Some(unready),
-                    ..Record::new(task.fingerprint.clone(), prepare::Versions::new())
-                }
-            }
-        };
-        let record = Record {
-            prepare_seconds,
-            ..record
-        };
-        record.write(&task.folder)?;
-        record.judge(&task.folder, self.contract)
-    }
-
-    async fn run(&mut self, session: &mut Session, task: &Task, ready: Ready) -> Result<Record> {
-        self.start(session).await?;
-        let Some((stack, spans)) = &mut self.up else {
-            return Err(Failure::new("Milvus is not up"));
-        };
-        self.runs += 1;
-        let example = ready.example.clone();
-        let run = format!("{}-{}", session.folder.id, self.runs);
-        // A collection that a failed program left behind is never found by another.
-        let collection = format!(
-            "quick_setup_{}_{}",
-            example.name.replace('-', "_"),
-            self.runs
-        );
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
-            Settlement::new(self.contract.clone(), Some(&run), &[&example.name]);
-        session.flush_capture().await?;
-        let dropped_before = session.manifest.drops;
-        let capture = session.folder.path.join("capture.jsonl");
-        let from = length(&capture)?;
-
-        let start = Start {
-            name: example.name.clone(),
-            example: example.clone(),
-            versions: ready.versions.clone(),
-        };
-        let mut variables = environment(&run, stack, &start);
-        variables.insert("MILVUS_COLLECTION".to_owned(), collection);
-        let log = task.folder.join("program.log");
-        let program = Program {
-            command: example.run.command.clone(),
-            folder: example.folder.clone(),
-            env: variables.clone(),
-            without_env: &["OTEL_", "MILVUS_"],
-            output: Output::File(log.clone()),
-        };
-        let finished = tokio::select! {
-            failure = stack.failed() => return Err(failure),
-            finished = run_example(start, &program, &log, &self.supervisor, self.events) => finished?,
-        };
-        let only = std::slice::from_ref(&finished);
-        settle(stack, spans, &session.folder, &self.live, only, self.events).await?;
-        session.flush_capture().await?;
-        copy_lines(&capture, from, &task.folder.join("capture.jsonl"))?;
-
-        let mut manifest = Manifest::new(&run, jiff::Timestamp::now().to_string(), "embedded");
-        manifest.stack = session.manifest.stack.clone();
-        manifest.drops = since(dropped_before, session.manifest.drops);
-        manifest.examples.push(ExampleManifest {
-            name: example.name.clone(),
-            folder: example.folder.to_string_lossy().into_owned(),
-            command: example.run.command.clone(),
-            environment: variables,
-            versions: ready.versions.clone(),
-            exit: Some(finished.exit.into()),
-            seconds: finished.seconds,
-            trace_id: log::last_value(&log, "trace_id="),
-        });
-        let folder = RunFolder {
-            id: run,
-            path: task.folder.clone(),
-        };
-        manifest.write(&folder.manifest())?;
-        self.report(&folder, &manifest, &finished)?;
-        Ok(Record {
-            exit: Some(Exit::into(finished.exit)),
-            run_seconds: finished.seconds,
-            ..Record::new(task.fingerprint.clone(), ready.versions)
-        })
-    }
-
-    /// The variant's own reports, which the map links to.
-    fn report(&self, folder: &RunFolder, manifest: &Manifest, finished: &ExampleRun) -> Result<()> {
-        let captured = Captured::of(folder)?;
-        let judged = captured.judge(Some(self.contract), Some(&manifest.facts()), |verdict| {
-            Run {
-                id: Some(folder.id.clone()),
-                folder: Some(folder.path.clone()),
-                stack: Some(embedded::stack_name()),
-                verdict,
-                wall_seconds: Some(finished.seconds),
-                phases: Vec::new(),
-                examples: vec![finished.clone()],
-            }
-        });
-        reports::write(&judged, folder)
-    }
-
-    /// Milvus and the capture, started for the first variant that has something to run.
-    async fn start(&mut self, session: &mut Session) -> Result<()> {
-        if self.up.is_some() {
-            return Ok(());
-        }
-        embedded::check_platform()?;
-        let stack = embedded::preparation(self.workspace);
-        let versions =
-            prepare::prepare_all(vec![stack], self.workspace, &self.supervisor, self.events)
-                .await?
-                .pop()
-                .unwrap_or_default();
-        let (stack, spans) = RunningStack::embedded(
-            self.workspace,
-            session,
-            Ports::free()?,
-            (0, 0),
-            &self.live,
-            versions,
-        )
-        .await?;
-        self.events.emit(Event::StackReady {
-            milvus: stack.milvus_uri.clone(),
-            otlp: stack.otlp_grpc.clone(),
-        });
-        self.up = Some((stack, spans));
-        Ok(())
-    }
-
-    pub(super) fn workspace(&self) -> &Workspace {
-        self.workspace
-    }
-
-    pub(super) fn supervisor(&self) -> &Supervisor {
-        &self.supervisor
-    }
-
-    pub(super) fn events(&self) -> &Events {
-        self.events
-    }
 }
 
 pub(super) fn read_plan(workspace: &Workspace, options: &MatrixOptions) -> Result<Plan> {
@@ -476,10 +230,6 @@ fn drawn(
     })
 }
 
-fn names(tasks: &[Task]) -> Vec<String> {
-    tasks.iter().map(Task::name).collect()
-}
-
 fn is_done(task: &Task, changed: bool, resumed: Option<&Unfinished>) -> bool {
     let Some(record) = Record::read(&task.folder) else {
         return false;
@@ -504,64 +254,5 @@ fn results(workspace: &Workspace, plan: Option<&Path>) -> PathBuf {
             let unique = fingerprint(&[path.as_os_str().as_encoded_bytes()]) as u32;
             matrix.join(format!("results-{unique:08x}"))
         }
-    }
-}
-
-/// Two maps of one checkout would write over each other's captures.
-fn only_one(folder: &Path) -> Result<File> {
-    let path = folder.with_extension("lock");
-    let lock = File::create(&path).at("write", &path)?;
-    lock.try_lock().map_err(|_| {
-        Failure::new("another `matrix` or `bisect` of this checkout is running")
-            .hint("wait for it, or work in another clone")
-    })?;
-    Ok(lock)
-}
-
-fn clear(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).at("empty", folder)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn length(path: &Path) -> Result<u64> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error).at("read", path),
-    }
-}
-
-/// Copies what a file got since it had `from` bytes: whole lines only.
-fn copy_lines(file: &Path, from: u64, to: &Path) -> Result<()> {
-    let mut source = File::open(file).at("read", file)?;
-    source
-        .seek(SeekFrom::Start(from.saturating_sub(1)))
-        .at("read", file)?;
-    let mut bytes = Vec::new();
-    source.read_to_end(&mut bytes).at("read", file)?;
-    // The byte before is a line feed, unless a line was being written just then.
-    let begin = if from == 0 {
-        0
-    } else {
-        bytes
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or(bytes.len(), |at| at + 1)
-    };
-    let end = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(begin, |at| at + 1);
-    std::fs::write(to, &bytes[begin..end.max(begin)]).at("write", to)
-}
-
-fn since(before: DropsManifest, after: DropsManifest) -> DropsManifest {
-    DropsManifest {
-        refused_requests: after.refused_requests - before.refused_requests,
-        dropped_spans: after.dropped_spans - before.dropped_spans,
     }
 }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use trace_parity::{Rule, Severity, Verdict};
 
 /// What becomes of a trace with a variant's versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// One trace, each client call with its server span, nothing at warning or worse.
+    #[default]
     Whole,
     /// It is one trace with both halves, and something in it isn't as the contract says.
     Differs,
@@ -40,7 +41,7 @@ pub enum Cause {
 }
 
 /// What `matrix.toml` says will become of a variant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     pub outcome: Outcome,
     /// The rules that find something, where it differs.

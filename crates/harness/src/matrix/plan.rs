@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use trace_parity::Rule;
+use wildmatch::WildMatch;
 
+use super::map::Unmeasured;
 use super::outcome::{Expected, Outcome};
 use crate::failure::{Failure, IoContext, Result};
 use crate::workspace::Workspace;
@@ -16,7 +18,7 @@ const SCHEMA: &str = "milvus-otel.matrix/1";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub examples: Vec<ExamplePlan>,
-    pub unmeasured: Vec<Unmeasurable>,
+    pub unmeasured: Vec<Unmeasured>,
 }
 
 /// One example's axes and variants.
@@ -29,16 +31,18 @@ pub(crate) struct ExamplePlan {
 }
 
 /// Packages that have one version together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Axis {
     pub name: String,
     pub packages: Vec<String>,
     /// Its releases are called betas.
+    #[serde(default)]
     pub previews: bool,
 }
 
 /// One combination of versions and settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Variant {
     pub name: String,
     /// Versions by axis; an axis that isn't here keeps the example's own version.
@@ -51,13 +55,6 @@ pub(crate) struct Variant {
     pub expected: Expected,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Unmeasurable {
-    pub what: String,
-    pub reason: String,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -65,7 +62,7 @@ struct File {
     #[serde(default)]
     example: Vec<ExampleTable>,
     #[serde(default)]
-    unmeasured: Vec<Unmeasurable>,
+    unmeasured: Vec<Unmeasured>,
 }
 
 #[derive(Deserialize)]
@@ -73,19 +70,10 @@ struct File {
 struct ExampleTable {
     name: String,
     #[serde(default)]
-    axes: Vec<AxisTable>,
+    axes: Vec<Axis>,
     #[serde(default)]
     runtimes: BTreeMap<String, Vec<PathBuf>>,
     variants: Vec<VariantTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AxisTable {
-    name: String,
-    packages: Vec<String>,
-    #[serde(default)]
-    previews: bool,
 }
 
 #[derive(Deserialize)]
@@ -99,15 +87,11 @@ struct VariantTable {
     runtime: Option<String>,
     #[serde(default)]
     newest: bool,
-    #[serde(default = "whole")]
+    #[serde(default)]
     expect: Outcome,
     #[serde(default)]
     rules: Vec<String>,
     reason: Option<String>,
-}
-
-fn whole() -> Outcome {
-    Outcome::Whole
 }
 
 impl Plan {
@@ -226,16 +210,7 @@ impl ExamplePlan {
 }
 
 fn example(table: ExampleTable) -> std::result::Result<ExamplePlan, String> {
-    let example = table.name;
-    let axes: Vec<Axis> = table
-        .axes
-        .into_iter()
-        .map(|axis| Axis {
-            name: axis.name,
-            packages: axis.packages,
-            previews: axis.previews,
-        })
-        .collect();
+    let (example, axes) = (table.name, table.axes);
     once("axis", axes.iter().map(|axis| axis.name.as_str()))?;
     if let Some(axis) = axes.iter().find(|axis| axis.packages.is_empty()) {
         return Err(format!(
@@ -334,25 +309,10 @@ fn once<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> std::result::Re
 
 /// `*` stands for anything; without one, a part of the name is enough.
 fn matches(pattern: &str, name: &str) -> bool {
-    if !pattern.contains('*') {
-        return name.contains(pattern);
+    match pattern.contains('*') {
+        true => WildMatch::new(pattern).matches(name),
+        false => name.contains(pattern),
     }
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else {
-        return rest.is_empty();
-    };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]

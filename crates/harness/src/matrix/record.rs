@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use trace_parity::{Contract, Verdict};
 
-use super::environment::Unready;
+use super::diagnosis::Unready;
 use super::outcome::{self, Cause, Outcome};
 use crate::compare::{self, CaptureArgument, Judged};
 use crate::failure::{IoContext, Result};
