@@ -35,7 +35,7 @@ const PREPARE: &str = r#"
 case "$(cat version)" in
     *absent) echo "there is no thing of that version"; exit 1 ;;
     *away) echo "no such host: registry.example"; exit 1 ;;
-    *full) echo "write error: No space left on device"; exit 1 ;;
+    *full) cat prepare.sh > /dev/full; exit 1 ;;
     *broken) echo "compiling"; echo "error: \"quoted\" <b>| isn't a type"; exit 1 ;;
     *gated) test -e "$GATE" || exec sleep 600 ;;
 esac
@@ -203,6 +203,70 @@ variants = [
     let log = odds.record("odd-broken").with_file_name("prepare.log");
     let log = std::fs::read_to_string(log).expect("a variant that doesn't build leaves its log");
     assert!(log.starts_with("compiling"), "{log}");
+}
+
+/// Real package managers, asked for what no registry has.
+const ABSENT: &str = r#"
+variants = [{ name = "real-away", set = { thing = "3.0-away" }, expect = "could-not-run", reason = "a test" }]
+
+[[example]]
+name = "py"
+axes = [{ name = "sdk", packages = ["pymilvus"] }]
+variants = [{ name = "absent", set = { sdk = "2.5.999" }, expect = "could-not-run", reason = "a test" }]
+
+[[example]]
+name = "go"
+axes = [{ name = "sdk", packages = ["github.com/milvus-io/milvus/client/v2"] }]
+variants = [{ name = "absent", set = { sdk = "2.5.999" }, expect = "could-not-run", reason = "a test" }]
+
+[[example]]
+name = "node"
+axes = [{ name = "sdk", packages = ["@zilliz/milvus2-sdk-node"] }]
+variants = [{ name = "absent", set = { sdk = "2.5.999" }, expect = "could-not-run", reason = "a test" }]
+
+[[example]]
+name = "java"
+axes = [{ name = "agent", packages = ["io.opentelemetry.javaagent:opentelemetry-javaagent"] }]
+variants = [{ name = "absent", set = { agent = "2.25.999" }, expect = "could-not-run", reason = "a test" }]
+"#;
+
+/// Where nothing listens, as each package manager is told of it.
+const NOWHERE: [(&str, &str); 5] = [
+    ("PIP_INDEX_URL", "http://127.0.0.1:9"),
+    ("PIP_RETRIES", "1"),
+    ("GOPROXY", "http://127.0.0.1:9"),
+    ("npm_config_registry", "http://127.0.0.1:9"),
+    (
+        "MAVEN_OPTS",
+        "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9",
+    ),
+];
+
+#[test]
+fn a_registry_that_is_away_is_told_from_a_version_that_it_does_not_have() {
+    let _turn = alone();
+    let mut odds = Odds::new(ABSENT);
+    for (cause, environment) in [
+        ("no-such-version", &[][..]),
+        ("registry-unreachable", &NOWHERE),
+    ] {
+        let mut arguments = odds.arguments();
+        arguments.extend(["--format", "json"].map(str::to_owned));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let command = environment
+            .iter()
+            .fold(xtask(&arguments), |command, (name, value)| {
+                command.env(name, value)
+            });
+        let finished = command.finish();
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+        let map = finished.json();
+        for example in ["py", "go", "node", "java"] {
+            let found = found(&map, example, "absent");
+            assert_eq!(found["cause"], cause, "{example}: {found}");
+        }
+        odds.record("real-away");
+    }
 }
 
 #[test]
