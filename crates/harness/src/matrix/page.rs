@@ -5,7 +5,7 @@ use std::fmt::Write;
 use trace_parity::{Family, Severity};
 use trace_report::{Charset, escape};
 
-use super::map::{Entry, Found, Language, Map};
+use super::map::{Entry, Found, FoundFinding, Language, Map};
 use super::outcome::Outcome;
 
 const FAMILIES: [Family; 9] = [
@@ -20,74 +20,75 @@ const FAMILIES: [Family; 9] = [
     Family::Bookkeeping,
 ];
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ok:#2e7d32;--info:#558b2f;--warn:#b26a00;--bad:#b71c1c;--none:#8888}\
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:88rem;padding:0 1rem}\
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.2rem .55rem;text-align:left;border:1px solid #8883}\
-th{font-weight:600}td.c{text-align:center;padding:0}td.c a{display:block;padding:.2rem .5rem;color:#fff;text-decoration:none}\
-.ok{background:var(--ok)}.info{background:var(--info)}.warn{background:var(--warn)}.bad{background:var(--bad)}.none{background:var(--none)}\
-.set{font-weight:700}.odd{outline:3px solid var(--bad)}section{border-top:1px solid #8886;margin-top:1rem}section:target{background:#ffd54f33}\
-code,pre{font-family:ui-monospace,monospace;font-size:.92em}pre{white-space:pre-wrap}.wide{overflow-x:auto}.wide th,.wide td{white-space:nowrap;font-size:13px}";
+const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
 pub fn page(map: &Map) -> String {
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <title>Which versions keep a trace whole</title><style>{STYLE}</style></head><body>\n\
-         <h1>Which versions keep a trace whole</h1>\n"
-    );
-    let days = map.days().map_or_else(String::new, |(first, last)| {
-        if first == last {
-            first
-        } else {
-            format!("{first} to {last}")
-        }
-    });
-    let counts: Vec<String> = map
-        .counts()
-        .into_iter()
-        .map(|(outcome, count)| format!("{count} {outcome}"))
-        .collect();
-    let _ = writeln!(
-        html,
-        "<p>{} variants: {}. {}, {}, {} cores, {} GiB, measured {}.</p>",
-        map.entries().count(),
-        counts.join(", "),
-        text(&map.server),
-        text(&map.machine.system),
-        map.machine.cores,
-        map.machine.memory_gib,
-        text(&days)
-    );
+    let mut html = head(map);
     for language in &map.examples {
         heat(&mut html, language);
     }
-    for (language, entry) in map.entries() {
-        details(&mut html, language, entry);
+    for language in &map.examples {
+        let _ = writeln!(html, "<h2>What was found: {}</h2>", text(&language.name));
+        for entry in &language.variants {
+            details(&mut html, language, entry);
+        }
     }
     if !map.unmeasured.is_empty() {
-        html += "<h2>Not measured</h2><ul>\n";
+        html += "<h2>Not measured</h2>\n<dl>\n";
         for one in &map.unmeasured {
             let _ = writeln!(
                 html,
-                "<li><b>{}</b>: {}</li>",
-                text(&one.what),
-                text(&one.reason)
+                "<dt>{}</dt><dd>{}</dd>",
+                prose(&one.what),
+                prose(&one.reason)
             );
         }
-        html += "</ul>\n";
+        html += "</dl>\n";
     }
     html += "</body></html>\n";
     html
 }
 
+fn head(map: &Map) -> String {
+    let days = match map.days() {
+        Some((first, last)) if first == last => first,
+        Some((first, last)) => format!("{first} to {last}"),
+        None => "never".to_owned(),
+    };
+    let links = map.examples.iter().fold(String::new(), |links, language| {
+        let name = text(&language.name);
+        links + &format!("<a href=\"#{name}\">{name}</a>")
+    });
+    let chips = map
+        .counts()
+        .into_iter()
+        .fold(String::new(), |chips, (outcome, count)| {
+            chips + &format!("<li class=\"{}\">{count} {outcome}</li>", heat_of(outcome))
+        });
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <title>Which versions keep a trace whole</title><style>{STYLE}</style></head><body>\n\
+         <h1>Which versions keep a trace whole</h1>\n\
+         <p class=\"soft\">{} variants against {}, measured {} on {}, {} cores, {} GiB</p>\n\
+         <ul class=\"chips\">{chips}</ul>\n<nav>{links}</nav>\n\
+         <p class=\"soft\">Bold is what isn't the example's own. A cell leads to what was found; ✓ means that nothing was found.</p>\n",
+        map.entries().count(),
+        text(&map.server),
+        text(&days),
+        text(&map.machine.system),
+        map.machine.cores,
+        map.machine.memory_gib,
+    )
+}
+
 fn heat(html: &mut String, language: &Language) {
+    let name = text(&language.name);
     let _ = write!(
         html,
-        "<h2>{}</h2>\n<div class=\"wide\"><table><tr><th>variant</th>",
-        text(&language.name)
+        "<h2 id=\"{name}\">{name}</h2>\n<div class=\"wide\" tabindex=\"0\"><table class=\"heat\"><thead><tr><th>variant</th><th>what becomes of it</th>"
     );
     for axis in &language.axes {
         let _ = write!(
@@ -97,47 +98,50 @@ fn heat(html: &mut String, language: &Language) {
             text(&axis.name)
         );
     }
-    html.push_str("<th>outcome</th>");
     for family in FAMILIES {
         let _ = write!(html, "<th>{family}</th>");
     }
-    html.push_str("</tr>\n");
+    html.push_str("</tr></thead>\n");
     for entry in &language.variants {
-        let id = id(language, entry);
-        let odd = entry.found.as_ref().is_some_and(|found| !found.as_expected);
-        let class = if odd { " class=\"odd\"" } else { "" };
-        let _ = write!(
-            html,
-            "<tr{class}><td><a href=\"#{id}\">{}</a></td>",
-            text(&entry.name)
-        );
-        for axis in &language.axes {
-            let version = entry.versions.get(&axis.name).map_or("", String::as_str);
-            let class = if entry.set.contains(&axis.name) {
-                " class=\"set\""
-            } else {
-                ""
-            };
-            let _ = write!(html, "<td{class}>{}</td>", text(version));
-        }
-        let (class, words) = match &entry.found {
-            None => ("none", "not measured"),
-            Some(found) => (heat_of(found.outcome), found.outcome.words()),
+        heat_row(html, language, entry);
+    }
+    html.push_str("</table></div>\n");
+}
+
+fn heat_row(html: &mut String, language: &Language, entry: &Entry) {
+    let id = id(language, entry);
+    let odd = entry.found.as_ref().is_some_and(|found| !found.as_expected);
+    let class = if odd { " class=\"odd\"" } else { "" };
+    let _ = write!(
+        html,
+        "<tr{class}><td><a href=\"#{id}\">{}</a></td>",
+        text(&entry.name)
+    );
+    let (class, words) = match &entry.found {
+        None => ("none", "not measured"),
+        Some(found) => (heat_of(found.outcome), found.outcome.words()),
+    };
+    let surprise = if odd { ", not as expected" } else { "" };
+    let _ = write!(
+        html,
+        "<td class=\"c outcome\"><a class=\"{class}\" href=\"#{id}\">{words}{surprise}</a></td>"
+    );
+    for axis in &language.axes {
+        let version = entry.versions.get(&axis.name).map_or("", String::as_str);
+        let class = match entry.set.contains(&axis.name) {
+            true => " class=\"set\"",
+            false => "",
         };
+        let _ = write!(html, "<td{class}>{}</td>", text(version));
+    }
+    for family in FAMILIES {
+        let (class, words) = cell(entry.found.as_ref(), family);
         let _ = write!(
             html,
             "<td class=\"c\"><a class=\"{class}\" href=\"#{id}\">{words}</a></td>"
         );
-        for family in FAMILIES {
-            let (class, words) = cell(entry.found.as_ref(), family);
-            let _ = write!(
-                html,
-                "<td class=\"c\"><a class=\"{class}\" href=\"#{id}\">{words}</a></td>"
-            );
-        }
-        html.push_str("</tr>\n");
     }
-    html.push_str("</table></div>\n");
+    html.push_str("</tr>\n");
 }
 
 fn heat_of(outcome: Outcome) -> &'static str {
@@ -152,12 +156,12 @@ fn heat_of(outcome: Outcome) -> &'static str {
 fn cell(found: Option<&Found>, family: Family) -> (&'static str, &'static str) {
     let Some(found) = found.filter(|found| found.client_rpcs > 0 || !found.findings.is_empty())
     else {
-        return ("none", "–");
+        return ("blank", "–");
     };
     let worst = found.families.iter().find(|(name, _)| *name == family);
-    match worst.map(|(_, severity)| severity) {
-        None => ("ok", "ok"),
-        Some(Severity::Info) => ("info", "info"),
+    match worst.map(|(_, severity)| *severity) {
+        None => ("quiet", "✓"),
+        Some(Severity::Info) => ("quiet", "info"),
         Some(Severity::Warning) => ("warn", "warning"),
         Some(Severity::Error) => ("bad", "error"),
     }
@@ -166,71 +170,53 @@ fn cell(found: Option<&Found>, family: Family) -> (&'static str, &'static str) {
 fn details(html: &mut String, language: &Language, entry: &Entry) {
     let _ = writeln!(
         html,
-        "<section id=\"{}\"><h3>{} {}</h3>\n<p>{}</p>",
+        "<section id=\"{}\"><h3>{} {}</h3>\n<p class=\"soft\">{}</p>\n<dl>",
         id(language, entry),
         text(&language.name),
         text(&entry.name),
         text(&entry.changes())
     );
+    let mut term = |name: &str, what: String| {
+        let _ = writeln!(html, "<dt>{name}</dt><dd>{what}</dd>");
+    };
     let expected = match entry.expected_rules.is_empty() {
         true => entry.expected.words().to_owned(),
         false => format!("{} ({})", entry.expected, entry.expected_rules.join(", ")),
     };
-    let reason = entry
-        .reason
-        .as_deref()
-        .map(|reason| format!(": {}", text(reason)))
-        .unwrap_or_default();
-    let _ = writeln!(html, "<p>expected: {}{reason}</p>", text(&expected));
+    let reason = entry.reason.as_deref().map(prose);
+    let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    term("expected", format!("{}{why}", text(&expected)));
     let Some(found) = &entry.found else {
-        html.push_str("<p>not measured yet</p></section>\n");
+        term("found", "not measured yet".to_owned());
+        html.push_str("</dl></section>\n");
         return;
     };
-    let _ = writeln!(
-        html,
-        "<p>found: <b>{}</b>, {} of {} calls joined; measured {}, prepared in {:.1} s, ran {:.1} s</p>\n<p>{}</p>",
-        found.outcome,
-        found.joined,
-        found.client_rpcs,
-        text(&found.measured),
-        found.seconds.0,
-        found.seconds.1,
-        text(&found.message)
+    term(
+        "found",
+        format!("<b>{}</b>: {}", found.outcome, prose(&found.message)),
     );
     if let Some(mend) = &found.mend {
-        let _ = writeln!(
-            html,
-            "<p>the smallest change to a variant that is whole: <code>{}</code></p>",
-            text(mend)
-        );
-    }
-    if !found.findings.is_empty() {
-        html.push_str("<table><tr><th>rule</th><th>severity</th><th>times</th><th>what was seen</th><th>what to do</th></tr>\n");
-        for finding in &found.findings {
-            let severity = match finding.severity {
-                Severity::Info => "info",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            };
-            let _ = writeln!(
-                html,
-                "<tr><td>{}</td><td>{severity}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                text(&finding.rule),
-                finding.count,
-                text(&finding.message),
-                text(finding.hint.as_deref().unwrap_or_default())
-            );
-        }
-        html.push_str("</table>\n");
+        term("mend", format!("<code>{}</code>", text(mend)));
     }
     for divergence in &found.divergences {
-        let _ = writeln!(html, "<p>expected divergence: {}</p>", text(divergence));
+        term("expected divergence", prose(divergence));
     }
-    let _ = writeln!(
-        html,
-        "<p>capture, logs and report: <code>{}</code></p>",
-        text(&found.folder.to_string_lossy())
+    term(
+        "measured",
+        format!(
+            "{}, prepared in {:.1} s, ran {:.1} s, {} of {} calls joined",
+            text(&found.measured),
+            found.seconds.0,
+            found.seconds.1,
+            found.joined,
+            found.client_rpcs
+        ),
     );
+    term("kept", kept(language, entry, found));
+    html.push_str("</dl>\n");
+    if !found.findings.is_empty() {
+        findings(html, &found.findings);
+    }
     if !found.all_versions.is_empty() {
         html.push_str("<details><summary>versions as resolved</summary><pre>");
         for (name, version) in &found.all_versions {
@@ -241,9 +227,56 @@ fn details(html: &mut String, language: &Language, entry: &Entry) {
     html.push_str("</section>\n");
 }
 
+/// The page lies beside its results; what ran has a report of its own there.
+fn kept(language: &Language, entry: &Entry, found: &Found) -> String {
+    let folder = format!("<code>{}</code>", text(&found.folder.to_string_lossy()));
+    match found.all_versions.is_empty() {
+        true => folder,
+        false => format!(
+            "<a href=\"{}/{}/report.html\">report</a>, capture and logs in {folder}",
+            text(&language.name),
+            text(&entry.name)
+        ),
+    }
+}
+
+fn findings(html: &mut String, findings: &[FoundFinding]) {
+    html.push_str("<table><thead><tr><th>rule</th><th>severity</th><th>times</th><th>what was seen</th><th>what to do</th></tr></thead>\n");
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let _ = writeln!(
+            html,
+            "<tr><td>{}</td><td>{severity}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            text(&finding.rule),
+            finding.count,
+            prose(&finding.message),
+            prose(finding.hint.as_deref().unwrap_or_default())
+        );
+    }
+    html.push_str("</table>\n");
+}
+
 /// Names are checked when the plan is read: nothing in them needs escaping.
 fn id(language: &Language, entry: &Entry) -> String {
     format!("{}-{}", language.name, entry.name)
+}
+
+/// What stands between backticks is code.
+fn prose(raw: &str) -> String {
+    let escaped = text(raw);
+    let mut parts = escaped.split('`');
+    if parts.clone().count().is_multiple_of(2) {
+        return escaped;
+    }
+    let mut html = parts.next().unwrap_or_default().to_owned();
+    while let (Some(code), Some(after)) = (parts.next(), parts.next()) {
+        let _ = write!(html, "<code>{code}</code>{after}");
+    }
+    html
 }
 
 fn text(raw: &str) -> String {
@@ -268,15 +301,21 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_between_backticks_is_code() {
+        assert_eq!(super::prose("a `<b>` c"), "a <code>&lt;b&gt;</code> c");
+        assert_eq!(super::prose("`a` b `c"), "`a` b `c");
+    }
+
+    #[test]
     fn every_cell_leads_to_its_details() {
         let page = super::page(&sample());
         let mut linked = 0;
         for link in page.split("href=\"#").skip(1) {
             let id = link.split('"').next().unwrap();
-            assert!(page.contains(&format!("<section id=\"{id}\">")), "{id}");
+            assert!(page.contains(&format!(" id=\"{id}\">")), "{id}");
             linked += 1;
         }
-        // A name, an outcome and nine families for each of five variants.
-        assert_eq!(linked, 5 * 11);
+        // The example; a name, an outcome and nine families for each of five variants.
+        assert_eq!(linked, 1 + 5 * 11);
     }
 }
