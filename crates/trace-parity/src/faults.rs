@@ -283,10 +283,11 @@ impl Matrix {
 
 /// SplitMix64: small, seeded, the same everywhere.
 #[derive(Clone, Debug)]
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn new(seed: u64, operator: &str, example: &str) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, operator: &str, example: &str) -> Self {
         let text = operator.bytes().chain(example.bytes());
         Random(text.fold(seed, |state, byte| {
             (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -302,7 +303,7 @@ impl Random {
     }
 
     /// Below `bound`, which isn't zero.
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 

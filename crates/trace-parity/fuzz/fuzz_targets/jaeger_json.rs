@@ -1,15 +1,3 @@
-//! What stands in Jaeger's `data`.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use trace_parity::{Contract, Input, judge, read};
-
-fuzz_target!(|data: &[u8]| {
-    let bytes = [b"{\"data\":[", data].concat();
-    let (traces, problems) = read(&[Input {
-        label: None,
-        bytes: &bytes,
-    }]);
-    let _ = judge(&traces, &problems, Some(&Contract::builtin()), None);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| trace_parity_fuzz::jaeger_json(data));
