@@ -11,6 +11,7 @@ mod otlp_json;
 mod otlp_proto;
 
 pub(crate) use builder::Builder;
+use compressed::Allowance;
 
 use crate::traces::Traces;
 
@@ -53,8 +54,9 @@ pub fn read(inputs: &[Input<'_>]) -> (Traces, Vec<Problem>) {
     let mut builder = Builder::default();
     for input in inputs {
         builder.begin_input(input.label);
-        let (bytes, problem) = compressed::open(input.bytes);
-        by_content(&bytes, &mut builder);
+        let mut allowance = Allowance::of(input.bytes);
+        let (bytes, problem) = compressed::open(input.bytes, &mut allowance);
+        by_content(&bytes, &mut allowance, &mut builder);
         if let Some(problem) = problem {
             builder.set_line(None);
             builder.problem(ProblemKind::LostRecord, problem);
@@ -66,12 +68,12 @@ pub fn read(inputs: &[Input<'_>]) -> (Traces, Vec<Problem>) {
 /// A byte order mark, which some editors write before JSON.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-fn by_content(bytes: &[u8], builder: &mut Builder) {
+fn by_content(bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
     let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
     if matches!(text.trim_ascii_start().first(), None | Some(b'{')) {
         lines::read(text, builder);
     } else if otlp_proto::is_framed(bytes) {
-        otlp_proto::framed(bytes, builder);
+        otlp_proto::framed(bytes, allowance, builder);
     } else if bytes.first() == Some(&REQUEST) {
         otlp_proto::message(bytes, builder);
     } else {

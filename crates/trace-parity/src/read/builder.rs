@@ -59,25 +59,31 @@ impl Builder {
     }
 
     pub(crate) fn problem(&mut self, kind: ProblemKind, message: String) {
-        let input = self.traces.sources.len().saturating_sub(1);
-        let same = |p: &&mut Problem| p.input == input && p.kind == kind && p.message == message;
+        self.problems_alike(Problem {
+            input: self.traces.sources.len().saturating_sub(1),
+            line: self.line,
+            kind,
+            message,
+            count: 1,
+        });
+    }
+
+    fn problems_alike(&mut self, problem: Problem) {
+        let same = |known: &&mut Problem| {
+            (known.input, known.kind, &known.message)
+                == (problem.input, problem.kind, &problem.message)
+        };
         // Past this many different ones, the rest says nothing new.
         const KEPT: usize = 256;
         let full = self.problems.len() >= KEPT;
         if let Some(known) = self.problems.iter_mut().find(same) {
-            known.count += 1;
+            known.count += problem.count;
         } else if full {
             let last = self.problems.last_mut().expect("KEPT is not zero");
-            last.count += 1;
-            last.kind = last.kind.min(kind);
+            last.count += problem.count;
+            last.kind = last.kind.min(problem.kind);
         } else {
-            self.problems.push(Problem {
-                input,
-                line: self.line,
-                kind,
-                message,
-                count: 1,
-            });
+            self.problems.push(problem);
         }
     }
 
@@ -115,8 +121,11 @@ impl Builder {
         self.open.len()
     }
 
+    /// What has neither key nor value says nothing, and would cost more than it takes to write.
     pub(crate) fn push_attribute(&mut self, key: Str, value: Scalar) {
-        self.open.push(Attribute::new(key, value));
+        if key != Str::EMPTY || value != Scalar::Empty {
+            self.open.push(Attribute::new(key, value));
+        }
     }
 
     /// Moves what was pushed since `opened` to the arena, where equal lists share one place.
@@ -144,8 +153,11 @@ impl Builder {
         place
     }
 
+    /// As with attributes: an empty one is left out.
     pub(crate) fn push_event(&mut self, event: EventRecord) {
-        self.traces.events.push(event);
+        if event != EventRecord::default() {
+            self.traces.events.push(event);
+        }
     }
 
     pub(crate) fn event_count(&self) -> usize {
@@ -234,6 +246,12 @@ impl Builder {
         for span in &mut self.traces.spans[first..] {
             span.scope = scope;
         }
+    }
+
+    /// Moves a span to the place behind those that were kept before it.
+    pub(crate) fn keep_span(&mut self, kept: usize, place: usize, resource: u32) {
+        self.traces.spans.swap(kept, place);
+        self.traces.spans[kept].resource = resource;
     }
 
     pub(crate) fn finish(mut self) -> (Traces, Vec<Problem>) {

@@ -15,14 +15,25 @@ const MOST_TIMES: usize = 200;
 /// So that a small input may grow by more.
 const ALLOWED_ANYWAY: usize = 16 * 1024 * 1024;
 
+/// How much an input may still grow by, all its compressed parts together.
+pub(crate) struct Allowance(usize);
+
+impl Allowance {
+    pub(crate) fn of(input: &[u8]) -> Self {
+        Allowance(input.len().saturating_mul(MOST_TIMES).max(ALLOWED_ANYWAY))
+    }
+}
+
 /// The bytes as they were before compression, and what is wrong with the rest where it breaks off.
-pub(crate) fn open(bytes: &[u8]) -> (Cow<'_, [u8]>, Option<String>) {
-    let limit = bytes.len().saturating_mul(MOST_TIMES).max(ALLOWED_ANYWAY);
+pub(crate) fn open<'b>(
+    bytes: &'b [u8],
+    allowance: &mut Allowance,
+) -> (Cow<'b, [u8]>, Option<String>) {
     if bytes.starts_with(&GZIP) {
-        let (opened, problem) = drain(MultiGzDecoder::new(bytes), limit, "gzip");
+        let (opened, problem) = drain(MultiGzDecoder::new(bytes), allowance, "gzip");
         (Cow::Owned(opened), problem)
     } else if bytes.starts_with(&ZSTD) {
-        let (opened, problem) = zstd(bytes, limit);
+        let (opened, problem) = zstd(bytes, allowance);
         (Cow::Owned(opened), problem)
     } else {
         (Cow::Borrowed(bytes), None)
@@ -30,11 +41,11 @@ pub(crate) fn open(bytes: &[u8]) -> (Cow<'_, [u8]>, Option<String>) {
 }
 
 /// Every frame of a file: a writer that appends makes one each time.
-fn zstd(mut bytes: &[u8], limit: usize) -> (Vec<u8>, Option<String>) {
+fn zstd(mut bytes: &[u8], allowance: &mut Allowance) -> (Vec<u8>, Option<String>) {
     let mut all = Vec::new();
     while !bytes.is_empty() {
         let (mut opened, problem) = match StreamingDecoder::new(&mut bytes) {
-            Ok(decoder) => drain(decoder, limit.saturating_sub(all.len()), "zstd"),
+            Ok(decoder) => drain(decoder, allowance, "zstd"),
             Err(error) => (
                 Vec::new(),
                 Some(format!("the zstd stream breaks off: {error}")),
@@ -48,16 +59,21 @@ fn zstd(mut bytes: &[u8], limit: usize) -> (Vec<u8>, Option<String>) {
     (all, None)
 }
 
-fn drain(decoder: impl Read, limit: usize, format: &str) -> (Vec<u8>, Option<String>) {
+fn drain(
+    decoder: impl Read,
+    Allowance(limit): &mut Allowance,
+    format: &str,
+) -> (Vec<u8>, Option<String>) {
     let mut opened = Vec::new();
-    let read = decoder.take(limit as u64 + 1).read_to_end(&mut opened);
+    let read = decoder.take(*limit as u64 + 1).read_to_end(&mut opened);
     let problem = match read {
         Err(error) => Some(format!("the {format} stream breaks off: {error}")),
-        Ok(_) if opened.len() > limit => Some(format!(
-            "the {format} stream holds over {MOST_TIMES} times its own size"
+        Ok(_) if opened.len() > *limit => Some(format!(
+            "the input holds over {MOST_TIMES} times its own size in {format} streams"
         )),
         Ok(_) => None,
     };
-    opened.truncate(limit);
+    opened.truncate(*limit);
+    *limit -= opened.len();
     (opened, problem)
 }

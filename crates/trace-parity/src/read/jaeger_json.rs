@@ -21,9 +21,10 @@ pub(crate) struct Data<'b>(pub(crate) &'b mut Builder);
 impl<'de> Items<'de> for Data<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let mut trace = TraceOf {
+            first: self.0.span_count(),
             builder: self.0,
             processes: HashMap::new(),
-            spans: Vec::new(),
+            made_by: Vec::new(),
         };
         let read = seq.next_element_seed(Object(&mut trace));
         trace.keep();
@@ -40,34 +41,29 @@ impl<'de> Items<'de> for Data<'_> {
 
 struct TraceOf<'b> {
     builder: &'b mut Builder,
+    /// Where its spans begin.
+    first: usize,
+    /// The process of each span; processes may stand behind the spans.
+    made_by: Vec<Str>,
     /// Attributes of each process's resource.
     processes: HashMap<Str, Slice>,
-    spans: Vec<Parts>,
-}
-
-/// One span and what has no place in a record.
-struct Parts {
-    record: SpanRecord,
-    trace_id: [u8; 16],
-    process: Str,
-    scope: (Str, Str),
 }
 
 impl TraceOf<'_> {
+    /// Keeps the spans whose process is there.
     fn keep(self) {
-        for mut parts in self.spans {
-            let Some(&attributes) = self.processes.get(&parts.process) else {
+        let mut kept = self.first;
+        for (place, process) in (self.first..).zip(&self.made_by) {
+            if let Some(&attributes) = self.processes.get(process) {
+                let resource = self.builder.resource(attributes);
+                self.builder.keep_span(kept, place, resource);
+                kept += 1;
+            } else {
                 let message = "a span's `processID` names no process".to_owned();
                 self.builder.problem(ProblemKind::LostSpan, message);
-                continue;
-            };
-            parts.record.trace = self.builder.trace(parts.trace_id);
-            parts.record.resource = self.builder.resource(attributes);
-            parts.record.scope = self
-                .builder
-                .scope(parts.scope.0, parts.scope.1, Slice::default());
-            self.builder.push_span(parts.record);
+            }
         }
+        self.builder.cut_spans(kept);
     }
 }
 
@@ -76,7 +72,7 @@ impl<'de> Fields<'de> for TraceOf<'_> {
         match key {
             "spans" => map.next_value_seed(List(&mut Spans {
                 builder: self.builder,
-                spans: &mut self.spans,
+                made_by: &mut self.made_by,
             })),
             "processes" => map.next_value_seed(Object(&mut Processes {
                 builder: self.builder,
@@ -161,7 +157,7 @@ impl<'de> Fields<'de> for Process<'_> {
 
 struct Spans<'x> {
     builder: &'x mut Builder,
-    spans: &'x mut Vec<Parts>,
+    made_by: &'x mut Vec<Str>,
 }
 
 impl<'de> Items<'de> for Spans<'_> {
@@ -176,8 +172,8 @@ impl<'de> Items<'de> for Spans<'_> {
             bad: None,
         };
         let more = seq.next_element_seed(Object(&mut span))?.is_some();
-        if more && let Some(parts) = span.finish() {
-            self.spans.push(parts);
+        if more && let Some(process) = span.finish() {
+            self.made_by.push(process);
         }
         Ok(more)
     }
@@ -212,16 +208,16 @@ struct Special {
 }
 
 impl Span<'_> {
-    fn finish(mut self) -> Option<Parts> {
+    /// Puts the span into the store and says which process made it.
+    fn finish(mut self) -> Option<Str> {
         let trace_id = self.trace_id.filter(|_| self.record.id != [0; 8]);
-        if trace_id.is_none() {
-            self.bad
-                .get_or_insert("a span's `traceID` or `spanID` isn't one");
-        }
-        if let Some(bad) = self.bad {
+        let (Some(trace_id), None) = (trace_id, self.bad) else {
+            let bad = self
+                .bad
+                .unwrap_or("a span's `traceID` or `spanID` isn't one");
             self.builder.problem(ProblemKind::LostSpan, bad.to_owned());
             return None;
-        }
+        };
         self.record.end = self.record.start.saturating_add(self.duration);
         self.record.kind = self.special.kind;
         self.record.status = if self.special.error {
@@ -230,12 +226,11 @@ impl Span<'_> {
             self.special.status
         };
         self.record.status_message = self.special.message;
-        Some(Parts {
-            record: self.record,
-            trace_id: trace_id?,
-            process: self.process,
-            scope: (self.special.scope_name, self.special.scope_version),
-        })
+        self.record.trace = self.builder.trace(trace_id);
+        let (name, version) = (self.special.scope_name, self.special.scope_version);
+        self.record.scope = self.builder.scope(name, version, Slice::default());
+        self.builder.push_span(self.record);
+        Some(self.process)
     }
 
     fn micros<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<u64, A::Error> {

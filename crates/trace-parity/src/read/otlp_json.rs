@@ -495,11 +495,7 @@ impl<'de> Items<'de> for Events<'_> {
         let mut event = Event {
             builder: self.builder,
             bad: self.bad,
-            record: EventRecord {
-                time: 0,
-                name: Str::EMPTY,
-                attributes: Slice::default(),
-            },
+            record: EventRecord::default(),
         };
         let more = seq.next_element_seed(Object(&mut event))?.is_some();
         let record = event.record;

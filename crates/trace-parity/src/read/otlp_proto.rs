@@ -2,7 +2,8 @@
 //! is told to), or one message alone.
 
 use super::builder::Builder;
-use super::{ProblemKind, compressed, document};
+use super::compressed::{self, Allowance};
+use super::{ProblemKind, document};
 use crate::intern::Str;
 use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
 
@@ -23,7 +24,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Reads every framed message; each may be compressed, and may be JSON.
-pub(crate) fn framed(mut bytes: &[u8], builder: &mut Builder) {
+pub(crate) fn framed(mut bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
     while !bytes.is_empty() {
         let Some((message, rest)) = frame(bytes) else {
             builder.problem(
@@ -32,7 +33,7 @@ pub(crate) fn framed(mut bytes: &[u8], builder: &mut Builder) {
             );
             return;
         };
-        let (message, problem) = compressed::open(message);
+        let (message, problem) = compressed::open(message, allowance);
         if message.first() == Some(&b'{') {
             document::read(&message, builder);
         } else {

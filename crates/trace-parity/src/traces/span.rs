@@ -1,0 +1,246 @@
+//! One trace and one span, as they are handed out.
+
+use std::fmt;
+
+use super::{
+    Attributes, Kind, NONE, ResourceRecord, ScopeRecord, SpanRecord, Status, TraceRecord, Traces,
+};
+use crate::verdict::{SpanId, TraceId};
+
+/// One trace.
+#[derive(Clone, Copy)]
+pub struct Trace<'t> {
+    pub(super) traces: &'t Traces,
+    pub(super) index: u32,
+}
+
+/// One span.
+#[derive(Clone, Copy)]
+pub struct Span<'t> {
+    pub(super) traces: &'t Traces,
+    pub(super) index: u32,
+}
+
+/// One event of a span.
+#[derive(Clone, Debug)]
+pub struct Event<'t> {
+    pub name: &'t str,
+    /// Unix nanoseconds.
+    pub time_ns: u64,
+    pub attributes: Attributes<'t>,
+}
+
+impl<'t> Trace<'t> {
+    #[must_use]
+    pub fn id(&self) -> TraceId {
+        TraceId(self.record().id)
+    }
+
+    /// Every span, in order of start.
+    pub fn spans(&self) -> impl Iterator<Item = Span<'t>> + use<'t> {
+        let traces = self.traces;
+        self.record().spans().map(move |index| traces.span(index))
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.record().len as usize
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.record().len == 0
+    }
+
+    /// The tops of the tree, in order of start: spans without a parent, spans whose parent isn't in the trace, and one span of
+    /// each cycle.
+    #[must_use]
+    pub fn roots(&self) -> Vec<Span<'t>> {
+        let (traces, range) = (self.traces, self.record().spans());
+        let mut reached = vec![false; range.len()];
+        let reach = |reached: &mut [bool], top: u32| {
+            let mut open = vec![top];
+            while let Some(index) = open.pop() {
+                let seen = &mut reached[(index - range.start) as usize];
+                if !std::mem::replace(seen, true) {
+                    open.extend_from_slice(traces.children(index));
+                }
+            }
+        };
+        let parentless = |&index: &u32| traces.parents[index as usize] == NONE;
+        let mut roots: Vec<u32> = range.clone().filter(parentless).collect();
+        roots.iter().for_each(|&root| reach(&mut reached, root));
+        for index in range.clone() {
+            if !reached[(index - range.start) as usize] {
+                reach(&mut reached, index);
+                roots.push(index);
+            }
+        }
+        roots.sort_unstable();
+        roots.into_iter().map(|index| traces.span(index)).collect()
+    }
+
+    /// Every span once, parents before children and children in order of start, each with its depth.
+    #[must_use]
+    pub fn tree(&self) -> Vec<(usize, Span<'t>)> {
+        let range = self.record().spans();
+        let mut seen = vec![false; range.len()];
+        let mut rows = Vec::with_capacity(range.len());
+        let mut open: Vec<(usize, u32)> = self.roots().iter().rev().map(|r| (0, r.index)).collect();
+        while let Some((depth, index)) = open.pop() {
+            if !std::mem::replace(&mut seen[(index - range.start) as usize], true) {
+                rows.push((depth, self.traces.span(index)));
+                let children = self.traces.children(index).iter().rev();
+                open.extend(children.map(|&child| (depth + 1, child)));
+            }
+        }
+        rows
+    }
+
+    fn record(&self) -> &'t TraceRecord {
+        &self.traces.traces[self.index as usize]
+    }
+}
+
+impl<'t> Span<'t> {
+    #[must_use]
+    pub fn id(&self) -> SpanId {
+        SpanId(self.record().id)
+    }
+
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        TraceId(self.traces.traces[self.record().trace as usize].id)
+    }
+
+    /// The parent's id as written, whether or not such a span is there.
+    #[must_use]
+    pub fn parent_id(&self) -> Option<SpanId> {
+        let id = self.record().parent_id;
+        (id != [0; 8]).then_some(SpanId(id))
+    }
+
+    #[must_use]
+    pub fn parent(&self) -> Option<Span<'t>> {
+        let traces = self.traces;
+        traces.parent(self.index).map(|index| traces.span(index))
+    }
+
+    /// In order of start.
+    pub fn children(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Span<'t>> + DoubleEndedIterator + use<'t> {
+        let traces = self.traces;
+        traces
+            .children(self.index)
+            .iter()
+            .map(move |&index| traces.span(index))
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &'t str {
+        self.traces.str(self.record().name)
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.record().kind
+    }
+
+    /// Unix nanoseconds.
+    #[must_use]
+    pub fn start_ns(&self) -> u64 {
+        self.record().start
+    }
+
+    /// Unix nanoseconds.
+    #[must_use]
+    pub fn end_ns(&self) -> u64 {
+        self.record().end
+    }
+
+    /// Nanoseconds from start to end; zero where the end comes first.
+    #[must_use]
+    pub fn duration_ns(&self) -> u64 {
+        self.end_ns().saturating_sub(self.start_ns())
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.record().status
+    }
+
+    /// Empty where there is none.
+    #[must_use]
+    pub fn status_message(&self) -> &'t str {
+        self.traces.str(self.record().status_message)
+    }
+
+    /// The low 8 bits are the W3C trace flags of the span's own context.
+    #[must_use]
+    pub fn flags(&self) -> u32 {
+        self.record().flags
+    }
+
+    #[must_use]
+    pub fn scope_name(&self) -> &'t str {
+        self.traces.str(self.scope().name)
+    }
+
+    #[must_use]
+    pub fn scope_version(&self) -> &'t str {
+        self.traces.str(self.scope().version)
+    }
+
+    #[must_use]
+    pub fn service_name(&self) -> Option<&'t str> {
+        self.resource()
+            .service_name
+            .map(|name| self.traces.str(name))
+    }
+
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'t> {
+        self.traces.attributes_of(self.record().attributes)
+    }
+
+    #[must_use]
+    pub fn resource_attributes(&self) -> Attributes<'t> {
+        self.traces.attributes_of(self.resource().attributes)
+    }
+
+    pub fn events(&self) -> impl ExactSizeIterator<Item = Event<'t>> + use<'t> {
+        let traces = self.traces;
+        traces.events[self.record().events.range()]
+            .iter()
+            .map(move |event| Event {
+                name: traces.str(event.name),
+                time_ns: event.time,
+                attributes: traces.attributes_of(event.attributes),
+            })
+    }
+
+    fn record(&self) -> &'t SpanRecord {
+        self.traces.record(self.index)
+    }
+
+    fn resource(&self) -> &'t ResourceRecord {
+        &self.traces.resources[self.record().resource as usize]
+    }
+
+    fn scope(&self) -> &'t ScopeRecord {
+        &self.traces.scopes[self.record().scope as usize]
+    }
+}
+
+impl fmt::Debug for Trace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trace({}, {} spans)", self.id(), self.len())
+    }
+}
+
+impl fmt::Debug for Span<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Span({}, {:?})", self.id(), self.name())
+    }
+}
