@@ -78,6 +78,11 @@ impl Interner {
             .map(|&index| Str(index))
     }
 
+    /// Every string, by handle.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len()).map(|index| slice(&self.text, &self.ends, index))
+    }
+
     pub(crate) fn get(&self, string: Str) -> &str {
         slice(&self.text, &self.ends, string.index())
     }

@@ -254,6 +254,78 @@ impl Builder {
         self.traces.spans[kept].resource = resource;
     }
 
+    /// Takes in what another builder read of the same input, further on in it.
+    pub(crate) fn absorb(&mut self, other: Builder) {
+        let theirs = other.traces;
+        let strings: Vec<Str> = theirs
+            .strings
+            .iter()
+            .map(|text| self.intern(text))
+            .collect();
+        let string = |theirs: Str| strings[theirs.index()];
+        // In the order in which they were closed: a list within another stands before it.
+        let mut lists: Vec<Slice> = other.lists.into_iter().collect();
+        lists.sort_unstable_by_key(|list| list.start);
+        let mut places = vec![Slice::default(); theirs.attributes.len()];
+        for list in lists {
+            let opened = self.open_list();
+            let moved = theirs.attributes[list.range()]
+                .iter()
+                .map(|attribute| attribute.moved(string, |inner| place(&places, inner)));
+            self.open.extend(moved);
+            places[list.start as usize] = self.close_list(opened);
+        }
+        let list = |theirs: Slice| place(&places, theirs);
+        let resources: Vec<u32> = theirs
+            .resources
+            .iter()
+            .map(|resource| self.resource(list(resource.attributes)))
+            .collect();
+        let scopes: Vec<u32> = theirs
+            .scopes
+            .iter()
+            .map(|scope| {
+                self.scope(
+                    string(scope.name),
+                    string(scope.version),
+                    list(scope.attributes),
+                )
+            })
+            .collect();
+        let traces: Vec<u32> = theirs
+            .traces
+            .iter()
+            .map(|trace| self.trace(trace.id))
+            .collect();
+        let earlier_events = self.traces.events.len() as u32;
+        self.traces
+            .events
+            .extend(theirs.events.iter().map(|event| EventRecord {
+                time: event.time,
+                name: string(event.name),
+                attributes: list(event.attributes),
+            }));
+        self.traces
+            .spans
+            .extend(theirs.spans.into_iter().map(|span| SpanRecord {
+                trace: traces[span.trace as usize],
+                resource: resources[span.resource as usize],
+                scope: scopes[span.scope as usize],
+                name: string(span.name),
+                status_message: string(span.status_message),
+                attributes: list(span.attributes),
+                events: Slice {
+                    start: span.events.start + earlier_events,
+                    len: span.events.len,
+                },
+                ..span
+            }));
+        let input = self.traces.sources.len().saturating_sub(1);
+        for problem in other.problems {
+            self.problems_alike(Problem { input, ..problem });
+        }
+    }
+
     pub(crate) fn finish(mut self) -> (Traces, Vec<Problem>) {
         self.drop_empty_traces();
         self.traces.index();
@@ -296,6 +368,15 @@ fn slice(start: usize, end: usize) -> Slice {
         start: start as u32,
         len: (end - start) as u32,
     }
+}
+
+/// Where a list has come to; the empty one is everywhere.
+fn place(places: &[Slice], list: Slice) -> Slice {
+    places
+        .get(list.start as usize)
+        .filter(|_| list.len > 0)
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The index of `record` among `records`, where equal ones stand once.

@@ -74,6 +74,18 @@ impl Attribute {
             Tag::Map => Scalar::Map(unpack(bits)),
         }
     }
+
+    /// The same in another store.
+    pub(crate) fn moved(self, string: impl Fn(Str) -> Str, list: impl Fn(Slice) -> Slice) -> Self {
+        let value = match self.scalar() {
+            Scalar::Str(text) => Scalar::Str(string(text)),
+            Scalar::Bytes(text) => Scalar::Bytes(string(text)),
+            Scalar::Array(items) => Scalar::Array(list(items)),
+            Scalar::Map(items) => Scalar::Map(list(items)),
+            plain => plain,
+        };
+        Attribute::new(string(self.key), value)
+    }
 }
 
 fn pack(slice: Slice) -> u64 {
