@@ -4,23 +4,16 @@ use std::fmt::Write as _;
 
 use trace_parity::{Contract, Input, judge, read};
 
-/// A tenth of it without optimisation: what recurses or is quadratic shows all the same.
-const SPANS: u64 = if cfg!(debug_assertions) {
-    100_000
-} else {
-    1_000_000
-};
-
-fn checked(parent: impl Fn(u64) -> u64) {
+fn checked(spans: u64, parent: impl Fn(u64) -> u64) {
     let mut bytes = String::from("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[");
-    for id in 1..=SPANS {
+    for id in 1..=spans {
         let comma = if id == 1 { "" } else { "," };
         let _ = write!(
             bytes,
             "{comma}{{\"traceId\":\"00000000000000000000000000000001\",\"spanId\":\"{id:016x}\",\"parentSpanId\":\"{:016x}\",\"name\":\"s\",\"startTimeUnixNano\":{},\"endTimeUnixNano\":{}}}",
             parent(id),
             1_000_000 + id,
-            10_000_000 + SPANS - id
+            10_000_000 + spans - id
         );
     }
     bytes.push_str("]}]}]}");
@@ -28,24 +21,59 @@ fn checked(parent: impl Fn(u64) -> u64) {
         label: None,
         bytes: bytes.as_bytes(),
     }]);
-    assert_eq!((traces.span_count() as u64, problems), (SPANS, vec![]));
+    assert_eq!((traces.span_count() as u64, problems), (spans, vec![]));
     let trace = traces.iter().next().expect("there is one");
-    assert_eq!(trace.tree().len() as u64, SPANS);
+    assert_eq!(trace.tree().len() as u64, spans);
     let verdict = judge(&traces, &[], Some(&Contract::builtin()), None);
     assert_eq!(verdict.examples.len(), 1);
 }
 
-#[test]
-fn a_chain_a_million_spans_deep() {
-    checked(|id| id - 1);
+/// What recurses or is quadratic shows with a tenth of a million as well; `test --slow` goes all the way.
+const MANY: u64 = 100_000;
+
+const MILLION: u64 = 1_000_000;
+
+fn chain(id: u64) -> u64 {
+    id - 1
+}
+
+fn one_parent(id: u64) -> u64 {
+    u64::from(id > 1)
+}
+
+fn orphan(id: u64) -> u64 {
+    if id == 1 { 0 } else { 2 * MILLION + id }
 }
 
 #[test]
-fn a_parent_with_a_million_children() {
-    checked(|id| u64::from(id > 1));
+fn a_long_chain() {
+    checked(MANY, chain);
 }
 
 #[test]
-fn a_million_orphans() {
-    checked(|id| if id == 1 { 0 } else { SPANS + id });
+fn a_parent_with_many_children() {
+    checked(MANY, one_parent);
+}
+
+#[test]
+fn many_orphans() {
+    checked(MANY, orphan);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn slow_a_chain_a_million_spans_deep() {
+    checked(MILLION, chain);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn slow_a_parent_with_a_million_children() {
+    checked(MILLION, one_parent);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn slow_a_million_orphans() {
+    checked(MILLION, orphan);
 }
