@@ -119,7 +119,7 @@ pub fn judge(
             &builtin
         }
     };
-    let view = View::new(traces, problems, words, facts);
+    let view = View::new(traces, problems, words, contract.is_some(), facts);
     let mut drafts = Vec::new();
     for check in rules::CHECKS {
         if contract.is_some() || !check.needs_contract {

@@ -53,7 +53,7 @@ pub(crate) fn summaries(
     contract: &Contract,
     facts: Option<&RunFacts>,
 ) -> Vec<Summary> {
-    let view = View::new(traces, &[], contract, facts);
+    let view = View::new(traces, &[], contract, true, facts);
     view.examples
         .iter()
         .map(|example| summary(&view, example))

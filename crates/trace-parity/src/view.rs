@@ -22,6 +22,8 @@ pub(crate) struct View<'a> {
     pub(crate) traces: &'a Traces,
     pub(crate) reader: Reader<'a>,
     pub(crate) contract: &'a Contract,
+    /// The contract's scenario is what ran. Else it is any program, of which only names and words are known.
+    pub(crate) scenario: bool,
     pub(crate) facts: Option<&'a RunFacts>,
     pub(crate) problems: &'a [Problem],
     pub(crate) examples: Vec<Example<'a>>,
@@ -44,6 +46,7 @@ impl<'a> View<'a> {
         traces: &'a Traces,
         problems: &'a [Problem],
         contract: &'a Contract,
+        scenario: bool,
         facts: Option<&'a RunFacts>,
     ) -> Self {
         let (mut examples, owners) = examples::assign(traces, contract, facts);
@@ -57,6 +60,9 @@ impl<'a> View<'a> {
         let alignments = (0..)
             .zip(&examples)
             .map(|(index, example)| {
+                if !scenario {
+                    return Alignment::default();
+                }
                 let first = ghosts.partition_point(|ghost| ghost.example < index);
                 let behind = ghosts.partition_point(|ghost| ghost.example <= index);
                 let (own, ghosts) = (
@@ -74,6 +80,7 @@ impl<'a> View<'a> {
             reader: Reader::new(traces, contract),
             traces,
             contract,
+            scenario,
             facts,
             problems,
             examples,

@@ -110,8 +110,8 @@ fn attribute_of(
 ) {
     let judged: Vec<&Call<'_>> = calls.iter().filter(|call| call.judged).collect();
     let concept = semconv::concept(&rule.key);
-    let constant = rule
-        .constant
+    // Any other program may well call two servers.
+    let constant = (rule.constant && view.scenario)
         .then(|| most_common(view, rule, concept, &judged))
         .flatten();
     let mut missing: BTreeMap<u32, Tally> = BTreeMap::new();

@@ -5,6 +5,7 @@ mod clean;
 mod corpus;
 mod faults;
 mod fixtures;
+mod foreign;
 mod readers;
 mod shapes;
 mod support;

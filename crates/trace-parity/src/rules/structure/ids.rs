@@ -1,0 +1,121 @@
+//! Ids that stand for one span each, and lead upwards.
+
+use std::collections::BTreeMap;
+
+use super::explained;
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::rules::delivery::spans;
+use crate::verdict::Severity;
+use crate::view::View;
+
+pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for &(later, first) in &view.traces.repeated_ids {
+        let Some(example) = view.links.example_of(view.traces, later) else {
+            continue;
+        };
+        let (span, other) = (view.traces.span(later), view.traces.span(first));
+        let message = format!(
+            "`{}` and `{}` have the same span id `{}`",
+            other.name(),
+            span.name(),
+            span.id()
+        );
+        let explains = explained_by_repeat(view, example, first, later);
+        drafts.push(
+            Draft::new(Rule::DuplicateSpanId, message)
+                .example(example)
+                .step(view.step_at(example, later))
+                .span(later)
+                .hint("ids are random: a guess: a generator that is seeded alike twice, or a process that forked after it was seeded")
+                .explains(explains),
+        );
+    }
+    copies(view, drafts);
+}
+
+/// Which spans suffer from an id that two spans share: both, what names either as its parent, and what lost its parent within their time.
+fn explained_by_repeat(view: &View<'_>, example: u32, first: u32, later: u32) -> Vec<u32> {
+    let mut all = vec![first, later];
+    all.extend_from_slice(view.traces.children(first));
+    all.extend_from_slice(view.traces.children(later));
+    for twin in [first, later] {
+        let record = view.traces.record(twin);
+        let within = |span: u32| {
+            let inner = view.traces.record(span);
+            inner.trace == record.trace && inner.start >= record.start && inner.end <= record.end
+        };
+        for group in view.links.orphans_of(example) {
+            if group.spans.iter().all(|&span| within(span)) {
+                all.extend(&group.spans);
+            }
+        }
+        all.extend(view.call_around(example, twin).map(|call| call.span));
+    }
+    let calls: Vec<u32> = all
+        .iter()
+        .filter_map(|&span| view.astray_call(span))
+        .collect();
+    all.extend(calls);
+    all
+}
+
+fn copies(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let mut by_example: BTreeMap<Option<u32>, u64> = BTreeMap::new();
+    for &(trace, count) in &view.traces.copies {
+        *by_example
+            .entry(view.links.owners[trace as usize])
+            .or_default() += count;
+    }
+    for (example, count) in by_example {
+        let mut draft = Draft::new(
+            Rule::DuplicateSpanId,
+            format!(
+                "{} came twice, word for word, and count once",
+                spans(count as usize)
+            ),
+        )
+        .severity(Severity::Info)
+        .hint("an exporter sends a request again when its answer is lost: harmless");
+        draft.example = example;
+        draft.count = count;
+        drafts.push(draft);
+    }
+}
+
+pub(crate) fn parent_cycle(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for cycle in &view.links.cycles {
+        let first = cycle[0];
+        let Some(example) = view.links.example_of(view.traces, first) else {
+            continue;
+        };
+        const NAMED: usize = 4;
+        let mut names: Vec<String> = cycle
+            .iter()
+            .take(NAMED)
+            .map(|&span| format!("`{}`", view.traces.span(span).name()))
+            .collect();
+        if cycle.len() > NAMED {
+            names.push("…".to_owned());
+        }
+        let message = match cycle.len() {
+            1 => format!("{} is its own parent", names[0]),
+            count => format!(
+                "{count} spans are each other's parents: {} in a circle",
+                names.join(" under ")
+            ),
+        };
+        let mut explains = explained(view, example, cycle);
+        for &span in cycle {
+            explains.extend_from_slice(view.traces.children(span));
+        }
+        drafts.push(
+            Draft::new(Rule::ParentCycle, message)
+                .example(example)
+                .step(view.step_at(example, first))
+                .span(first)
+                .hint("no SDK does this by itself: see what rewrites parent ids, or generates span ids that aren't random")
+                .explains(explains),
+        );
+    }
+}

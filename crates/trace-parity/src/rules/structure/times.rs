@@ -1,0 +1,185 @@
+//! Starts and ends that can be.
+
+use std::collections::HashSet;
+
+use crate::judge::Draft;
+use crate::rules::Rule;
+use crate::view::View;
+use crate::view::examples::Example;
+use crate::view::links::Side;
+
+/// Spans of one process share a clock; instrumentation rounds it to a millisecond at worst, and a span's end may be written late.
+const SLACK_NS: u64 = 10_000_000;
+
+/// Clocks of client and server may differ; from one call to the next the difference stays the same, but for this.
+const DRIFT_NS: i128 = 1_000_000_000;
+
+pub(crate) fn bad_time(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        let mut bad: HashSet<u32> = HashSet::new();
+        let mut report = |span: u32, message: String, explains: Vec<u32>| {
+            drafts.push(
+                Draft::new(Rule::BadTime, message)
+                    .example(index)
+                    .step(view.step_at(index, span))
+                    .span(span)
+                    .hint("times are Unix nanoseconds from one clock per process; a guess: seconds or milliseconds were written, or the clock was set")
+                    .explains(explains),
+            );
+        };
+        for span in example
+            .traces
+            .iter()
+            .flat_map(|&trace| view.traces.traces[trace as usize].spans())
+        {
+            if let Some(message) = impossible(view, span) {
+                bad.insert(span);
+                report(span, message, vec![span]);
+            }
+        }
+        for (span, message) in outside_parents(view, example, &mut bad) {
+            report(span, message, vec![span]);
+        }
+        for (span, message) in adrift(view, example, &bad) {
+            report(span, message, vec![span]);
+        }
+    }
+}
+
+/// Times that contradict themselves.
+fn impossible(view: &View<'_>, span: u32) -> Option<String> {
+    let record = view.traces.record(span);
+    let name = view.traces.span(span).name();
+    if record.start == 0 || record.end == 0 {
+        let which = if record.start == 0 { "start" } else { "end" };
+        return Some(format!("`{name}` has no {which} time"));
+    }
+    (record.end < record.start).then(|| {
+        format!(
+            "`{name}` ends {} before it starts",
+            duration(record.start - record.end)
+        )
+    })
+}
+
+/// Spans that begin when their parent, by the same clock, has not begun or is over.
+fn outside_parents(
+    view: &View<'_>,
+    example: &Example<'_>,
+    bad: &mut HashSet<u32>,
+) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for parent in example
+        .traces
+        .iter()
+        .flat_map(|&trace| view.traces.traces[trace as usize].spans())
+    {
+        if bad.contains(&parent) {
+            continue;
+        }
+        let children = view.traces.children(parent).iter().copied();
+        let own: Vec<u32> = children
+            .filter(|&child| !bad.contains(&child) && same_clock(view, child, parent))
+            .collect();
+        let outside: Vec<u32> = own
+            .iter()
+            .copied()
+            .filter(|&child| is_outside(view, child, parent))
+            .collect();
+        let name = view.traces.span(parent).name();
+        if own.len() > 1 && outside.len() * 2 > own.len() {
+            bad.insert(parent);
+            found.push((
+                parent,
+                format!(
+                    "{} of the {} children of `{name}` begin outside of its time",
+                    outside.len(),
+                    own.len()
+                ),
+            ));
+            continue;
+        }
+        for child in outside {
+            bad.insert(child);
+            let (record, above) = (view.traces.record(child), view.traces.record(parent));
+            let when = if record.start < above.start {
+                format!(
+                    "{} before its parent `{name}`",
+                    duration(above.start - record.start)
+                )
+            } else {
+                format!(
+                    "{} after its parent `{name}` is over",
+                    duration(record.start - above.end)
+                )
+            };
+            found.push((
+                child,
+                format!("`{}` begins {when}", view.traces.span(child).name()),
+            ));
+        }
+    }
+    found
+}
+
+/// Client spans under client spans: what a server does after it has answered is its own affair.
+fn same_clock(view: &View<'_>, child: u32, parent: u32) -> bool {
+    view.links.side(child) == Side::Client
+        && view.links.side(parent) == Side::Client
+        && view.traces.record(child).resource == view.traces.record(parent).resource
+}
+
+/// Nothing begins before what caused it; work that goes on after its parent is over is no part of the scenario, but right elsewhere.
+fn is_outside(view: &View<'_>, child: u32, parent: u32) -> bool {
+    let (record, above) = (view.traces.record(child), view.traces.record(parent));
+    record.start.saturating_add(SLACK_NS) < above.start
+        || view.scenario && record.start > above.end.saturating_add(SLACK_NS)
+}
+
+/// Server spans that lie elsewhere in time, against their call, than the example's others do.
+fn adrift(view: &View<'_>, example: &Example<'_>, bad: &HashSet<u32>) -> Vec<(u32, String)> {
+    let calls = view
+        .calls_of(example)
+        .iter()
+        .filter(|call| !bad.contains(&call.span));
+    let joined = calls.filter_map(|call| call.server.map(|server| (call, server)));
+    let offsets: Vec<(u32, &str, i128)> = joined
+        .filter(|(_, server)| !bad.contains(server))
+        .map(|(call, server)| (server, call.method, distance(view, call.span, server)))
+        .collect();
+    let mut sorted: Vec<i128> = offsets.iter().map(|&(_, _, offset)| offset).collect();
+    sorted.sort_unstable();
+    let Some(&median) = sorted.get(sorted.len() / 2) else {
+        return Vec::new();
+    };
+    let far = offsets
+        .into_iter()
+        .filter(|(_, _, offset)| (offset - median).abs() > DRIFT_NS);
+    far.map(|(server, method, offset)| {
+        let away = duration(u64::try_from((offset - median).abs()).unwrap_or(u64::MAX));
+        (server, format!("the server span of `{method}` lies {away} away from its call, by the clocks of the other calls"))
+    })
+    .collect()
+}
+
+/// Nanoseconds from the call's time to the server span's start; zero where it begins within.
+fn distance(view: &View<'_>, call: u32, server: u32) -> i128 {
+    let (call, server) = (view.traces.record(call), view.traces.record(server));
+    let start = i128::from(server.start);
+    start - start.clamp(i128::from(call.start), i128::from(call.end.max(call.start)))
+}
+
+/// `1.5 s`, `20 ms`.
+fn duration(nanoseconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
+    for (unit, name) in UNITS {
+        if nanoseconds >= unit {
+            let tenths = nanoseconds / (unit / 10);
+            return match (tenths % 10, tenths / 10) {
+                (0, whole) => format!("{whole} {name}"),
+                (tenth, whole) => format!("{whole}.{tenth} {name}"),
+            };
+        }
+    }
+    format!("{nanoseconds} ns")
+}

@@ -1,0 +1,108 @@
+//! Programs that follow no contract: what is right for them is no finding, however wrong the scenario would find it.
+
+use serde_json::{Value, json};
+use trace_parity::{Contract, Input, Severity, judge, read};
+
+use crate::support::{capture, text};
+
+/// Changes every span of the real capture, with the service that made it.
+fn changed(change: impl Fn(&str, &mut Value)) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in capture("five-languages.jsonl").split(|&byte| byte == b'\n') {
+        let Ok(mut line) = serde_json::from_slice::<Value>(line) else {
+            continue;
+        };
+        for group in line["resourceSpans"].as_array_mut().expect("groups") {
+            let attributes = group["resource"]["attributes"].as_array();
+            let mut attributes = attributes.into_iter().flatten();
+            let named = attributes.find(|pair| pair["key"] == "service.name");
+            let service = named.expect("a name")["value"]["stringValue"].clone();
+            let service = service.as_str().expect("text");
+            for scope in group["scopeSpans"].as_array_mut().expect("scopes") {
+                for span in scope["spans"].as_array_mut().expect("spans") {
+                    change(service, span);
+                }
+            }
+        }
+        out.extend(format!("{line}\n").into_bytes());
+    }
+    out
+}
+
+fn is_call_of(method: &str, span: &Value) -> bool {
+    let name = span["name"].as_str().expect("a name");
+    name.ends_with(&format!("MilvusService/{method}"))
+}
+
+/// Gives the span's attribute `key` another value, where it has it.
+fn set(span: &mut Value, key: &str, value: Value) {
+    let attributes = span["attributes"].as_array_mut().into_iter().flatten();
+    for pair in attributes.filter(|pair| pair["key"] == key) {
+        pair["value"] = value.clone();
+    }
+}
+
+/// By the contract, `rule` is broken in some example; without one, nothing is.
+fn check(rule: &str, change: impl Fn(&str, &mut Value)) {
+    let bytes = changed(change);
+    let (traces, problems) = read(&[Input {
+        label: None,
+        bytes: &bytes,
+    }]);
+    let loud = |contract: Option<&Contract>| {
+        let verdict = judge(&traces, &problems, contract, None);
+        let loud = verdict
+            .findings
+            .iter()
+            .filter(|finding| finding.severity > Severity::Info);
+        let rules: Vec<&str> = loud.map(|finding| finding.rule.name()).collect();
+        (rules, text(&verdict))
+    };
+    let (rules, verdict) = loud(Some(&Contract::builtin()));
+    assert!(rules.contains(&rule), "{rule}: {verdict}");
+    let (rules, verdict) = loud(None);
+    assert!(rules.is_empty(), "{rule}: {verdict}");
+}
+
+#[test]
+fn what_the_scenario_forbids_may_be_right_elsewhere() {
+    check("span-name", |_, span| {
+        if span["name"] == "test_milvus_otel" {
+            span["name"] = json!("nightly_import");
+        }
+    });
+    check("several-roots", |service, span| {
+        if service == "milvus-client" && is_call_of("Search", span) {
+            span["parentSpanId"] = json!("");
+        }
+    });
+    // Client and server agree that it failed.
+    check("status-differs", |_, span| {
+        if is_call_of("Search", span) {
+            span["status"] = json!({"code": 2});
+            set(span, "rpc.grpc.status_code", json!({"intValue": "14"}));
+        }
+    });
+    // The root began tasks and did not wait for them.
+    check("bad-time", |_, span| {
+        if span["name"] == "test_milvus_otel" {
+            let start = span["startTimeUnixNano"].as_str().map(str::parse::<u64>);
+            let start = start.and_then(Result::ok).expect("a time");
+            span["endTimeUnixNano"] = json!((start + 1_000_000).to_string());
+        }
+    });
+    // Rows are copied from one server to another.
+    check("attribute-value", |service, span| {
+        if service == "milvus-client" && is_call_of("Insert", span) {
+            set(span, "server.port", json!({"intValue": "19531"}));
+        }
+    });
+    check("undeclared-rpc", |_, span| {
+        if is_call_of("DropCollection", span) {
+            let name = span["name"].as_str().expect("a name");
+            span["name"] = json!(name.replace("DropCollection", "RenameCollection"));
+            let renamed = json!({"stringValue": "RenameCollection"});
+            set(span, "rpc.method", renamed);
+        }
+    });
+}
