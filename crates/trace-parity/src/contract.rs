@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -100,7 +101,14 @@ impl Contract {
     /// Never: a test reads the same text.
     #[must_use]
     pub fn builtin() -> Self {
-        Contract::parse(Contract::builtin_text()).expect("the built-in contract is right")
+        Contract::shared_builtin().clone()
+    }
+
+    pub(crate) fn shared_builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Contract> = LazyLock::new(|| {
+            Contract::parse(Contract::builtin_text()).expect("the built-in contract is right")
+        });
+        &BUILTIN
     }
 
     /// The built-in contract as it would be written to a file, to start one's own from.

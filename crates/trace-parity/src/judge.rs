@@ -111,13 +111,9 @@ pub fn judge(
     contract: Option<&Contract>,
     facts: Option<&RunFacts>,
 ) -> Verdict {
-    let builtin;
     let words = match contract {
         Some(contract) => contract,
-        None => {
-            builtin = Contract::builtin();
-            &builtin
-        }
+        None => Contract::shared_builtin(),
     };
     let view = View::new(traces, problems, words, contract.is_some(), facts);
     let mut drafts = Vec::new();

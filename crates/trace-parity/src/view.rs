@@ -63,12 +63,8 @@ impl<'a> View<'a> {
                 if !scenario {
                     return Alignment::default();
                 }
-                let first = ghosts.partition_point(|ghost| ghost.example < index);
-                let behind = ghosts.partition_point(|ghost| ghost.example <= index);
-                let (own, ghosts) = (
-                    &mut calls[example.calls.clone()],
-                    &mut ghosts[first..behind],
-                );
+                let haunted = calls::range_of(&ghosts, index, |ghost| ghost.example);
+                let (own, ghosts) = (&mut calls[example.calls.clone()], &mut ghosts[haunted]);
                 steps::align(traces, contract, example.root, own, ghosts)
             })
             .collect();
@@ -169,10 +165,9 @@ impl<'a> View<'a> {
         };
         let calls = self.calls_of(&self.examples[example as usize]);
         let own = calls.iter().filter(|call| wanted(call.step, call.method));
-        let ghosts = self
-            .ghosts
+        let ghosts = self.ghosts[calls::range_of(&self.ghosts, example, |ghost| ghost.example)]
             .iter()
-            .filter(|ghost| ghost.example == example && wanted(ghost.step, ghost.method));
+            .filter(|ghost| wanted(ghost.step, ghost.method));
         let mut open: Vec<u32> = own.filter_map(Call::answered_by).collect();
         open.extend(ghosts.map(|ghost| ghost.span));
         self.names_under(open)

@@ -130,11 +130,7 @@ pub(crate) fn no_root(view: &View<'_>, drafts: &mut Vec<Draft>) {
 
 /// The spans that name an absent parent and were made by the client.
 fn children_of_root(view: &View<'_>, index: u32, example: &Example<'_>) -> Vec<u32> {
-    let mine = view
-        .links
-        .orphans
-        .iter()
-        .filter(|orphans| orphans.example == index);
+    let mine = view.links.orphans_of(index).iter();
     let calls = view.calls_of(example);
     let called = |span: u32| view.call_of.contains_key(&span);
     mine.filter(|orphans| orphans.elsewhere.is_none())

@@ -36,6 +36,7 @@ pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
         .iter()
         .map(|example| run_of(view, example))
         .collect();
+    let any_run = runs.iter().flatten().next();
     for (index, example) in view.examples() {
         let resources = resources(view, example);
         for declared in &view.contract.resource {
@@ -49,9 +50,7 @@ pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
             ));
         }
         // What tells examples apart must stand on all spans of an example, once it stands on any span of the run.
-        let run = runs[index as usize]
-            .as_ref()
-            .or_else(|| runs.iter().flatten().next());
+        let run = runs[index as usize].as_ref().or(any_run);
         if let Some(run) = run {
             drafts.extend(mismatch(
                 view,

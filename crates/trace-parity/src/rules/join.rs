@@ -12,11 +12,14 @@ use crate::view::examples::Example;
 use crate::view::links::Side;
 
 pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let nobodys = unclaimed_tops(view);
     for (index, example) in view.examples() {
         let (Some(root), true) = (example.root, example.calls.is_empty()) else {
             continue;
         };
-        let unclaimed = unclaimed_tops(view, root);
+        let (from, to) = (view.traces.record(root).start, view.traces.record(root).end);
+        let before = nobodys.partition_point(|&start| start < from);
+        let unclaimed = nobodys[before..].partition_point(|&start| start <= to);
         let mut message = format!(
             "`{}` has the root span `{}` and no client RPC span",
             example.name,
@@ -44,28 +47,28 @@ pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
-/// Server spans of the contract's service that begin a trace of their own while `root` lasts.
-fn unclaimed_tops(view: &View<'_>, root: u32) -> usize {
-    let (from, to) = (view.traces.record(root).start, view.traces.record(root).end);
+/// The starts, in order, of server spans of the contract's service that begin a trace of nobody's.
+fn unclaimed_tops(view: &View<'_>) -> Vec<u64> {
     let nobodys = view
         .traces
         .traces
         .iter()
         .zip(&view.links.owners)
         .filter(|(_, owner)| owner.is_none());
-    nobodys
+    let mut starts: Vec<u64> = nobodys
         .map(|(trace, _)| trace.first)
         .filter(|&span| {
-            let record = view.traces.record(span);
-            (from..=to).contains(&record.start)
-                && record.parent_id == [0; 8]
+            view.traces.record(span).parent_id == [0; 8]
                 && view.links.side(span) == Side::Server
                 && view
                     .reader
                     .words(span)
                     .calls(&view.contract.server.rpc_service)
         })
-        .count()
+        .map(|span| view.traces.record(span).start)
+        .collect();
+    starts.sort_unstable();
+    starts
 }
 
 fn unseen_hint(language: Option<&str>) -> &'static str {

@@ -1,6 +1,7 @@
 //! Client calls and the server spans that answer them. The join lives here and only here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use crate::contract::Contract;
 use crate::intern::Str;
@@ -194,7 +195,8 @@ pub(crate) fn join<'a>(
     adopt_named(traces, calls, &mut nobodys);
     let mut ghosts = Vec::new();
     for (example, unclaimed) in own {
-        let open = calls.iter_mut().filter(|call| call.example == example);
+        let open = range_of(calls, example, |call| call.example);
+        let open = calls[open].iter_mut();
         let left = assign(traces, open, unclaimed, |call| &mut call.astray);
         let parents_call = |span: u32| {
             let parent = traces.parent(span)?;
@@ -220,6 +222,13 @@ pub(crate) fn join<'a>(
         call.method = borne_out(&reader, call);
     }
     ghosts
+}
+
+/// Where an example's items are, in a list by example.
+pub(crate) fn range_of<T>(items: &[T], example: u32, of: impl Fn(&T) -> u32) -> Range<usize> {
+    let first = items.partition_point(|item| of(item) < example);
+    let behind = items.partition_point(|item| of(item) <= example);
+    first..behind
 }
 
 /// Finds the child on the server's side that answers a call: of its own method before any other, and within its time before later ones.

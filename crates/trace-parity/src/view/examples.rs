@@ -257,13 +257,9 @@ pub fn example_traces<'t>(
     contract: Option<&Contract>,
     facts: Option<&RunFacts>,
 ) -> Vec<ExampleTrace<'t>> {
-    let builtin;
     let contract = match contract {
         Some(contract) => contract,
-        None => {
-            builtin = Contract::builtin();
-            &builtin
-        }
+        None => Contract::shared_builtin(),
     };
     let (examples, _) = assign(traces, contract, facts);
     examples

@@ -6,6 +6,7 @@ use crate::contract::Contract;
 use crate::semconv;
 use crate::traces::{Kind, NONE, Traces};
 
+use super::calls::range_of;
 use super::examples::server_resources;
 
 /// Who wrote a span.
@@ -53,13 +54,7 @@ impl Links {
 
     /// In order of start.
     pub(crate) fn orphans_of(&self, example: u32) -> &[Orphans] {
-        let first = self
-            .orphans
-            .partition_point(|group| group.example < example);
-        let behind = self
-            .orphans
-            .partition_point(|group| group.example <= example);
-        &self.orphans[first..behind]
+        &self.orphans[range_of(&self.orphans, example, |group| group.example)]
     }
 
     /// The traces of examples.

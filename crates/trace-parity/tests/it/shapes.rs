@@ -28,6 +28,42 @@ fn checked(spans: u64, parent: impl Fn(u64) -> u64) {
     assert_eq!(verdict.examples.len(), 1);
 }
 
+/// Every trace is a program of its own where nothing says whose it is.
+#[test]
+fn many_programs() {
+    const PROGRAMS: u64 = 10_000;
+    let mut lines = String::new();
+    for program in 1..=PROGRAMS {
+        // A root without a call, and a server's trace in its time that nobody asked for.
+        for (service, name, trace) in [
+            ("worker", "work", program),
+            (
+                "standalone",
+                "milvus.proto.milvus.MilvusService/Insert",
+                PROGRAMS + program,
+            ),
+        ] {
+            let _ = writeln!(
+                lines,
+                "{{\"resourceSpans\":[{{\"resource\":{{\"attributes\":[{{\"key\":\"service.name\",\"value\":{{\"stringValue\":\"{service}\"}}}}]}},\"scopeSpans\":[{{\"spans\":[{{\"traceId\":\"{trace:032x}\",\"spanId\":\"{trace:016x}\",\"name\":\"{name}\",\"startTimeUnixNano\":{},\"endTimeUnixNano\":{}}}]}}]}}]}}",
+                1_000 * program,
+                1_000 * PROGRAMS,
+            );
+        }
+    }
+    let (traces, problems) = read(&[Input {
+        label: None,
+        bytes: lines.as_bytes(),
+    }]);
+    let verdict = judge(&traces, &problems, None, None);
+    assert_eq!(verdict.examples.len() as u64, PROGRAMS);
+    let unseen = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.rule.name() == "client-unseen");
+    assert_eq!(unseen.count() as u64, PROGRAMS);
+}
+
 /// What recurses or is quadratic shows with a tenth of a million as well; `test --slow` goes all the way.
 const MANY: u64 = 100_000;
 
