@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use harness::CaptureArgument;
+use harness::{CaptureArgument, SECRET_FLAG};
 use trace_report::Detail;
 
 /// Traces a request end to end, from a client in any language into Milvus and back, and proves it.
@@ -164,7 +164,7 @@ pub(crate) struct RunAll {
 /// Which Milvus the examples talk to, and where spans go.
 #[derive(Debug, Args)]
 pub(crate) struct StackArguments {
-    /// A Milvus of the run's own, or one that somebody else runs
+    /// A Milvus of the run's own, the tutorial's in Docker, or one that somebody else runs
     #[arg(long, value_enum, default_value_t = Stack::Embedded)]
     pub(crate) stack: Stack,
     /// Where the embedded stack's spans go; `jaeger` is built from its Go module the first time, which takes minutes
@@ -179,14 +179,21 @@ pub(crate) struct StackArguments {
     /// External: Jaeger's query API, where the spans are read back [or $MILVUS_OTEL_TRACES_FROM]
     #[arg(long, value_name = "URL")]
     pub(crate) traces_from: Option<String>,
+    /// External: who vouches for an `https` query API, PEM, instead of the system's authorities [or $MILVUS_OTEL_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// External: a file that says all of this, as `[external]` [default: milvus-otel.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// External: a header of each query, such as `authorization: Bearer TOKEN` [or $MILVUS_OTEL_HEADER]
-    #[arg(long = "header", value_name = "NAME: VALUE")]
+    #[arg(long = SECRET_FLAG, value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stack {
     Embedded,
+    Compose,
     External,
 }
 
@@ -209,6 +216,8 @@ pub(crate) struct RunOne {
 
 #[derive(Debug, Args)]
 pub(crate) struct Exec {
+    #[command(flatten)]
+    pub(crate) stack: StackArguments,
     #[command(flatten)]
     pub(crate) judging: Judging,
     #[command(flatten)]
@@ -343,6 +352,9 @@ pub(crate) struct Test {
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Up {
+    /// Where spans go on to; `jaeger` is built from its Go module the first time, which takes minutes
+    #[arg(long, value_enum, default_value_t = Backend::Capture)]
+    pub(crate) backend: Backend,
     #[command(flatten)]
     pub(crate) auth: Auth,
 }
@@ -359,6 +371,9 @@ pub(crate) struct Auth {
 pub(crate) struct Guard {
     #[arg(long, value_name = "MS")]
     pub(crate) grace_ms: u64,
+    /// A word of the command that is run once the program has ended
+    #[arg(long, value_name = "WORD")]
+    pub(crate) afterwards: Vec<String>,
     #[arg(last = true, required = true)]
     pub(crate) program: Vec<String>,
 }

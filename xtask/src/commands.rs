@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::{
-    Down, Failure, Interrupt, Judged, Options, Result, RunFolder, StackState, Workspace,
+    Down, Failure, Interrupt, Judged, Kept, Options, Result, RunFolder, StackState, Workspace,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use trace_parity::{Outcome, Rule, Severity};
@@ -25,8 +25,7 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         jobs: arguments.jobs.map(usize::from),
         repeat: arguments.repeat.into(),
         contract: arguments.judging.contract.clone(),
-        external: stacks::external(&arguments.stack)?,
-        backend: stacks::backend(&arguments.stack),
+        stack: stacks::choice(&arguments.stack, arguments.auth)?,
         keep_up: arguments.keep_up,
         auth: arguments.auth.auth,
     };
@@ -215,7 +214,7 @@ pub(crate) fn up(arguments: Up) -> Result<ExitCode> {
     let workspace = workspace()?;
     let events = progress::events(&workspace, "up");
     let (state, started) = block_on(async |interrupt| {
-        harness::up(&workspace, arguments.auth.auth, &events, interrupt).await
+        harness::up(&workspace, kept(arguments), &events, interrupt).await
     })?;
     let first = if started {
         "up"
@@ -237,6 +236,13 @@ pub(crate) fn up(arguments: Up) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn kept(arguments: Up) -> Kept {
+    Kept {
+        backend: arguments.backend.into(),
+        auth: arguments.auth.auth,
+    }
+}
+
 /// Where a stack is, a line each.
 fn addresses(state: &StackState) -> String {
     let mut lines = format!(
@@ -246,6 +252,11 @@ fn addresses(state: &StackState) -> String {
         state.otlp_http,
         relative(&state.folder).display()
     );
+    if let Some(api) = &state.traces_from {
+        lines += &format!(
+            "  Jaeger     {api} (its query API; this build has no web page, but `report`, `trace` and the compose stack show traces)\n"
+        );
+    }
     if let Some(token) = &state.token {
         let token = relative(token);
         lines += &format!(
@@ -257,7 +268,17 @@ fn addresses(state: &StackState) -> String {
 }
 
 pub(crate) fn down() -> Result<ExitCode> {
-    match harness::down(&workspace()?)? {
+    let workspace = workspace()?;
+    let abandoned = block_on(async |interrupt| {
+        tokio::select! {
+            by = interrupt => Err(Failure::interrupted(by)),
+            cleared = harness::clear_docker(&workspace) => cleared,
+        }
+    })?;
+    for run in abandoned {
+        terminal::print_text(&format!("removed what run {run} left in Docker\n"));
+    }
+    match harness::down(&workspace)? {
         Down::Stopped(state) => terminal::print_text(&format!(
             "stopped: {} (captured: {})\n",
             state.stack,
@@ -302,7 +323,7 @@ pub(crate) fn status() -> Result<ExitCode> {
 /// The process that `up` leaves behind.
 pub(crate) fn keep_stack(arguments: Up) -> Result<ExitCode> {
     let workspace = workspace()?;
-    block_on(async |interrupt| harness::keep(&workspace, arguments.auth.auth, interrupt).await)?;
+    block_on(async |interrupt| harness::keep(&workspace, kept(arguments), interrupt).await)?;
     Ok(ExitCode::SUCCESS)
 }
 

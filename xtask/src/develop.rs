@@ -14,6 +14,9 @@ const BROWSER_NEEDS: &[&str] = &["chromium", "node", "npm"];
 /// Debian packages that some tests need.
 const PACKAGES: &[&str] = &["chromium"];
 
+/// Debian packages that only the slow tests need.
+const SLOW_PACKAGES: &[&str] = &["debootstrap", "docker-compose", "docker.io"];
+
 pub(crate) fn check() -> Result<ExitCode> {
     let workspace = workspace()?;
     let shell = shell(workspace.root())?;
@@ -79,9 +82,10 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
     let shell = shell(workspace.root())?;
     if arguments.install {
         cargo(cmd!(shell, "apt-get update --quiet"))?;
+        let slow = if arguments.slow { SLOW_PACKAGES } else { &[] };
         cargo(cmd!(
             shell,
-            "apt-get install --quiet --yes --no-install-recommends {PACKAGES...}"
+            "apt-get install --quiet --yes --no-install-recommends {PACKAGES...} {slow...}"
         ))?;
     }
     cargo(cmd!(

@@ -6,7 +6,7 @@ use harness::{Judged, Result};
 
 use crate::cli::{Exec, Format};
 use crate::commands::{block_on, exit_code, rendered, workspace};
-use crate::{progress, terminal};
+use crate::{progress, stacks, terminal};
 
 pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
     let workspace = workspace()?;
@@ -15,6 +15,7 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
     let options = harness::Exec {
         command: arguments.command.clone(),
         contract: judging.contract.clone(),
+        stack: stacks::choice(&arguments.stack, arguments.auth)?,
         auth: arguments.auth.auth,
         stdout_is_data: judging.format != Format::Text,
     };

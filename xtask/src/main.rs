@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Guard(guard) => {
             let grace = std::time::Duration::from_millis(guard.grace_ms);
-            return harness::guard::run(grace, &guard.program);
+            return harness::guard::run(grace, &guard.program, &guard.afterwards);
         }
         Command::KeepStack(arguments) => commands::keep_stack(arguments),
         Command::RunAll(arguments) => commands::run_all(arguments),

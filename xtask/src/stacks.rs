@@ -1,73 +1,72 @@
 //! Which stack the command line and the environment name.
 
-use harness::{External, Failure, Result};
+use harness::{External, ExternalSettings, Failure, Result, StackChoice};
 
-use crate::cli::{Backend, Stack, StackArguments};
+use crate::cli::{Auth, Backend, Stack, StackArguments};
+use crate::commands::workspace;
 
-/// The stack that somebody else runs, where one is asked for. A flag goes before its variable.
-pub(crate) fn external(arguments: &StackArguments) -> Result<Option<External>> {
-    if arguments.stack != Stack::External {
-        let stray = [
-            ("--milvus-uri", arguments.milvus_uri.is_some()),
-            ("--otlp-endpoint", arguments.otlp_endpoint.is_some()),
-            ("--traces-from", arguments.traces_from.is_some()),
-            ("--header", !arguments.headers.is_empty()),
-        ];
-        return match stray.iter().find(|(_, given)| *given) {
-            None => Ok(None),
-            Some((flag, _)) => Err(Failure::new(format!(
-                "`{flag}` says nothing to the embedded stack"
-            ))
-            .hint("add `--stack external`")),
-        };
+/// The stack that is asked for. A flag goes before its variable, and that before the file.
+pub(crate) fn choice(arguments: &StackArguments, auth: Auth) -> Result<StackChoice> {
+    refuse_strays(arguments)?;
+    if auth.auth && arguments.stack != Stack::Embedded {
+        return Err(Failure::new("`--auth` belongs to the embedded stack")
+            .hint("where another asks its clients for a token, set MILVUS_TOKEN"));
     }
-    if arguments.backend == Backend::Jaeger {
+    match arguments.stack {
+        Stack::Embedded => Ok(StackChoice::Embedded(arguments.backend.into())),
+        Stack::Compose => Ok(StackChoice::Compose),
+        Stack::External => external(arguments).map(StackChoice::External),
+    }
+}
+
+impl From<Backend> for harness::Backend {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Capture => Self::Capture,
+            Backend::Jaeger => Self::Jaeger,
+        }
+    }
+}
+
+/// Fails where something is said that the stack has no use for.
+fn refuse_strays(arguments: &StackArguments) -> Result<()> {
+    let (name, its_backend) = match arguments.stack {
+        Stack::Embedded => ("embedded", ""),
+        Stack::Compose => ("compose", "the compose stack has a Jaeger of its own"),
+        Stack::External => (
+            "external",
+            "an external stack has a backend of its own: `--traces-from` names it",
+        ),
+    };
+    if arguments.stack != Stack::Embedded && arguments.backend == Backend::Jaeger {
         return Err(
-            Failure::new("`--backend jaeger` belongs to the embedded stack")
-                .hint("an external stack has a backend of its own: `--traces-from` names it"),
+            Failure::new("`--backend jaeger` belongs to the embedded stack").hint(its_backend),
         );
     }
-    let headers = match std::env::var("MILVUS_OTEL_HEADER") {
-        Ok(header) if arguments.headers.is_empty() => vec![header],
-        _ => arguments.headers.clone(),
-    };
-    Ok(Some(External {
-        milvus_uri: setting(
-            &arguments.milvus_uri,
-            "--milvus-uri",
-            "MILVUS_OTEL_MILVUS_URI",
-        )?,
-        otlp_endpoint: setting(
-            &arguments.otlp_endpoint,
-            "--otlp-endpoint",
-            "MILVUS_OTEL_OTLP_ENDPOINT",
-        )?,
-        traces_from: setting(
-            &arguments.traces_from,
-            "--traces-from",
-            "MILVUS_OTEL_TRACES_FROM",
-        )?,
-        headers,
-    }))
-}
-
-pub(crate) fn backend(arguments: &StackArguments) -> harness::Backend {
-    match arguments.backend {
-        Backend::Capture => harness::Backend::Capture,
-        Backend::Jaeger => harness::Backend::Jaeger,
+    let places = [
+        ("--milvus-uri", arguments.milvus_uri.is_some()),
+        ("--otlp-endpoint", arguments.otlp_endpoint.is_some()),
+        ("--traces-from", arguments.traces_from.is_some()),
+        ("--header", !arguments.headers.is_empty()),
+        ("--ca-file", arguments.ca_file.is_some()),
+        ("--config", arguments.config.is_some()),
+    ];
+    match places.iter().find(|(_, given)| *given) {
+        Some((flag, _)) if arguments.stack != Stack::External => Err(Failure::new(format!(
+            "`{flag}` says nothing to the {name} stack"
+        ))
+        .hint("add `--stack external`")),
+        _ => Ok(()),
     }
 }
 
-fn setting(given: &Option<String>, flag: &str, variable: &str) -> Result<String> {
-    let set = || {
-        std::env::var(variable)
-            .ok()
-            .filter(|value| !value.is_empty())
+fn external(arguments: &StackArguments) -> Result<External> {
+    let given = ExternalSettings {
+        milvus_uri: arguments.milvus_uri.clone(),
+        otlp_endpoint: arguments.otlp_endpoint.clone(),
+        traces_from: arguments.traces_from.clone(),
+        ca_file: arguments.ca_file.clone(),
+        headers: arguments.headers.clone(),
     };
-    given.clone().or_else(set).ok_or_else(|| {
-        Failure::new(format!("an external stack needs `{flag}`")).hint(format!(
-            "give it, or set `{variable}`; for example: cargo xtask run-all --stack external --milvus-uri \
-             http://milvus:19530 --otlp-endpoint http://collector:4317 --traces-from http://jaeger:16686"
-        ))
-    })
+    External::find(given, arguments.config.as_deref(), &workspace()?)
 }

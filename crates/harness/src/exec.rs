@@ -11,16 +11,14 @@ use trace_report::ExampleRun;
 use crate::compare::{self, Judged};
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, Interrupt, IoContext, Result};
-use crate::life::{Clock, Ending, live, to_the_end};
+use crate::life::{Clock, Ending, Fresh, fresh, live, to_the_end};
 use crate::manifest::{ExampleManifest, Manifest};
-use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
-use crate::prepare::{self, Versions};
+use crate::prepare::Versions;
 use crate::process::{Output, Program, Supervisor};
-
-use crate::running::{RunningStack, Spans};
+use crate::running::{Backend, Place, RunningStack, Spans, StackChoice};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
-use crate::{authorization, embedded, environment, preflight, project, set_up, stack};
+use crate::{authorization, environment, preflight, project, stack};
 
 /// What clients of Milvus call, as its server spans name it.
 const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
@@ -32,6 +30,8 @@ pub struct Exec {
     pub command: Vec<String>,
     /// Without one, the rules that need none apply.
     pub contract: Option<PathBuf>,
+    /// The one that is up goes before an embedded one.
+    pub stack: StackChoice,
     /// The stack asks its clients who they are.
     pub auth: bool,
     /// Standard output belongs to the report: the program's own goes to standard error.
@@ -73,11 +73,17 @@ async fn judge_program(
     let name = name_of(&options.command);
     // A program that can't say whose its spans are is waited for as well.
     let words = contract.clone().unwrap_or_else(Contract::builtin);
-    let live = live(&words, None, &[&name]);
-    let (stack, mut spans) = a_stack(
-        workspace, options, events, supervisor, slot, &mut clock, &live,
-    )
-    .await?;
+    let fresh = fresh(&words, None, vec![name.clone()]);
+    let live = live(&fresh);
+    let (stack, mut spans) = match kept_stack(workspace, options, supervisor, slot)? {
+        Some(kept) => kept,
+        None => {
+            own_stack(
+                workspace, options, events, supervisor, slot, &mut clock, &live, fresh,
+            )
+            .await?
+        }
+    };
     let session = slot
         .as_mut()
         .ok_or_else(|| Failure::new("the run has no folder"))?;
@@ -114,8 +120,37 @@ async fn judge_program(
     ending.settle_and_judge(clock, vec![finished], look).await
 }
 
-/// The stack that is up, or one for this program alone where the tutorial has it.
-async fn a_stack(
+/// The stack that is up, unless another is asked for.
+fn kept_stack(
+    workspace: &Workspace,
+    options: &Exec,
+    supervisor: &Supervisor,
+    slot: &mut Option<Session>,
+) -> Result<Option<(RunningStack, Spans)>> {
+    if !matches!(options.stack, StackChoice::Embedded(Backend::Capture)) {
+        return Ok(None);
+    }
+    let Some(state) = stack::status(workspace)? else {
+        return Ok(None);
+    };
+    let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
+    session.token = stack::token(&state)?;
+    if options.auth && session.token.is_none() {
+        return Err(Failure::new("the stack that is up asks for no token")
+            .hint("cargo xtask down && cargo xtask up --auth"));
+    }
+    session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
+    session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
+    session.manifest.stack.otlp_http = Some(state.otlp_http.clone());
+    RunningStack::kept(&state).map(Some)
+}
+
+/// One for this program alone, where the tutorial has it, or somebody else's.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another thing that a run holds on to"
+)]
+async fn own_stack(
     workspace: &Workspace,
     options: &Exec,
     events: &Events,
@@ -123,34 +158,26 @@ async fn a_stack(
     slot: &mut Option<Session>,
     clock: &mut Clock,
     live: &Live,
+    fresh: Fresh,
 ) -> Result<(RunningStack, Spans)> {
-    if let Some(state) = stack::status(workspace)? {
-        let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
-        session.token = stack::token(&state)?;
-        if options.auth && session.token.is_none() {
-            return Err(Failure::new("the stack that is up asks for no token")
-                .hint("cargo xtask down && cargo xtask up --auth"));
-        }
-        session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
-        session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
-        session.manifest.stack.otlp_http = Some(state.otlp_http.clone());
-        return RunningStack::kept(&state);
-    }
+    let choice = &options.stack;
     clock.enter(Phase::Preflight);
-    embedded::check_platform()?;
-    preflight::check(&embedded::needs(), &[], &workspace.state())?;
-    TUTORIAL.check_free()?;
+    let (_, needs) = choice.tasks(workspace)?;
+    preflight::check(&needs, &[], &workspace.state())?;
+    let docker = choice.docker(workspace).await?;
+    choice.check_free(Place::Tutorial)?;
 
     clock.enter(Phase::Prepare);
-    let tasks = set_up::tasks(workspace, &[]);
-    let versions = prepare::prepare_all(tasks, workspace, supervisor, events).await?;
+    let (prepared, _) = choice
+        .prepare(docker, Vec::new(), workspace, supervisor, events)
+        .await?;
 
     clock.enter(Phase::Stack);
-    let session = slot.insert(Session::open(workspace, supervisor.clone(), "embedded")?);
+    let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
     session.token = authorization::token(options.auth)?;
-    let versions = versions.into_iter().next().unwrap_or_default();
-    let (stack, spans) =
-        RunningStack::embedded(workspace, session, TUTORIAL, TUTORIAL_OTLP, live, versions).await?;
+    let (stack, spans) = prepared
+        .start(Place::Tutorial, workspace, session, live, fresh)
+        .await?;
     events.emit(Event::StackReady {
         milvus: stack.milvus_uri.clone(),
         otlp: stack.otlp_grpc.clone(),

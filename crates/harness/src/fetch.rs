@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::failure::{Failure, IoContext, Result};
+use crate::http::{Client, Url};
+use crate::life::Fresh;
+use crate::session::Live;
 use serde::Deserialize;
 use serde_json::Value;
-use trace_parity::Settlement;
-
-use crate::failure::{Failure, IoContext, Result};
-use crate::http::{self, Url};
-use crate::session::Live;
 
 /// Traces of one service in one answer. A server that is idle makes some ten a second of its own.
 const TRACES_PER_SERVICE: usize = 20_000;
@@ -22,10 +21,10 @@ const STORE: &str = "jaeger";
 /// A query API, and what of it is a run's.
 pub(crate) struct Fetch {
     api: Url,
-    headers: Vec<(String, String)>,
+    client: Client,
     /// Microseconds since 1970.
     since: u128,
-    fresh: Box<dyn Fn() -> Settlement + Send>,
+    fresh: Fresh,
 }
 
 #[derive(Deserialize)]
@@ -42,17 +41,12 @@ struct Traces {
 
 impl Fetch {
     /// What has come to `api` since `began`. `fresh` makes the live join that every fetch is fed to from its beginning.
-    pub(crate) fn since(
-        began: SystemTime,
-        api: Url,
-        headers: Vec<(String, String)>,
-        fresh: impl Fn() -> Settlement + Send + 'static,
-    ) -> Self {
+    pub(crate) fn since(began: SystemTime, api: Url, client: Client, fresh: Fresh) -> Self {
         Self {
             api,
-            headers,
+            client,
             since: micros(began),
-            fresh: Box::new(fresh),
+            fresh,
         }
     }
 
@@ -111,10 +105,11 @@ impl Fetch {
     async fn ask<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T> {
         let url = self.api.at(path);
         let failed = |what: String| {
-            Failure::new(format!("the traces can't be read from `http://{}`: {what}", self.api.authority))
+            let scheme = if self.api.secure { "https" } else { "http" };
+            Failure::new(format!("the traces can't be read from `{scheme}://{}`: {what}", self.api.authority))
                 .hint("it must be Jaeger's query API, which answers `/api/services`; 16686 is its usual port")
         };
-        let answer = http::get(&url, &self.headers).await.map_err(failed)?;
+        let answer = self.client.get(&url).await.map_err(failed)?;
         if answer.status != 200 {
             return Err(failed(format!(
                 "`{path}` is answered with status {}",
@@ -128,8 +123,10 @@ impl Fetch {
 
 impl std::fmt::Debug for Fetch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The headers may hold a secret.
-        f.debug_struct("Fetch").field("api", &self.api).finish()
+        f.debug_struct("Fetch")
+            .field("api", &self.api)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
     }
 }
 

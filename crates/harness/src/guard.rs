@@ -22,6 +22,9 @@ pub(crate) const NOT_STARTED: u8 = 127;
 const LEFT_BEHIND_GRACE: Duration = Duration::from_millis(500);
 /// How often SIGKILL is repeated until nothing is left to receive it.
 const KILL_AGAIN: Duration = Duration::from_millis(20);
+/// How long what is done afterwards may take.
+const AFTERWARDS_LIMIT: Duration = Duration::from_secs(60);
+const AFTERWARDS_POLL: Duration = Duration::from_millis(20);
 
 enum Event {
     /// The runner has let go of the pipe.
@@ -32,8 +35,11 @@ enum Event {
     AllEnded(Option<WaitStatus>),
 }
 
-/// The whole life of a guard process: runs `program` until it ends or standard input closes, and ends as it did.
-pub fn run(grace: Duration, program: &[String]) -> ExitCode {
+/// The whole life of a guard process: runs `program` until it ends or standard input closes, then `afterwards`, and ends
+/// as the program did.
+///
+/// `afterwards` is for what a program leaves where no signal reaches it, such as containers. Empty, it is nothing.
+pub fn run(grace: Duration, program: &[String], afterwards: &[String]) -> ExitCode {
     let Some((command, arguments)) = program.split_first() else {
         return ExitCode::from(NOT_STARTED);
     };
@@ -54,7 +60,34 @@ pub fn run(grace: Duration, program: &[String]) -> ExitCode {
     let from_pipe = sender.clone();
     std::thread::spawn(move || await_release(&from_pipe));
     std::thread::spawn(move || reap(leader, &sender));
-    end_as(oversee(leader, command, grace, &events))
+    let status = oversee(leader, command, grace, &events);
+    clear_away(afterwards);
+    end_as(status)
+}
+
+/// Runs a command to its end, whoever still waits for it, but not for ever.
+fn clear_away(command: &[String]) {
+    let Some((program, arguments)) = command.split_first() else {
+        return;
+    };
+    let mut child = match Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .spawn()
+    {
+        Ok(child) => child,
+        Err(error) => return say(&format!("can't start `{program}`: {error}")),
+    };
+    let began = Instant::now();
+    while let Ok(None) = child.try_wait() {
+        if began.elapsed() > AFTERWARDS_LIMIT {
+            let _ = child.kill();
+            let _ = child.wait();
+            let seconds = AFTERWARDS_LIMIT.as_secs();
+            return say(&format!("`{program}` did not end within {seconds} s"));
+        }
+        std::thread::sleep(AFTERWARDS_POLL);
+    }
 }
 
 /// Acts on events until everything has ended; returns how the program did.

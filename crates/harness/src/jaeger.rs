@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use semver::VersionReq;
 
+use crate::embedded;
 use crate::example::{Need, Prepare};
 use crate::failure::{Failure, Result};
 use crate::http::{self, Url};
@@ -13,10 +14,12 @@ use crate::log;
 use crate::ports;
 use crate::prepare::Task;
 use crate::process::{Output, Process, Program, Supervisor};
+use crate::running::Backend;
+use crate::session::Session;
 use crate::workspace::Workspace;
 
 /// As required in `tools/jaeger/go.mod`.
-pub(crate) const JAEGER_VERSION: &str = "1.76.0";
+const VERSION: &str = "1.76.0";
 
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -82,13 +85,32 @@ pub(crate) fn preparation(workspace: &Workspace) -> Task {
     }
 }
 
+/// The embedded stack's name with `backend`, as people read it.
+pub(crate) fn stack_name(backend: Backend) -> String {
+    match backend {
+        Backend::Capture => embedded::stack_name(),
+        Backend::Jaeger => format!("{} + Jaeger {VERSION}", embedded::stack_name()),
+    }
+}
+
 impl Jaeger {
-    /// Starts it on free ports of loopback, and returns once it is ready.
-    pub(crate) async fn start(
+    /// Starts one where spans are to go to one.
+    pub(crate) async fn start_for(
+        backend: Backend,
         workspace: &Workspace,
-        supervisor: &Supervisor,
-        log: &Path,
-    ) -> Result<Self> {
+        session: &Session,
+    ) -> Result<Option<Self>> {
+        let log = session.folder.logs().join("jaeger.log");
+        match backend {
+            Backend::Capture => Ok(None),
+            Backend::Jaeger => Self::start(workspace, session.supervisor(), &log)
+                .await
+                .map(Some),
+        }
+    }
+
+    /// Starts it on free ports of loopback, and returns once it is ready.
+    async fn start(workspace: &Workspace, supervisor: &Supervisor, log: &Path) -> Result<Self> {
         let ports = ports::free(FLAGS.len())?;
         let executable = workspace.state().join("jaeger").join("all-in-one");
         let mut command = vec![executable.to_string_lossy().into_owned()];
@@ -125,9 +147,15 @@ impl Jaeger {
         format!("http://127.0.0.1:{}", self.otlp)
     }
 
+    /// Its query API, as people are told.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}", self.query().authority)
+    }
+
     /// Its query API.
     pub(crate) fn query(&self) -> Url {
         Url {
+            secure: false,
             authority: format!("127.0.0.1:{}", self.query),
             path: "/".to_owned(),
         }
@@ -141,11 +169,12 @@ impl Jaeger {
 
     async fn ready(&self, admin: u16) -> Result<()> {
         let health = Url {
+            secure: false,
             authority: format!("127.0.0.1:{admin}"),
             path: "/".to_owned(),
         };
         let healthy = async {
-            while !matches!(http::get(&health, &[]).await, Ok(answer) if answer.status == 200) {
+            while !matches!(http::get(&health).await, Ok(answer) if answer.status == 200) {
                 tokio::time::sleep(POLL).await;
             }
         };

@@ -6,6 +6,7 @@
 mod authorization;
 mod baseline;
 mod compare;
+mod compose;
 mod doctor;
 mod embedded;
 mod environment;
@@ -38,6 +39,7 @@ mod running;
 mod session;
 mod set_up;
 mod stack;
+mod tls;
 mod trace;
 mod workspace;
 
@@ -47,15 +49,19 @@ pub use doctor::{Check, Examination, Status, doctor};
 pub use event::{Event, Events, Phase};
 pub use example::Example;
 pub use exec::{Exec, exec};
-pub use external::External;
+pub use external::{External, ExternalSettings};
 pub use failure::{Failure, Interrupt, Result};
 pub use folder::RunFolder;
 pub use history::{KeptRun, LastTimes, last_times, list, prune};
+pub use manifest::SECRET_FLAG;
 pub use preflight::missing_need;
 pub use process::GUARD_COMMAND;
 pub use run::{Options, run_all};
-pub use running::Backend;
+pub use running::{Backend, StackChoice};
 pub use set_up::prepare;
-pub use stack::{Down, KEEPER_COMMAND, StackState, down, has_left_something, keep, status, up};
+pub use stack::{
+    Down, KEEPER_COMMAND, Kept, StackState, clear_docker, down, has_left_something, keep, status,
+    up,
+};
 pub use trace::trace;
 pub use workspace::Workspace;

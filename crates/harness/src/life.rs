@@ -46,8 +46,19 @@ pub(crate) async fn to_the_end(
     outcome
 }
 
-pub(crate) fn live(contract: &Contract, run: Option<&str>, names: &[&str]) -> Live {
-    Arc::new(Mutex::new(Settlement::new(contract.clone(), run, names)))
+/// Makes live joins for a run's programs, each from the beginning.
+pub(crate) type Fresh = Box<dyn Fn() -> Settlement + Send>;
+
+pub(crate) fn fresh(contract: &Contract, run: Option<String>, names: Vec<String>) -> Fresh {
+    let contract = contract.clone();
+    Box::new(move || {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Settlement::new(contract.clone(), run.as_deref(), &names)
+    })
+}
+
+pub(crate) fn live(fresh: &Fresh) -> Live {
+    Arc::new(Mutex::new(fresh()))
 }
 
 impl Ending<'_> {

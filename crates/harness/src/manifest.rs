@@ -11,6 +11,10 @@ use crate::prepare::{Versions, write_whole};
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
 
+/// The flag whose value may be a secret, and what is written in its place.
+pub const SECRET_FLAG: &str = "header";
+const HIDDEN: &str = "…";
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub schema: String,
@@ -85,7 +89,7 @@ impl Manifest {
             schema: SCHEMA.to_owned(),
             run: run.to_owned(),
             started,
-            command: std::env::args().skip(1).collect(),
+            command: without_secrets(std::env::args().skip(1)),
             stack: StackManifest {
                 kind: stack.to_owned(),
                 ..StackManifest::default()
@@ -174,6 +178,24 @@ impl From<ExitManifest> for Exit {
     }
 }
 
+/// A command line with the values of its secret flags hidden. Words after `--` are a program's own.
+fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
+    let flag = format!("--{SECRET_FLAG}");
+    let (mut is_value, mut ours) = (false, true);
+    words
+        .map(|word| {
+            ours &= word != "--";
+            if std::mem::replace(&mut is_value, ours && word == flag) {
+                return HIDDEN.to_owned();
+            }
+            match word.split_once('=') {
+                Some((name, _)) if ours && name == flag => format!("{flag}={HIDDEN}"),
+                _ => word,
+            }
+        })
+        .collect()
+}
+
 fn parse_trace_id(hex: &str) -> Option<TraceId> {
     let fits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     fits.then(|| {
@@ -182,4 +204,24 @@ fn parse_trace_id(hex: &str) -> Option<TraceId> {
             .map(|id| TraceId(id.to_be_bytes()))
     })
     .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_on_the_command_line_is_not_kept() {
+        let check = |line: &str, expected: &str| {
+            let kept = without_secrets(line.split(' ').map(str::to_owned));
+            assert_eq!(kept.join(" "), expected);
+        };
+        check(
+            "run-all --header a:hush --jobs 2",
+            "run-all --header … --jobs 2",
+        );
+        check("run-all --header=a:hush", "run-all --header=…");
+        check("run-all --header", "run-all --header");
+        check("exec -- curl --header x", "exec -- curl --header x");
+    }
 }

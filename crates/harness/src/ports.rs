@@ -96,18 +96,22 @@ impl Ports {
 
     /// Fails, naming them, where some are taken.
     pub(crate) fn check_free(&self) -> Result<()> {
-        let taken: Vec<String> = self
-            .named()
-            .into_iter()
-            .filter(|(_, port)| !is_free(*port))
-            .map(|(name, port)| format!("{port} ({name}){}", held_by(port)))
-            .collect();
-        if taken.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::new(format!("ports that Milvus needs are taken: {}", taken.join(", ")))
-            .hint("another Milvus may be running: `cargo xtask status` tells of ours, `cargo xtask down` stops it; `ss -ltnp` or `lsof -i` names any other"))
+        check_free(&self.named())
     }
+}
+
+/// Fails where some of the stack's ports are taken, naming them and their holders.
+pub(crate) fn check_free(ports: &[(&str, u16)]) -> Result<()> {
+    let taken: Vec<String> = ports
+        .iter()
+        .filter(|(_, port)| !is_free(*port))
+        .map(|(name, port)| format!("{port} ({name}){}", held_by(*port)))
+        .collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("ports that Milvus needs are taken: {}", taken.join(", ")))
+        .hint("another Milvus may be running: `cargo xtask status` tells of ours, `cargo xtask down` stops it; `ss -ltnp` or `lsof -i` names any other"))
 }
 
 /// `, held by process 4711 (python3)`, or nothing where the system doesn't tell.

@@ -63,12 +63,19 @@ pub(crate) struct Process {
 
 impl Supervisor {
     pub(crate) fn start(&self, program: &Program) -> Result<Process> {
+        self.start_then(program, &[])
+    }
+
+    /// The same, and `afterwards` is run once the program has ended, however it did: the runner's own death is no exception.
+    pub(crate) fn start_then(&self, program: &Program, afterwards: &[String]) -> Result<Process> {
         let executable =
             std::env::current_exe().at("find", Path::new("the runner's executable"))?;
         let mut command = tokio::process::Command::new(executable);
         command
             .arg(GUARD_COMMAND)
-            .args(["--grace-ms", &GRACE.as_millis().to_string(), "--"])
+            .args(["--grace-ms", &GRACE.as_millis().to_string()])
+            .args(afterwards.iter().map(|word| format!("--afterwards={word}")))
+            .arg("--")
             .args(&program.command)
             .current_dir(&program.folder)
             .process_group(0)

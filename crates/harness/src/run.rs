@@ -8,26 +8,24 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use trace_parity::{Contract, Settlement, Verdict};
+use trace_parity::{Contract, Verdict};
 use trace_report::ExampleRun;
 
 use crate::authorization;
 use crate::compare::{self, Judged};
-use crate::embedded;
 use crate::event::{Event, Events, Phase};
-use crate::example::{Example, Need};
-use crate::external::External;
+use crate::example::Example;
 use crate::failure::{Failure, Interrupt, Result};
 use crate::fetch::Fetch;
-use crate::jaeger::{self, Jaeger};
-use crate::life::{Clock, Ending, live, to_the_end};
+use crate::http::Client;
+use crate::jaeger::Jaeger;
+use crate::life::{Clock, Ending, fresh, live, to_the_end};
 use crate::log;
 use crate::manifest::ExampleManifest;
-use crate::ports::Ports;
 use crate::preflight;
-use crate::prepare::{self, Task, Versions};
+use crate::prepare::{Task, Versions};
 use crate::process::{Output, Program, Supervisor};
-use crate::running::{Backend, RunningStack};
+use crate::running::{Place, RunningStack, StackChoice};
 use crate::session::Session;
 use crate::workspace::Workspace;
 
@@ -46,10 +44,7 @@ pub struct Options {
     /// How often each example runs.
     pub repeat: usize,
     pub contract: Option<PathBuf>,
-    /// A stack that somebody else runs; the embedded one without it.
-    pub external: Option<External>,
-    /// Of the embedded stack.
-    pub backend: Backend,
+    pub stack: StackChoice,
     /// After the report, the stack stays until the run is interrupted.
     pub keep_up: bool,
     /// The embedded stack asks its clients who they are.
@@ -100,63 +95,36 @@ async fn judge_examples(
     let examples = Example::select(workspace, &options.folders, &options.only)?;
 
     clock.enter(Phase::Preflight);
-    let (mut tasks, needs) = stack_tasks(workspace, options)?;
+    let (_, needs) = options.stack.tasks(workspace)?;
     preflight::check(&needs, &examples, &workspace.state())?;
+    let docker = options.stack.docker(workspace).await?;
 
     clock.enter(Phase::Prepare);
-    let of_stack = tasks.len();
-    tasks.extend(examples.iter().map(Task::from));
-    let mut versions = prepare::prepare_all(tasks, workspace, supervisor, events).await?;
-    let of_examples = versions.split_off(of_stack);
-    let stack_versions = versions.into_iter().next().unwrap_or_default();
-    let starts = starts(examples, of_examples.into_iter(), options.repeat);
+    let tasks = examples.iter().map(Task::from).collect();
+    let (prepared, versions) = options
+        .stack
+        .prepare(docker, tasks, workspace, supervisor, events)
+        .await?;
+    let starts = starts(examples, versions.into_iter(), options.repeat);
 
     clock.enter(Phase::Stack);
-    let kind = if options.external.is_some() {
-        "external"
-    } else {
-        "embedded"
-    };
-    let session = slot.insert(Session::open(workspace, supervisor.clone(), kind)?);
+    let session = Session::open(workspace, supervisor.clone(), options.stack.kind())?;
+    let session = slot.insert(session);
     session.kept_up = options.keep_up;
     session.token = authorization::token(options.auth)?;
-    let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
-    let run = session.folder.id.clone();
-    let live = live(&contract, Some(&run), &names);
-    let (stack, mut spans) = match &options.external {
-        Some(external) => {
-            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-            let contract = contract.clone();
-            let fresh = move || {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                Settlement::new(contract.clone(), Some(&run), &names)
-            };
-            session.manifest.stack.milvus_uri = Some(external.milvus_uri.clone());
-            session.manifest.stack.otlp_grpc = Some(external.otlp_endpoint.clone());
-            session.manifest.stack.traces_from = Some(external.traces_from.clone());
-            RunningStack::external(external, fresh).await?
-        }
-        None => {
-            let ports = Ports::free()?;
-            RunningStack::embedded_with(
-                options.backend,
-                workspace,
-                session,
-                ports,
-                (0, 0),
-                &live,
-                stack_versions,
-            )
-            .await?
-        }
-    };
+    let names = starts.iter().map(|start| start.name.clone()).collect();
+    let fresh = fresh(&contract, Some(session.folder.id.clone()), names);
+    let live = live(&fresh);
+    let (stack, mut spans) = prepared
+        .start(Place::Free, workspace, session, &live, fresh)
+        .await?;
     events.emit(Event::StackReady {
         milvus: stack.milvus_uri.clone(),
         otlp: stack.otlp_grpc.clone(),
     });
 
     if let Some(jaeger) = &stack.jaeger {
-        let address = format!("http://{}", jaeger.query().authority);
+        let address = jaeger.address();
         events.emit(Event::Note(format!(
             "Jaeger's query API is at {address}; this build has no web page: `cargo xtask report` and `trace` show what it holds"
         )));
@@ -188,21 +156,6 @@ async fn judge_examples(
     Ok((judged, stack))
 }
 
-/// What has to be prepared for the stack, and needed to be there.
-fn stack_tasks(workspace: &Workspace, options: &Options) -> Result<(Vec<Task>, Vec<Need>)> {
-    if options.external.is_some() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    embedded::check_platform()?;
-    let mut tasks = vec![embedded::preparation(workspace)];
-    let mut needs = embedded::needs();
-    if options.backend == Backend::Jaeger {
-        tasks.push(jaeger::preparation(workspace));
-        needs.extend(jaeger::needs());
-    }
-    Ok((tasks, needs))
-}
-
 /// Reads the same traces back from Jaeger into `jaeger.jsonl`, and says whether they come to the same verdict.
 async fn read_back(
     session: &Session,
@@ -214,11 +167,9 @@ async fn read_back(
     // The Jaeger is this run's own: everything in it is.
     let began = SystemTime::UNIX_EPOCH;
     let file = session.folder.path.join("jaeger.jsonl");
-    let builtin = contract.clone();
-    let fetch = Fetch::since(began, jaeger.query(), Vec::new(), move || {
-        Settlement::new(builtin.clone(), None, &[])
-    });
-    let unused = live(contract, None, &[]);
+    let fresh = fresh(contract, None, Vec::new());
+    let unused = live(&fresh);
+    let fetch = Fetch::since(began, jaeger.query(), Client::default(), fresh);
     fetch.take_in(&file, &unused).await?;
     let again = compare::verdict_of(&file, &session.manifest, Some(contract))?;
     let rules = |verdict: &Verdict| {
@@ -291,10 +242,12 @@ async fn run_examples(
             trace_id: None,
         });
         let log = session.folder.logs().join(format!("{}.log", start.name));
+        // Only now, so that what authorizes is in no manifest.
+        let whole = stack.connection.clone().into_iter().chain(environment);
         let program = Program {
             command: start.example.run.command.clone(),
             folder: start.example.folder.clone(),
-            env: authorization::added(environment, session.token.as_ref()),
+            env: authorization::added(whole.collect(), session.token.as_ref()),
             without_env: &["OTEL_", "MILVUS_"],
             output: Output::File(log.clone()),
         };

@@ -1,21 +1,42 @@
 //! A stack that programs can be pointed at, whoever started it, and the way to its spans.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use trace_parity::Settlement;
-
+use crate::compose::{Compose, Docker, Images, Published};
 use crate::embedded::{self, Embedded};
+use crate::event::Events;
+use crate::example::Need;
 use crate::external::External;
 use crate::failure::{Failure, Result};
 use crate::fetch::{CLOCK_MARGIN, Fetch};
 use crate::follow::Follow;
 use crate::jaeger::{self, Jaeger};
-use crate::ports::Ports;
-use crate::prepare::Versions;
+use crate::life::Fresh;
+use crate::ports::{Ports, TUTORIAL, TUTORIAL_OTLP};
+use crate::prepare::{self, Task, Versions};
+use crate::process::Supervisor;
 use crate::session::{Live, Session};
 use crate::stack::StackState;
 use crate::workspace::Workspace;
+
+/// Which stack programs run against.
+#[derive(Clone, Debug)]
+pub enum StackChoice {
+    /// The real Milvus from its package.
+    Embedded(Backend),
+    /// The tutorial's, in Docker.
+    Compose,
+    /// One that somebody else runs.
+    External(External),
+}
+
+impl Default for StackChoice {
+    fn default() -> Self {
+        Self::Embedded(Backend::default())
+    }
+}
 
 /// Where the spans of the embedded stack go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +46,96 @@ pub enum Backend {
     Capture,
     /// The capture, and from there to a Jaeger, whose spans are read back and judged as well.
     Jaeger,
+}
+
+/// Which ports a stack of ours takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Free,
+    /// Where programs look that have the tutorial's ports written in.
+    Tutorial,
+}
+
+/// A stack that has all it needs and isn't up yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    choice: StackChoice,
+    /// With its images.
+    docker: Option<(Docker, Images)>,
+    /// Of the embedded server.
+    versions: Versions,
+}
+
+impl StackChoice {
+    /// As the manifest has it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "embedded",
+            Self::Compose => "compose",
+            Self::External(_) => "external",
+        }
+    }
+
+    /// What has to be prepared for it, and needed to be there.
+    pub(crate) fn tasks(&self, workspace: &Workspace) -> Result<(Vec<Task>, Vec<Need>)> {
+        let Self::Embedded(backend) = self else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        embedded::check_platform()?;
+        let mut tasks = vec![embedded::preparation(workspace)];
+        let mut needs = embedded::needs();
+        if *backend == Backend::Jaeger {
+            tasks.push(jaeger::preparation(workspace));
+            needs.extend(jaeger::needs());
+        }
+        Ok((tasks, needs))
+    }
+
+    /// Fails where it would find its ports taken.
+    pub(crate) fn check_free(&self, place: Place) -> Result<()> {
+        match (self, place) {
+            (Self::Embedded(_), Place::Tutorial) => TUTORIAL.check_free(),
+            (Self::Compose, Place::Tutorial) => Published::TUTORIAL.check_free(),
+            (Self::External(_), _) | (_, Place::Free) => Ok(()),
+        }
+    }
+
+    /// Docker, where the stack is in it.
+    pub(crate) async fn docker(&self, workspace: &Workspace) -> Result<Option<Docker>> {
+        match self {
+            Self::Compose => Docker::find(workspace).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Prepares it, and whatever else is to be prepared; returns the versions of that.
+    pub(crate) async fn prepare(
+        &self,
+        docker: Option<Docker>,
+        others: Vec<Task>,
+        workspace: &Workspace,
+        supervisor: &Supervisor,
+        events: &Events,
+    ) -> Result<(Prepared, Vec<Versions>)> {
+        let (mut tasks, _) = self.tasks(workspace)?;
+        let own = tasks.len();
+        tasks.extend(others);
+        let mut versions = prepare::prepare_all(tasks, workspace, supervisor, events).await?;
+        let of_others = versions.split_off(own);
+        let docker = match docker {
+            None => None,
+            Some(docker) => {
+                let images = docker.images(workspace, supervisor, events).await?;
+                Some((docker, images))
+            }
+        };
+        let prepared = Prepared {
+            choice: self.clone(),
+            docker,
+            versions: versions.into_iter().next().unwrap_or_default(),
+        };
+        Ok((prepared, of_others))
+    }
 }
 
 /// Where programs connect and export to.
@@ -43,10 +154,13 @@ pub(crate) struct RunningStack {
     pub settle_limit: Duration,
     /// How often it is asked for what has come.
     pub poll: Duration,
+    /// What programs need to connect that is nobody else's to know.
+    pub connection: BTreeMap<String, String>,
     /// `None` where somebody else runs it.
     server: Option<Embedded>,
     /// Where the capture sends on to.
     pub jaeger: Option<Jaeger>,
+    containers: Option<Compose>,
 }
 
 /// Where its spans are read.
@@ -92,13 +206,7 @@ impl RunningStack {
         live: &Live,
         versions: Versions,
     ) -> Result<(Self, Spans)> {
-        let jaeger = match backend {
-            Backend::Capture => None,
-            Backend::Jaeger => {
-                let log = session.folder.logs().join("jaeger.log");
-                Some(Jaeger::start(workspace, session.supervisor(), &log).await?)
-            }
-        };
+        let jaeger = Jaeger::start_for(backend, workspace, session).await?;
         let forward = jaeger.as_ref().map(Jaeger::otlp);
         let endpoints = session
             .capture(otlp, None, Some(live.clone()), forward)
@@ -107,22 +215,17 @@ impl RunningStack {
             .milvus(workspace, ports, endpoints.grpc, versions)
             .await?;
         let stack = Self {
-            name: match backend {
-                Backend::Capture => embedded::stack_name(),
-                Backend::Jaeger => format!(
-                    "{} + Jaeger {}",
-                    embedded::stack_name(),
-                    jaeger::JAEGER_VERSION
-                ),
-            },
+            name: jaeger::stack_name(backend),
             milvus_uri: format!("http://{}", server.address()),
             otlp_grpc: format!("http://{}", endpoints.grpc),
             otlp_http: format!("http://{}", endpoints.http),
             schedule_delay: embedded::SCHEDULE_DELAY,
             settle_limit: SETTLE_LIMIT,
             poll: POLL,
+            connection: BTreeMap::new(),
             server: Some(server),
             jaeger,
+            containers: None,
         };
         Ok((stack, Spans::Captured))
     }
@@ -138,19 +241,26 @@ impl RunningStack {
             schedule_delay: embedded::SCHEDULE_DELAY,
             settle_limit: SETTLE_LIMIT,
             poll: POLL,
+            connection: BTreeMap::new(),
             server: None,
             jaeger: None,
+            containers: None,
         };
         Ok((stack, Spans::Followed(follow)))
     }
 
     /// One that somebody else runs; its spans are fetched until the traces are complete.
-    pub(crate) async fn external(
+    async fn external(
         external: &External,
-        fresh: impl Fn() -> Settlement + Send + 'static,
+        session: &mut Session,
+        fresh: Fresh,
     ) -> Result<(Self, Spans)> {
         let began = SystemTime::now() - CLOCK_MARGIN;
-        let fetch = Fetch::since(began, external.api()?, external.headers()?, fresh);
+        let known = &mut session.manifest.stack;
+        known.milvus_uri = Some(external.milvus_uri.clone());
+        known.otlp_grpc = Some(external.otlp_endpoint.clone());
+        known.traces_from = Some(external.traces_from.clone());
+        let fetch = Fetch::since(began, external.api()?, external.client()?, fresh);
         fetch.check().await?;
         let stack = Self {
             name: format!("Milvus at {}", external.milvus_uri),
@@ -160,29 +270,111 @@ impl RunningStack {
             schedule_delay: DEFAULT_SCHEDULE_DELAY,
             settle_limit: EXTERNAL_SETTLE_LIMIT,
             poll: EXTERNAL_POLL,
+            connection: External::connection(),
             server: None,
             jaeger: None,
+            containers: None,
+        };
+        Ok((stack, Spans::Fetched(fetch)))
+    }
+
+    /// Starts the containers for this run alone; its spans are fetched from their Jaeger.
+    async fn compose(
+        docker: &Docker,
+        images: &Images,
+        workspace: &Workspace,
+        session: &mut Session,
+        published: Published,
+        fresh: Fresh,
+    ) -> Result<(Self, Spans)> {
+        docker.remove_leftovers(workspace).await?;
+        let log = session.folder.logs().join("compose.log");
+        let run = session.claim_containers(workspace)?;
+        let containers = docker
+            .start(workspace, session.supervisor(), &run, published, &log)
+            .await?;
+        let known = &mut session.manifest.stack;
+        known.versions = docker.versions(images);
+        known.milvus_uri = Some(published.milvus_uri());
+        known.otlp_grpc = Some(published.otlp_grpc());
+        known.otlp_http = Some(published.otlp_http());
+        known.traces_from = Some(published.traces());
+        let fetch = containers.fetch(fresh)?;
+        let stack = Self {
+            name: Docker::stack_name(images),
+            milvus_uri: published.milvus_uri(),
+            otlp_grpc: published.otlp_grpc(),
+            otlp_http: published.otlp_http(),
+            schedule_delay: embedded::SCHEDULE_DELAY,
+            settle_limit: SETTLE_LIMIT,
+            poll: EXTERNAL_POLL,
+            connection: BTreeMap::new(),
+            server: None,
+            jaeger: None,
+            containers: Some(containers),
         };
         Ok((stack, Spans::Fetched(fetch)))
     }
 
     /// Returns when a server of ours ends of its own accord, which it never should.
     pub(crate) async fn failed(&self) -> Failure {
-        let milvus = async {
-            match &self.server {
-                Some(server) => server.failed().await,
-                None => std::future::pending().await,
-            }
-        };
-        let jaeger = async {
-            match &self.jaeger {
-                Some(jaeger) => jaeger.failed().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            failure = milvus => failure,
-            failure = jaeger => failure,
+            failure = end_of(self.server.as_ref(), Embedded::failed) => failure,
+            failure = end_of(self.jaeger.as_ref(), Jaeger::failed) => failure,
+            failure = end_of(self.containers.as_ref(), Compose::failed) => failure,
+        }
+    }
+}
+
+/// The end of a server that there may not be.
+pub(crate) async fn end_of<T>(
+    server: Option<&T>,
+    failed: impl AsyncFnOnce(&T) -> Failure,
+) -> Failure {
+    match server {
+        Some(server) => failed(server).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Prepared {
+    /// Brings it up, or finds it answering where somebody else runs it.
+    pub(crate) async fn start(
+        self,
+        place: Place,
+        workspace: &Workspace,
+        session: &mut Session,
+        live: &Live,
+        fresh: Fresh,
+    ) -> Result<(RunningStack, Spans)> {
+        match (&self.choice, &self.docker) {
+            (StackChoice::External(external), _) => {
+                RunningStack::external(external, session, fresh).await
+            }
+            (StackChoice::Compose, Some((docker, images))) => {
+                let published = match place {
+                    Place::Free => Published::free()?,
+                    Place::Tutorial => Published::TUTORIAL,
+                };
+                RunningStack::compose(docker, images, workspace, session, published, fresh).await
+            }
+            (StackChoice::Compose, None) => Err(Failure::new("Docker was not looked for")),
+            (StackChoice::Embedded(backend), _) => {
+                let (ports, otlp) = match place {
+                    Place::Free => (Ports::free()?, (0, 0)),
+                    Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
+                };
+                RunningStack::embedded_with(
+                    *backend,
+                    workspace,
+                    session,
+                    ports,
+                    otlp,
+                    live,
+                    self.versions,
+                )
+                .await
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use otlp_capture::{Capture, Forward, Rotation, Signal};
 use trace_parity::Settlement;
 
 use crate::authorization::Token;
+use crate::compose::Claim;
 use crate::embedded::{DataFolder, Embedded};
 use crate::failure::{Failure, Result};
 use crate::folder::RunFolder;
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     supervisor: Supervisor,
     capture: Option<Capture>,
     data: Option<DataFolder>,
+    containers: Option<Claim>,
 }
 
 /// Where the capture listens.
@@ -65,6 +67,7 @@ impl Session {
             supervisor,
             capture: None,
             data: None,
+            containers: None,
         }
     }
 
@@ -129,6 +132,12 @@ impl Session {
         Ok(server)
     }
 
+    /// Takes this run's containers for its own, by the name that is returned.
+    pub(crate) fn claim_containers(&mut self, workspace: &Workspace) -> Result<String> {
+        self.containers = Some(Claim::make(workspace, &self.folder.id)?);
+        Ok(self.folder.id.clone())
+    }
+
     pub(crate) fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
@@ -173,7 +182,11 @@ impl Session {
             self.manifest.drops = drops(&stats);
         }
         self.manifest.failure = failure.map(|failure| failure.message.clone());
-        self.manifest.write(&self.folder.manifest())
+        self.manifest.write(&self.folder.manifest())?;
+        match &self.containers {
+            Some(claim) => claim.check_nothing_left().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::example::Example;
 use crate::failure::{Failure, Interrupt, Result};
 use crate::prepare::{self, Task, prepare_all};
 use crate::process::Supervisor;
+use crate::running::StackChoice;
 use crate::workspace::Workspace;
 use crate::{embedded, preflight};
 
@@ -20,30 +21,34 @@ pub async fn prepare(
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     let examples = Example::select(workspace, folders, only)?;
-    prepare_for(workspace, &examples, events, interrupt).await
+    let choice = StackChoice::default();
+    prepare_for(workspace, &choice, &examples, events, interrupt).await
 }
 
 /// Prepares the stack alone.
 pub(crate) async fn prepare_stack(
     workspace: &Workspace,
+    choice: &StackChoice,
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
-    prepare_for(workspace, &[], events, interrupt).await
+    prepare_for(workspace, choice, &[], events, interrupt).await
 }
 
 async fn prepare_for(
     workspace: &Workspace,
+    choice: &StackChoice,
     examples: &[Example],
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
-    embedded::check_platform()?;
-    preflight::check(&embedded::needs(), examples, &workspace.state())?;
+    let (mut tasks, needs) = choice.tasks(workspace)?;
+    tasks.extend(examples.iter().map(Task::from));
+    preflight::check(&needs, examples, &workspace.state())?;
     let supervisor = Supervisor::default();
     let prepared = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
-        prepared = prepare_all(tasks(workspace, examples), workspace, &supervisor, events) => prepared,
+        prepared = prepare_all(tasks, workspace, &supervisor, events) => prepared,
     };
     supervisor.shut_down().await;
     prepared.map(|_| ())

@@ -17,14 +17,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::authorization::{self, Token};
+use crate::compose;
 use crate::embedded;
 use crate::event::Events;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
+use crate::jaeger::{self, Jaeger};
 use crate::log;
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::{Versions, write_whole};
 use crate::process::Supervisor;
 use crate::processes;
+use crate::running::{Backend, StackChoice, end_of};
 use crate::session::Session;
 use crate::set_up;
 use crate::workspace::Workspace;
@@ -44,6 +47,14 @@ const SCHEMA: &str = "milvus-otel.stack/1";
 /// The keeper's first line of output when all is ready; otherwise it is the failure, as JSON.
 const READY: &str = "ready";
 
+/// What kind of stack stays up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    pub backend: Backend,
+    /// It asks its clients who they are.
+    pub auth: bool,
+}
+
 /// A stack that is up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackState {
@@ -58,6 +69,9 @@ pub struct StackState {
     pub otlp_http: String,
     /// The folder that the capture writes to.
     pub folder: PathBuf,
+    /// Jaeger's query API, where spans are sent on to one.
+    #[serde(default)]
+    pub traces_from: Option<String>,
     /// The file with what clients authorize with, where Milvus asks for it.
     #[serde(default)]
     pub token: Option<PathBuf>,
@@ -81,19 +95,25 @@ impl StackState {
 /// Starts the stack on the tutorial's ports, or tells of the one that is up.
 pub async fn up(
     workspace: &Workspace,
-    auth: bool,
+    kind: Kept,
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<(StackState, bool)> {
     if let Some(state) = status(workspace)? {
         return Ok((state, false));
     }
-    set_up::prepare_stack(workspace, events, interrupt).await?;
-    start_keeper(workspace, auth)?;
+    let choice = StackChoice::Embedded(kind.backend);
+    set_up::prepare_stack(workspace, &choice, events, interrupt).await?;
+    start_keeper(workspace, kind)?;
     let state = read_state(workspace)?;
     state
         .map(|state| (state, true))
         .ok_or_else(|| Failure::new("the stack left no state behind"))
+}
+
+/// Removes what runs of this checkout have left in Docker, where there is one; returns those runs' ids.
+pub async fn clear_docker(workspace: &Workspace) -> Result<Vec<String>> {
+    compose::remove_leftovers(workspace).await
 }
 
 /// Whether a stack of this checkout ended without being asked to, so that `down` has something to clear.
@@ -155,7 +175,7 @@ fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
 /// The whole life of a keeper: brings the stack up, says so on standard output, stays until it is asked to end.
 pub async fn keep(
     workspace: &Workspace,
-    auth: bool,
+    kind: Kept,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     std::fs::create_dir_all(workspace.state()).at("make", &workspace.state())?;
@@ -165,7 +185,7 @@ pub async fn keep(
         Failure::new("another stack of this checkout is starting or up")
             .hint("`cargo xtask status` tells of it")
     })?;
-    let outcome = keep_until(workspace, auth, interrupt).await;
+    let outcome = keep_until(workspace, kind, interrupt).await;
     if let Err(failure) = &outcome {
         // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
         let told = serde_json::to_string(failure).unwrap_or_default();
@@ -176,16 +196,16 @@ pub async fn keep(
 
 async fn keep_until(
     workspace: &Workspace,
-    auth: bool,
+    kind: Kept,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
-    session.token = authorization::token(auth)?;
+    session.token = authorization::token(kind.auth)?;
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
-        outcome = bring_up_and_wait(workspace, &mut session) => outcome,
+        outcome = bring_up_and_wait(workspace, kind.backend, &mut session) => outcome,
     };
     supervisor.shut_down().await;
     forget(workspace);
@@ -196,13 +216,19 @@ async fn keep_until(
     if asked_to_end { Ok(()) } else { outcome }
 }
 
-async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Result<()> {
+async fn bring_up_and_wait(
+    workspace: &Workspace,
+    backend: Backend,
+    session: &mut Session,
+) -> Result<()> {
     let rotation = Rotation {
         max_bytes: CAPTURE_FILE,
         keep: CAPTURE_FILES,
     };
+    let jaeger = Jaeger::start_for(backend, workspace, session).await?;
+    let forward = jaeger.as_ref().map(Jaeger::otlp);
     let endpoints = session
-        .capture(TUTORIAL_OTLP, Some(rotation), None, None)
+        .capture(TUTORIAL_OTLP, Some(rotation), None, forward)
         .await?;
     let versions = Versions::new();
     let milvus = session
@@ -217,11 +243,12 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
         schema: SCHEMA.to_owned(),
         pid: std::process::id().cast_signed(),
         since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        stack: embedded::stack_name(),
+        stack: jaeger::stack_name(backend),
         milvus_uri: format!("http://localhost:{}", milvus.address().port()),
         otlp_grpc: format!("http://localhost:{}", endpoints.grpc.port()),
         otlp_http: format!("http://localhost:{}", endpoints.http.port()),
         folder: session.folder.path.clone(),
+        traces_from: jaeger.as_ref().map(Jaeger::address),
         token: token.transpose()?,
     };
     let path = state_file(workspace);
@@ -231,17 +258,21 @@ async fn bring_up_and_wait(workspace: &Workspace, session: &mut Session) -> Resu
     )?;
     // Nobody may be there to read it any more; the stack is up all the same.
     let _ = writeln!(std::io::stdout(), "{READY}");
-    Err(milvus.failed().await)
+    Err(tokio::select! {
+        failure = milvus.failed() => failure,
+        failure = end_of(jaeger.as_ref(), Jaeger::failed) => failure,
+    })
 }
 
 /// Starts a keeper in a session of its own and waits for its first word.
-fn start_keeper(workspace: &Workspace, auth: bool) -> Result<()> {
+fn start_keeper(workspace: &Workspace, kind: Kept) -> Result<()> {
     let log = keeper_log(workspace);
     let errors = File::create(&log).at("write", &log)?;
     let executable = std::env::current_exe().at("find", workspace.root())?;
     let mut keeper = Command::new(executable)
         .arg(KEEPER_COMMAND)
-        .args(auth.then_some("--auth"))
+        .args(kind.auth.then_some("--auth"))
+        .args((kind.backend == Backend::Jaeger).then_some("--backend=jaeger"))
         .current_dir(workspace.root())
         .process_group(0)
         .stdin(Stdio::null())

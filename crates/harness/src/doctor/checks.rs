@@ -345,7 +345,7 @@ pub(super) async fn stack_that_is_up(patient: &Patient) -> Vec<Check> {
 async fn milvus_health() -> Check {
     let url = format!("http://127.0.0.1:{}/healthz", TUTORIAL.metrics);
     let asked = match Url::parse(&url) {
-        Ok(parsed) => http::get(&parsed, &[]).await,
+        Ok(parsed) => http::get(&parsed).await,
         Err(error) => Err(error),
     };
     match asked {
