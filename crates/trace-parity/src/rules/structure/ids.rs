@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::explained;
+use super::{SLACK_NS, explained};
 use crate::judge::Draft;
 use crate::rules::Rule;
 use crate::rules::delivery::spans;
@@ -43,7 +43,9 @@ fn explained_by_repeat(view: &View<'_>, example: u32, first: u32, later: u32) ->
         let record = view.traces.record(twin);
         let within = |span: u32| {
             let inner = view.traces.record(span);
-            inner.trace == record.trace && inner.start >= record.start && inner.end <= record.end
+            inner.trace == record.trace
+                && inner.start.saturating_add(SLACK_NS) >= record.start
+                && inner.end <= record.end.saturating_add(SLACK_NS)
         };
         for group in view.links.orphans_of(example) {
             if group.spans.iter().all(|&span| within(span)) {

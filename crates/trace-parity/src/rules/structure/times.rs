@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
+use super::SLACK_NS;
 use crate::judge::Draft;
 use crate::rules::Rule;
 use crate::view::View;
 use crate::view::examples::Example;
 use crate::view::links::Side;
-
-/// Spans of one process share a clock; instrumentation rounds it to a millisecond at worst, and a span's end may be written late.
-const SLACK_NS: u64 = 10_000_000;
 
 /// Clocks of client and server may differ; from one call to the next the difference stays the same, but for this.
 const DRIFT_NS: i128 = 1_000_000_000;
