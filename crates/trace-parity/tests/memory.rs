@@ -233,23 +233,6 @@ fn the_densest_protobuf() {
 }
 
 #[test]
-fn what_the_fuzzers_start_from() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    let entries = |path: &Path| {
-        fs::read_dir(path)
-            .expect("a folder")
-            .map(|entry| entry.expect("an entry").path())
-    };
-    for path in entries(&corpus).flat_map(|folder| entries(&folder)) {
-        check(
-            &path.display().to_string(),
-            TIMES,
-            &fs::read(&path).expect("a file"),
-        );
-    }
-}
-
-#[test]
 fn a_real_capture() {
     let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/five-languages.jsonl");
     check(
