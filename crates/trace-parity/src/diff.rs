@@ -191,7 +191,7 @@ impl Differ {
             );
         }
         let (was, is) = (before.median(), after.median());
-        if is > was + was / 2 && is - was > SLOWER_BY_NS {
+        if is > was.saturating_add(was / 2) && is - was > SLOWER_BY_NS {
             let shown = |ns: u64| format!("{:.1} ms", ns as f64 / 1e6);
             self.say(ChangeKind::Slower, place, &shown(was), &shown(is));
         }

@@ -357,10 +357,9 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
             server: call.server.map(ids),
             elsewhere: call.astray.or(call.lost).or(call.wrong).map(ids),
         });
-        cell.client_ns += view.traces.span(call.span).duration_ns();
-        cell.server_ns += call
-            .server
-            .map_or(0, |server| view.traces.span(server).duration_ns());
+        let time = |span: u32| view.traces.span(span).duration_ns();
+        cell.client_ns = cell.client_ns.saturating_add(time(call.span));
+        cell.server_ns = cell.server_ns.saturating_add(call.server.map_or(0, time));
     }
     let points_here =
         |draft: &&Draft| draft.severity >= Severity::Warning && draft.step == Some(step);

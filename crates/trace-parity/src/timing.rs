@@ -106,7 +106,7 @@ fn mark_outliers(examples: &mut [ExampleTiming]) {
             .collect();
         let usual = spread(others).median;
         example.outlier = gaps.len() > 2
-            && example.gap.median > 3 * usual
-            && example.gap.median > usual + OUTLIER_NS;
+            && example.gap.median > usual.saturating_mul(3)
+            && example.gap.median > usual.saturating_add(OUTLIER_NS);
     }
 }
