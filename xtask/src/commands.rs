@@ -212,6 +212,7 @@ pub(crate) fn prepare(arguments: &Selection) -> Result<ExitCode> {
 
 pub(crate) fn up(arguments: Up) -> Result<ExitCode> {
     let workspace = workspace()?;
+    harness::prune(&workspace);
     let events = progress::events(&workspace, "up");
     let (state, started) = block_on(async |interrupt| {
         harness::up(&workspace, kept(arguments), &events, interrupt).await

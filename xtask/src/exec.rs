@@ -10,6 +10,7 @@ use crate::{progress, stacks, terminal};
 
 pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
     let workspace = workspace()?;
+    harness::prune(&workspace);
     let events = progress::events(&workspace, "exec");
     let judging = &arguments.judging;
     let options = harness::Exec {

@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use support::{alone, assert_nothing_left, root, skipped_without_tutorial_ports, xtask};
@@ -79,25 +80,191 @@ fn a_program_with_the_ports_of_the_tutorial_is_traced_after_up() {
     );
 }
 
+/// What is there of the stack that `up` with this mark has started.
+fn process(mark: &str, of: &str) -> u32 {
+    support::Processes::of(mark).with(of).expect("it runs")
+}
+
 #[test]
-fn a_taken_port_is_named() {
+fn status_says_what_runs_since_when_where_and_how_much_memory_it_takes() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
     }
-    let _holder = TcpListener::bind(("127.0.0.1", 19530)).expect("it was free");
     let up = xtask(&["up"]).finish();
-    assert_eq!(up.code(), Some(2), "{}", up.stdout);
-    let expected = "error: ports that Milvus needs are taken: 19530 (proxy), held by process ";
+    assert!(up.status.success(), "{}", up.stderr);
+    let status = xtask(&["status"]).finish();
+    let keeper = process(&up.mark, "keep-stack");
+    let down = xtask(&["down"]).finish();
+    assert!(down.status.success(), "{}", down.stderr);
+    assert_nothing_left(&up.mark);
+
+    let lines: Vec<&str> = status.stdout.lines().collect();
+    let [first, milvus, otlp, captured, memory] = lines[..] else {
+        panic!("{}", status.stdout);
+    };
+    let since = first.strip_prefix("up since 20").expect("a time");
     assert!(
-        up.stderr.starts_with(expected) || !cfg!(target_os = "linux"),
-        "{}",
-        up.stderr
+        since.contains(&format!("Z: Milvus 2.3.5 embedded (process {keeper})")),
+        "{first}"
+    );
+    assert_eq!(milvus, "  Milvus     http://localhost:19530");
+    assert_eq!(
+        otlp,
+        "  OTLP       http://localhost:4317 (gRPC)  http://localhost:4318 (HTTP)"
     );
     assert!(
-        up.stderr
-            .contains("\n\nhint: another Milvus may be running"),
-        "{}",
-        up.stderr
+        captured.starts_with("  captured   target/milvus-otel/runs/20"),
+        "{captured}"
+    );
+    let megabytes = memory
+        .strip_prefix("  memory     ")
+        .and_then(|rest| rest.strip_suffix(" MB"))
+        .and_then(|number| number.parse::<u64>().ok());
+    assert!(
+        megabytes.is_some_and(|size| (50..4_000).contains(&size)),
+        "{memory}"
+    );
+}
+
+#[test]
+fn down_clears_what_a_stack_left_that_was_killed() {
+    let _turn = alone();
+    // Its guard goes with the keeper in the second case: nothing is left that would end Milvus.
+    for with_guard in [false, true] {
+        if skipped_without_tutorial_ports() {
+            return;
+        }
+        let up = xtask(&["up", "--auth"]).finish();
+        assert!(up.status.success(), "{}", up.stderr);
+        let milvus = process(&up.mark, "milvus run standalone");
+        let guard = process(&up.mark, "guard --grace-ms");
+        if with_guard {
+            support::signal(guard, "-KILL");
+        }
+        support::signal(process(&up.mark, "keep-stack"), "-KILL");
+
+        let status = support::until("the keeper is gone", || {
+            let status = xtask(&["status"]).finish();
+            status.stdout.starts_with("nothing is up").then_some(status)
+        });
+        assert_eq!(
+            status.stdout,
+            "nothing is up; the last stack ended by itself, and `cargo xtask down` clears what it left\n"
+        );
+        if with_guard {
+            let left = support::Processes::of(&up.mark);
+            assert_eq!(left.with("milvus run standalone"), Some(milvus));
+        }
+        let down = xtask(&["down"]).finish();
+        assert_eq!(down.code(), Some(0), "{}", down.stderr);
+        assert!(
+            down.stdout
+                .starts_with("cleared what was left: Milvus 2.3.5 embedded, up since 20"),
+            "{}",
+            down.stdout
+        );
+        assert_nothing_left(&up.mark);
+        let state = root().join("target/milvus-otel");
+        let data = std::fs::read_dir(state.join("milvus/data"))
+            .expect("a folder")
+            .flatten();
+        let folders = data.filter(|entry| entry.path().is_dir()).count();
+        assert_eq!(folders, 0, "no data is left");
+        assert!(!state.join("stack.json").exists() && !state.join("stack.token").exists());
+        let again = xtask(&["down"]).finish();
+        assert_eq!(again.stdout, "nothing is up\n");
+    }
+}
+
+/// Bytes of all files in a folder; what is gone while it is looked at counts nothing.
+fn size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => size(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |file| file.len()),
+            _ => 0,
+        })
+        .sum()
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// In a checkout of its own, so that nothing else writes to it meanwhile.
+#[test]
+#[ignore = "takes minutes"]
+fn slow_fifty_times_up_and_down_leave_nothing() {
+    const TIMES: usize = 50;
+    /// Runs that are kept; each has the spans of a stack that was up for a moment.
+    const RUN_BYTES: u64 = 2 << 20;
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let checkout = support::Checkout::kept();
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let round = || {
+        let up = checkout
+            .xtask(&["up"])
+            .env("TMPDIR", &temporary.path().display().to_string())
+            .finish();
+        assert!(up.status.success(), "{}", up.stderr);
+        let down = checkout.xtask(&["down"]).finish();
+        assert!(
+            down.stdout.starts_with("stopped: Milvus"),
+            "{}{}",
+            down.stdout,
+            down.stderr
+        );
+        assert_nothing_left(&up.mark);
+        assert!(
+            !skipped_without_tutorial_ports(),
+            "every port is free again"
+        );
+    };
+    round();
+    let runs = checkout.state().join("runs");
+    let outside_runs = || size(&checkout.state()) - size(&runs);
+    let (before, shared_before) = (outside_runs(), names(Path::new("/tmp")));
+    let entries_before = names(&checkout.state());
+    for _ in 1..TIMES {
+        round();
+    }
+    assert_eq!(
+        names(temporary.path()),
+        BTreeSet::new(),
+        "no temporary file"
+    );
+    let of_milvus = |name: &&String| name.contains("milvus") || name.contains("etcd");
+    let shared: BTreeSet<String> = names(Path::new("/tmp"));
+    let new: Vec<&String> = shared
+        .difference(&shared_before)
+        .filter(of_milvus)
+        .collect();
+    assert_eq!(new, Vec::<&String>::new(), "nothing of Milvus in /tmp");
+    assert_eq!(names(&checkout.state()), entries_before);
+    let (after, kept) = (outside_runs(), names(&runs).len());
+    eprintln!(
+        "{TIMES} rounds: {before} bytes before, {after} after; {kept} names in runs, {} bytes",
+        size(&runs)
+    );
+    assert!(
+        after < before + (1 << 20),
+        "{before} bytes before, {after} after"
+    );
+    assert!(
+        kept <= 22,
+        "the newest 20, `latest`, and the one that was being made: {kept}"
+    );
+    assert!(
+        size(&runs) < 22 * RUN_BYTES,
+        "{} bytes of runs",
+        size(&runs)
     );
 }

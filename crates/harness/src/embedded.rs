@@ -96,7 +96,7 @@ pub(crate) fn preparation(workspace: &Workspace) -> Task {
             inputs: vec!["requirements.txt".to_owned(), "launch.py".to_owned()],
             outputs: vec![python.clone(), in_state("bin/milvus")],
             commands: vec![
-                command(&["python3", "-m", "venv", &in_state("venv")]),
+                command(&["python3", "-m", "venv", "--clear", &in_state("venv")]),
                 command(&[
                     &python,
                     "-m",
@@ -236,7 +236,13 @@ impl Embedded {
             booted = tokio::time::timeout(BOOT_LIMIT, healthy) => booted.map_err(|_| None),
         };
         booted.map_err(|exit| match exit {
-            Some(exit) => self.died(exit, "Milvus ended before it was ready"),
+            Some(exit) => {
+                let failure = self.died(exit, "Milvus ended before it was ready");
+                let hint = failure.hint.clone().unwrap_or_default();
+                failure.hint(format!(
+                    "{hint}; if its files are damaged, delete `target/milvus-otel/milvus`, which is made again"
+                ))
+            }
             None => self.with_log(Failure::new(format!(
                 "Milvus was not healthy within {} s",
                 BOOT_LIMIT.as_secs()

@@ -7,6 +7,7 @@ mod authorization;
 mod baseline;
 mod compare;
 mod compose;
+mod disk;
 mod doctor;
 mod embedded;
 mod environment;

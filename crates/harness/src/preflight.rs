@@ -5,6 +5,7 @@ use std::process::Command;
 
 use semver::Version;
 
+use crate::disk;
 use crate::example::{Example, Need};
 use crate::failure::{Failure, Result};
 
@@ -145,8 +146,7 @@ fn first_version(text: &str) -> Option<Version> {
 }
 
 pub(crate) fn room(state: &Path) -> Option<Missing> {
-    let there = state.ancestors().find(|path| path.exists())?;
-    let free = free_space(there)?;
+    let free = disk::free(state)?;
     let needed = if state.join("milvus").exists() {
         DISK_WARM
     } else {
@@ -156,18 +156,12 @@ pub(crate) fn room(state: &Path) -> Option<Missing> {
         what: format!(
             "{} MB free at `{}`, and {} MB are needed",
             free >> 20,
-            there.display(),
+            state.display(),
             needed >> 20
         ),
         cure: "free some space".to_owned(),
         example: None,
     })
-}
-
-/// Bytes that are left on a folder's disk.
-pub(crate) fn free_space(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use trace_parity::Exit;
 
+use crate::disk;
 use crate::event::{Event, Events};
 use crate::example::{Example, Prepare};
 use crate::failure::{Failure, IoContext, Result};
@@ -159,9 +160,21 @@ pub(crate) async fn run(
         Exit::TimedOut => format!("took longer than {} minutes", LIMIT.as_secs() / 60),
         exit => exit.to_string(),
     };
-    Err(Failure::new(format!("preparing `{}`: `{}` {how}", task.name, command.join(" ")))
-        .detail(log::tail(log, 15))
-        .hint(format!("the whole output is in `{}`; what was downloaded is kept, so running again goes on from there", log.display())))
+    let hint = if disk::is_full(&task.state) {
+        "the disk is full: free some space and run it again; what was downloaded is kept".to_owned()
+    } else {
+        format!(
+            "the whole output is in `{}`; what was downloaded is kept, so running again goes on from there",
+            log.display()
+        )
+    };
+    Err(Failure::new(format!(
+        "preparing `{}`: `{}` {how}",
+        task.name,
+        command.join(" ")
+    ))
+    .detail(log::tail(log, 15))
+    .hint(hint))
 }
 
 async fn resolved_versions(task: &Task, supervisor: &Supervisor) -> Result<Versions> {

@@ -208,8 +208,10 @@ async fn keep_until(
         outcome = bring_up_and_wait(workspace, kind.backend, &mut session) => outcome,
     };
     supervisor.shut_down().await;
-    forget(workspace);
     let asked_to_end = matches!(&outcome, Err(failure) if failure.interrupted.is_some());
+    if asked_to_end {
+        forget(workspace);
+    }
     session
         .close(outcome.as_ref().err().filter(|_| !asked_to_end))
         .await?;

@@ -88,6 +88,27 @@ impl Xtask {
         self
     }
 
+    /// Runs it by `program` with these words before its own.
+    pub(crate) fn by(mut self, program: &str, words: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(words).arg(self.command.get_program());
+        command.args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        self.command = command;
+        self
+    }
+
     pub(crate) fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
@@ -250,6 +271,52 @@ impl ShellExample {
 
     pub(crate) fn path(&self) -> &str {
         self.folder.path().to_str().expect("a UTF-8 path")
+    }
+}
+
+/// Another checkout: as much of one as the stack needs, with no example of its own.
+pub(crate) struct Checkout {
+    pub(crate) folder: PathBuf,
+}
+
+impl Checkout {
+    pub(crate) fn at(folder: &Path) -> Self {
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+            // What is unchanged stays untouched: the stack that was prepared of it is still good.
+            if std::fs::read(&path).ok().as_deref() != Some(content) {
+                std::fs::write(&path, content).expect("it can be written");
+            }
+        };
+        write(
+            "Cargo.toml",
+            b"[workspace.metadata.milvus-otel]\nexamples = []\n",
+        );
+        write("xtask/Cargo.toml", b"");
+        for file in ["requirements.txt", "launch.py"] {
+            let name = format!("crates/harness/milvus/{file}");
+            write(
+                &name,
+                &std::fs::read(root().join(&name)).expect("it is there"),
+            );
+        }
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// One that stays from test to test, so that its stack is prepared once.
+    pub(crate) fn kept() -> Self {
+        Self::at(&root().join("target/milvus-otel/tests/other-checkout"))
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.join("target/milvus-otel")
+    }
+
+    pub(crate) fn xtask(&self, arguments: &[&str]) -> Xtask {
+        xtask(arguments).folder(&self.folder)
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Cause, Outcome};
+use crate::disk;
 use crate::example::Signs;
 use crate::failure::Failure;
 use crate::log;
-use crate::preflight::free_space;
 
 /// As every system and most tools say it, one in capitals, one not.
 const FULL: &str = "no space left on device";
@@ -62,7 +62,7 @@ fn full_disk(failure: &Failure, end: &str, log: &Path) -> Option<String> {
     let mut lines = std::iter::once(failure.message.as_str()).chain(end.lines());
     lines.find(says_full).map(str::to_owned).or_else(|| {
         let folder = log.parent()?;
-        (free_space(folder)? < ROOM).then(|| format!("nothing is left at `{}`", folder.display()))
+        (disk::free(folder)? < ROOM).then(|| format!("nothing is left at `{}`", folder.display()))
     })
 }
 
