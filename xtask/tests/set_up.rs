@@ -69,6 +69,22 @@ fn what_is_asked_for_and_is_not_there_is_named() {
 }
 
 #[test]
+fn called_from_elsewhere_it_belongs_to_its_own_checkout() {
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let run = xtask(&["compare", "no-such.jsonl"])
+        .folder(elsewhere.path())
+        .finish();
+    assert_eq!(run.code(), Some(2));
+    assert!(
+        run.stderr.starts_with("error: can't read `no-such.jsonl`"),
+        "{}",
+        run.stderr
+    );
+    let run = xtask(&["list"]).folder(elsewhere.path()).finish();
+    assert_eq!(run.code(), Some(0), "{}", run.stderr);
+}
+
+#[test]
 fn a_file_without_spans_can_not_be_judged() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, content) in [

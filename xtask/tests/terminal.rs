@@ -1,0 +1,103 @@
+//! What a terminal is shown, by its width, its colours and its characters, and how much was asked for.
+
+mod support;
+
+use std::process::Command;
+
+use support::{Finished, root, skip, xtask};
+
+/// A capture in which Java lost the server's half.
+const LOST: &str = "crates/trace-parity/tests/data/java-context-lost.jsonl";
+
+fn compare(more: &[&str], environment: &[(&str, &str)]) -> Finished {
+    let mut command = xtask(&[&["compare", LOST][..], more].concat());
+    for (name, value) in environment {
+        command = command.env(name, value);
+    }
+    let run = command.finish();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    run
+}
+
+#[test]
+fn quiet_is_the_verdict_and_a_line_for_each_finding() {
+    let run = compare(&["--quiet"], &[]);
+    insta::assert_snapshot!(run.stdout);
+    assert_eq!(run.stdout, compare(&["-q"], &[]).stdout);
+}
+
+#[test]
+fn verbose_says_more_and_both_at_once_are_refused() {
+    let (normal, verbose) = (compare(&[], &[]), compare(&["-v"], &[]));
+    assert!(verbose.stdout.lines().count() > normal.stdout.lines().count());
+    let both = xtask(&["compare", LOST, "-q", "-v"]).finish();
+    assert_eq!(both.code(), Some(2));
+}
+
+#[test]
+fn a_failing_run_ends_with_what_to_do_next() {
+    let run = compare(&[], &[]);
+    let last: Vec<&str> = run.stdout.lines().rev().take(2).collect();
+    assert!(
+        last.iter()
+            .any(|line| line.starts_with("next: cargo xtask explain context-lost")),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn what_is_piped_has_no_colour_and_80_columns_and_the_locale_decides_the_characters() {
+    let utf_8 = compare(&["-v"], &[("COLUMNS", "200")]).stdout;
+    assert!(!utf_8.contains('\u{1b}'));
+    assert!(!utf_8.is_ascii());
+    let ascii = compare(&["-v"], &[("LC_ALL", "C")]).stdout;
+    assert!(ascii.is_ascii(), "{ascii}");
+    for line in utf_8.lines().chain(ascii.lines()) {
+        assert!(
+            line.chars().count() <= 80 || line.contains("cargo xtask"),
+            "{line}"
+        );
+    }
+}
+
+/// Its output on a terminal that is so wide, and `None` where none can be made.
+fn on_terminal(columns: u16, environment: &[(&str, &str)]) -> Option<String> {
+    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let line = format!("stty cols {columns} && {xtask} compare {LOST} -v");
+    let mut command = Command::new("script");
+    command
+        .args(["--quiet", "--command", &line, "/dev/null"])
+        .current_dir(root())
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NO_COLOR");
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    match command.output() {
+        Ok(output) => Some(String::from_utf8(output.stdout).expect("UTF-8")),
+        Err(error) => {
+            skip(&format!("`script` can't make a terminal: {error}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn a_terminal_is_used_as_it_is() {
+    let longest = |text: &str| {
+        let lines = text.lines().filter(|line| !line.contains("cargo xtask"));
+        lines.map(|line| line.trim_end().chars().count()).max()
+    };
+    let (Some(narrow), Some(wide), Some(plain)) = (
+        on_terminal(60, &[("NO_COLOR", "1")]),
+        on_terminal(140, &[("NO_COLOR", "1")]),
+        on_terminal(140, &[]),
+    ) else {
+        return;
+    };
+    assert!(!narrow.contains('\u{1b}') && !wide.contains('\u{1b}'));
+    assert!(plain.contains("\u{1b}["), "colours without NO_COLOR");
+    assert!(longest(&narrow) <= Some(60), "{narrow}");
+    assert!((Some(81)..=Some(140)).contains(&longest(&wide)), "{wide}");
+}
