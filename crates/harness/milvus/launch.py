@@ -15,6 +15,9 @@ from pathlib import Path
 
 import milvus
 
+# No setting or variable puts it elsewhere.
+RUNTIME = Path("/tmp/milvus")
+
 ETCD = """\
 listen-client-urls: {client}
 advertise-client-urls: {client}
@@ -31,9 +34,27 @@ def unpack(base):
     milvus._initialize_data_files(base)
 
 
+def share_runtime_folder():
+    """Lets the servers of all users in; the first one would keep the folder for itself."""
+    try:
+        RUNTIME.mkdir(exist_ok=True)
+        if RUNTIME.stat().st_uid == os.getuid():
+            RUNTIME.chmod(0o1777)
+    except OSError as error:
+        sys.exit(f"{RUNTIME}, where every Milvus keeps its server's id: {error.strerror}")
+    if not os.access(RUNTIME, os.W_OK):
+        sys.exit(
+            f"{RUNTIME} is another user's, and every Milvus keeps its server's id there; "
+            f"ask for: chmod 1777 {RUNTIME}"
+        )
+
+
 def run(settings):
     base = Path(settings["base"])
     (base / "configs").mkdir(parents=True, exist_ok=True)
+    share_runtime_folder()
+    # The server that this process becomes leaves a file of this name behind.
+    (base / "server-id").write_text(str(RUNTIME / f"server_id_{os.getpid()}"))
     ports = settings["ports"]
 
     config = milvus.MilvusServerConfig(data_dir=str(base))

@@ -278,8 +278,16 @@ impl DataFolder {
 
 impl Drop for DataFolder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        wipe(&self.path);
     }
+}
+
+/// Takes away a folder, and what its server left outside of it.
+fn wipe(folder: &Path) {
+    if let Ok(outside) = std::fs::read_to_string(folder.join("server-id")) {
+        let _ = std::fs::remove_file(outside);
+    }
+    let _ = std::fs::remove_dir_all(folder);
 }
 
 /// A folder that is being made has no lock yet; while this is held, it isn't taken for an abandoned one.
@@ -298,7 +306,7 @@ fn wipe_abandoned(all: &Path) {
     {
         let held = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
         if !held {
-            let _ = std::fs::remove_dir_all(folder);
+            wipe(&folder);
         }
     }
 }
