@@ -62,15 +62,6 @@ impl Durations {
                 .then(|| histogram(semconv::RPC_CLIENT_CALL_DURATION, "s", 1.0)),
         }
     }
-
-    fn record(&self, seconds: f64, old: &[KeyValue], new: &[KeyValue]) {
-        if let Some(histogram) = &self.old {
-            histogram.record(seconds * 1_000.0, old);
-        }
-        if let Some(histogram) = &self.new {
-            histogram.record(seconds, new);
-        }
-    }
 }
 
 /// A call whose time is taken.
@@ -92,32 +83,45 @@ impl Timer {
 
     pub(super) fn stop(&self, settings: &Settings, code: Code) {
         let seconds = self.start.elapsed().as_secs_f64();
-        let mut old = vec![
+        let durations = settings.metrics.durations(settings.conventions);
+        if let Some(histogram) = &durations.old {
+            histogram.record(seconds * 1_000.0, &self.old_attributes(code));
+        }
+        if let Some(histogram) = &durations.new {
+            histogram.record(seconds, &self.new_attributes(code));
+        }
+    }
+
+    fn old_attributes(&self, code: Code) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(6);
+        attributes.extend([
             KeyValue::new(semconv::RPC_SYSTEM, "grpc"),
             KeyValue::new(semconv::RPC_METHOD, self.method.method()),
             KeyValue::new(semconv::RPC_GRPC_STATUS_CODE, code as i64),
-        ];
-        old.extend(
-            self.method
-                .service()
-                .map(|service| KeyValue::new(semconv::RPC_SERVICE, service)),
-        );
-        let mut new = vec![
+        ]);
+        let service = self.method.service();
+        attributes.extend(service.map(|service| KeyValue::new(semconv::RPC_SERVICE, service)));
+        self.add_server(attributes)
+    }
+
+    fn new_attributes(&self, code: Code) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(6);
+        attributes.extend([
             KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
             KeyValue::new(semconv::RPC_METHOD, self.method.full_name()),
             KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, code.name()),
-        ];
-        new.extend((code != Code::Ok).then(|| KeyValue::new(semconv::ERROR_TYPE, code.name())));
+        ]);
+        let failed = code != Code::Ok;
+        attributes.extend(failed.then(|| KeyValue::new(semconv::ERROR_TYPE, code.name())));
+        self.add_server(attributes)
+    }
+
+    fn add_server(&self, mut attributes: Vec<KeyValue>) -> Vec<KeyValue> {
         if let Some((address, port)) = &self.server {
-            for attributes in [&mut old, &mut new] {
-                let address = StringValue::from(Arc::clone(address));
-                attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, address));
-                attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(*port)));
-            }
+            let address = StringValue::from(Arc::clone(address));
+            attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, address));
+            attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(*port)));
         }
-        settings
-            .metrics
-            .durations(settings.conventions)
-            .record(seconds, &old, &new);
+        attributes
     }
 }
