@@ -38,8 +38,8 @@ const PROGRAM: &str = concat!(
 /// What a browser may run and load: this style, this program, and nothing from anywhere else. The hashes are theirs.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-P2hJL7wJiifZQ8qqxNfmaKGpFQZpB6iSLx304CgnlqA='; ",
-    "script-src 'sha256-8VVgsikAtwCo/UDXEXMO+peDoUgOrkZCbQEqCxdMgDg='",
+    "style-src 'sha256-P45zkiWiok+67OHrKT+CVDkDpmKLeOxpPSAHtNN7BM8='; ",
+    "script-src 'sha256-3L/fUGyzk7EhPZwkNO2dylw85hQyxy0AGXbhrNmEPGo='",
 );
 
 /// Writes the run as an HTML document.

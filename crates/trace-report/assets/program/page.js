@@ -53,8 +53,8 @@ function logsSection() {
 }
 
 function runSection() {
-  const packages = [...new Set(report.examples.flatMap((example) => Object.keys(example.versions)))].sort();
-  if (report.phases.length === 0 && packages.length === 0) return null;
+  const resolved = report.examples.filter((example) => Object.keys(example.versions).length > 0);
+  if (report.phases.length === 0 && resolved.length === 0) return null;
   const total = report.phases.reduce((sum, phase) => sum + phase.seconds, 0) || 1;
   return el("section", { id: "run", "aria-labelledby": "run-title" },
     el("header", {}, el("h2", { id: "run-title" }, "The run")),
@@ -63,11 +63,9 @@ function runSection() {
         el("i", { class: `hue-${at % 7}`, title: phase.name, style: { width: percent(phase.seconds / total) } }))),
       el("ol", {}, report.phases.map((phase, at) => el("li", {},
         el("i", { class: `hue-${at % 7}`, "aria-hidden": "true" }), name(phase.name), el("b", {}, seconds(phase.seconds)))))),
-    packages.length > 0 && el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "versions", style: { "margin-top": "14px" } },
-      el("table", {},
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "package"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
-        el("tbody", {}, packages.map((one) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, name(one))),
-          report.examples.map((example) => el("td", {}, Object.hasOwn(example.versions, one) ? name(example.versions[one]) : el("span", { class: "soft" }, "–")))))))));
+    resolved.length > 0 && el("div", { class: "panel versions" }, resolved.map(({ name: example, versions }) => el("details", { class: "log" },
+      el("summary", {}, el("b", {}, name(example)), el("span", { class: "soft" }, plural(Object.keys(versions).length, "package"))),
+      el("ul", {}, Object.entries(versions).map(([one, version]) => el("li", {}, el("code", {}, name(one)), " ", name(version))))))));
 }
 
 function topBar(sections) {

@@ -28,8 +28,17 @@ function columnHead(example) {
   const [kind, sign, words] = OUTCOMES[example.outcome];
   const language = example.language !== example.name && example.language;
   return el("th", { scope: "col" }, el("span", { class: "name" }, name(example.name)),
-    language && el("span", { class: "said" }, name(language)), tag(kind, sign, words));
+    language && el("span", { class: "said" }, name(language)), tag(kind, sign, words),
+    decisive(example.versions).map((one) => el("span", { class: "version", title: one }, name(`${shortPackage(one)} ${example.versions[one]}`))));
 }
+
+/** What decides whether a trace is whole: the Milvus client, and what traces its calls. */
+const DECISIVE = [/^pymilvus$|milvus.*(sdk|client)[^/]*(\/v\d+)?$/, /(otelgrpc|instrumentation-grpc|javaagent|^opentelemetry)$/];
+
+const decisive = (versions) => DECISIVE.flatMap((pattern) => Object.keys(versions).filter((one) => pattern.test(one)).slice(0, 1));
+
+/** A package without its group, scope or path, such as `otelgrpc`. */
+const shortPackage = (one) => one.split(/[/:]/).findLast((part) => !/^v\d+$/.test(part)).replace(/^opentelemetry-/, "");
 
 function cell(index, example) {
   const step = report.steps[index];

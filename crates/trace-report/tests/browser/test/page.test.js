@@ -224,6 +224,14 @@ inPage("a chosen span shows its attributes, resource and times", "consistent", {
   for (const part of ["rpc.method", "Search", "service.name", "milvus-client", "client", "11.0 ms"]) assert.ok(told.includes(part), part);
 });
 
+inPage("the versions that decide stand above the table, and all of them at the end", "consistent", {}, async (page) => {
+  const column = page.getByRole("columnheader", { name: "py" }).first();
+  assert.ok((await column.textContent()).endsWith("pymilvus 2.5.9"), await column.textContent());
+  const all = page.locator("#run details").first();
+  await all.locator("summary", { hasText: "2 packages" }).click();
+  assert.ok(await all.getByText("opentelemetry-api").isVisible());
+});
+
 inPage("the raw spans can be saved, and are those that were judged", "context-lost", {}, async (page) => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "save spans" }).click()]);
   assert.equal(download.suggestedFilename(), "capture.jsonl");
