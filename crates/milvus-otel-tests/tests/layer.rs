@@ -577,6 +577,7 @@ async fn a_call_that_is_not_sampled_says_so_to_the_server_and_leaves_no_span() {
     );
 }
 
+#[cfg(feature = "metrics")]
 #[tokio::test]
 async fn durations_are_measured_as_the_conventions_have_it() {
     use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
