@@ -1,6 +1,6 @@
 module milvus-otel/tools/jaeger
 
-go 1.26
+go 1.24.6
 
 require (
 	github.com/Shopify/sarama v1.37.2 // indirect

@@ -51,7 +51,7 @@ pub(crate) struct Jaeger {
 pub(crate) fn needs() -> Vec<Need> {
     vec![Need {
         command: "go".to_owned(),
-        version: VersionReq::parse(">=1.24").ok(),
+        version: VersionReq::parse(">=1.24.6").ok(),
         version_args: vec!["version".to_owned()],
         get: "https://go.dev/dl/".to_owned(),
     }]

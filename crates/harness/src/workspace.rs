@@ -34,11 +34,11 @@ struct Settings {
 }
 
 impl Workspace {
-    /// The checkout that holds `start`, found by its `Cargo.toml` with a `[workspace]`.
+    /// The checkout that holds `start`, found by the settings in its `Cargo.toml`: other projects have an `xtask` as well.
     pub fn find(start: &Path) -> Result<Self> {
         start
             .ancestors()
-            .find(|folder| folder.join("xtask").join("Cargo.toml").is_file())
+            .find(|folder| settings(folder).is_ok())
             .map(|root| Self {
                 root: root.to_owned(),
             })
@@ -57,11 +57,7 @@ impl Workspace {
 
     /// The folders of the built-in examples, in the order of the report's columns.
     pub fn examples(&self) -> Result<Vec<PathBuf>> {
-        let path = self.root.join("Cargo.toml");
-        let text = std::fs::read_to_string(&path).at("read", &path)?;
-        let manifest: CargoManifest = toml::from_str(&text)
-            .map_err(|error| Failure::new(format!("can't read `{}`: {error}", path.display())))?;
-        let folders = manifest.workspace.metadata.milvus_otel.examples;
+        let folders = settings(&self.root)?.examples;
         Ok(folders
             .into_iter()
             .map(|folder| self.root.join(folder))
@@ -84,5 +80,34 @@ impl Workspace {
     /// Logs of preparation, one file each.
     pub fn preparation_logs(&self) -> PathBuf {
         self.state().join("prepare")
+    }
+}
+
+fn settings(root: &Path) -> Result<Settings> {
+    let path = root.join("Cargo.toml");
+    let text = std::fs::read_to_string(&path).at("read", &path)?;
+    let manifest: CargoManifest = toml::from_str(&text)
+        .map_err(|error| Failure::new(format!("can't read `{}`: {error}", path.display())))?;
+    Ok(manifest.workspace.metadata.milvus_otel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_with_an_xtask_of_its_own_is_no_checkout() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("Cargo.toml", "[workspace]\nmembers = [\"xtask\"]\n");
+        write("xtask/Cargo.toml", "[package]\nname = \"xtask\"\n");
+        assert!(Workspace::find(&folder.path().join("xtask")).is_err());
+
+        let own = Workspace::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(own.examples().unwrap().len(), 5);
     }
 }

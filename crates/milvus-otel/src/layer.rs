@@ -116,8 +116,8 @@ impl GrpcTraceLayer {
 
     /// Sends only the flags of W3C Trace Context Level 1 (sampled or not).
     ///
-    /// Servers on OpenTelemetry for Go before v1.42, which is every Milvus up to now, drop a whole context that
-    /// carries the random flag of Level 2, and start a trace of their own.
+    /// Servers on OpenTelemetry for Go before v1.42, such as Milvus 2.3.5, drop a whole context that carries the
+    /// random flag of Level 2, and start a trace of their own.
     pub fn with_level_1_flags(self, level_1: bool) -> Self {
         self.set(|settings| settings.level_1_flags = level_1)
     }
