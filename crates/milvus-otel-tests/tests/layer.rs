@@ -449,6 +449,10 @@ async fn the_server_is_taken_from_the_uri_where_it_is_not_given() {
             "https://db.example/test.Service/Good",
             Some(("db.example", "443")),
         ),
+        (
+            "http://[2001:db8::7]:7777/test.Service/Good",
+            Some(("2001:db8::7", "7777")),
+        ),
         ("/test.Service/Good", None),
     ] {
         let request = http::Request::builder().uri(uri).body(()).unwrap();

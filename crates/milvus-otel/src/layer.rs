@@ -235,7 +235,7 @@ where
 }
 
 /// A server's address and port.
-type Server = (Arc<str>, u16);
+pub(crate) type Server = (Arc<str>, u16);
 
 type Filter = dyn Fn(&RpcMethod) -> bool + Send + Sync;
 
@@ -316,13 +316,15 @@ impl Settings {
     }
 }
 
-fn server_of(uri: &http::Uri) -> Option<Server> {
+/// The server that a URI names; an IPv6 address has brackets in a URI alone.
+pub(crate) fn server_of(uri: &http::Uri) -> Option<Server> {
     let default = if uri.scheme_str() == Some("https") {
         443
     } else {
         80
     };
-    Some((uri.host()?.into(), uri.port_u16().unwrap_or(default)))
+    let address = uri.host()?.trim_matches(['[', ']']);
+    Some((address.into(), uri.port_u16().unwrap_or(default)))
 }
 
 impl fmt::Debug for Settings {

@@ -4,7 +4,7 @@ use super::connection::{Connection, RequestId, Retry};
 use super::error::{Error, ErrorKind, Result};
 use super::operation::Operations;
 use super::{MilvusClient, Shared};
-use crate::layer::{Code, GrpcTraceLayer};
+use crate::layer::{Code, GrpcTraceLayer, Server, server_of};
 use crate::proto::common::ClientInfo;
 use crate::proto::milvus as m;
 use base64::Engine;
@@ -152,9 +152,9 @@ impl MilvusClientBuilder {
     /// # Errors
     /// The options contradict each other, or nothing at the URI speaks Milvus or lets this client in.
     pub async fn connect(self) -> Result<MilvusClient> {
-        let uri = self.parse_uri()?;
-        let layer = self.layer.clone().with_server(host(&uri), port(&uri));
-        let operations = Operations::new(layer.clone(), &self.database, host(&uri), port(&uri));
+        let (uri, (address, port)) = self.parse_uri()?;
+        let layer = self.layer.clone().with_server(&*address, port);
+        let operations = Operations::new(layer.clone(), &self.database, &address, port);
         // The connection is made by the first call, so that a server out of reach shows on that call's span.
         let channel = self.endpoint(uri)?.connect_lazy();
         let mut connection = Connection {
@@ -197,7 +197,7 @@ impl MilvusClientBuilder {
         })
     }
 
-    fn parse_uri(&self) -> Result<Uri> {
+    fn parse_uri(&self) -> Result<(Uri, Server)> {
         let text = &self.uri;
         let with_scheme = if text.contains("://") {
             text.clone()
@@ -207,8 +207,8 @@ impl MilvusClientBuilder {
         let uri: Uri = with_scheme
             .parse()
             .map_err(|error| Error::invalid(format!("`{text}` is no URI: {error}")))?;
-        match (uri.scheme_str(), uri.host()) {
-            (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(uri),
+        match (uri.scheme_str(), server_of(&uri)) {
+            (Some("http" | "https"), Some(server)) if !server.0.is_empty() => Ok((uri, server)),
             _ => Err(Error::invalid(format!(
                 "`{text}` is no address of a server, such as `http://localhost:19530`"
             ))),
@@ -359,22 +359,6 @@ impl Tls {
             ))
         })
     }
-}
-
-fn host(uri: &Uri) -> String {
-    uri.host()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned()
-}
-
-fn port(uri: &Uri) -> u16 {
-    uri.port_u16()
-        .unwrap_or(if uri.scheme_str() == Some("https") {
-            443
-        } else {
-            80
-        })
 }
 
 fn client_info() -> ClientInfo {

@@ -15,7 +15,7 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    pub(super) fn new(layer: GrpcTraceLayer, database: &str, host: String, port: u16) -> Self {
+    pub(super) fn new(layer: GrpcTraceLayer, database: &str, host: &str, port: u16) -> Self {
         let namespace = if database.is_empty() {
             "default"
         } else {
@@ -24,7 +24,7 @@ impl Operations {
         let attributes = vec![
             KeyValue::new(semconv::DB_SYSTEM_NAME, "milvus"),
             KeyValue::new(semconv::DB_NAMESPACE, namespace.to_owned()),
-            KeyValue::new(semconv::SERVER_ADDRESS, host),
+            KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()),
             KeyValue::new(semconv::SERVER_PORT, i64::from(port)),
         ];
         Self { layer, attributes }
