@@ -318,6 +318,23 @@ fn rows_come_back_as_they_went() {
     });
 }
 
+/// A first vector that is too long is refused before it is taken for the length of all.
+#[test]
+fn memory_is_taken_for_what_the_schema_says_at_most() {
+    const LONG: usize = 1 << 14;
+    let keeper = Keeper::start();
+    let schema = CollectionSchema::new().field(FieldSchema::float_vector("vector", 2));
+    let mut rows = vec![json!({ "vector": [0, 0] }); 1 << 12];
+    rows[0] = json!({ "vector": vec![0; LONG] });
+    let mut outcome = Ok(());
+    let allocated = allocation_counter::measure(|| outcome = keeper.insert(&schema, &rows));
+    assert_eq!(
+        outcome.unwrap_err().to_string(),
+        format!("row 0, field `vector`: expected a vector of 2 elements, found one of {LONG}")
+    );
+    assert!(allocated.bytes_max < 32 << 20, "{allocated:?}");
+}
+
 #[test]
 fn rows_that_do_not_fit_are_an_error_in_words() {
     let keeper = Keeper::start();

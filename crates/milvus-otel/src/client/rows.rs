@@ -224,7 +224,7 @@ fn vectors<T>(
         values
             .first()
             .and_then(Value::as_array)
-            .map_or(0, |first| first.len() * values.len()),
+            .map_or(0, |first| first.len().min(length) * values.len()),
     );
     for (index, value) in values.iter().enumerate() {
         let elements = list(field, index, value)?;
