@@ -10,7 +10,8 @@ use milvus_otel_tests::spans::{Recorder, error, span_context, text};
 use opentelemetry::trace::{FutureExt, TraceId};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What every answer begins with that isn't itself a status; nothing else is needed here.
 fn answered(status: Status) -> Reply {
@@ -120,6 +121,33 @@ async fn a_call_is_made_no_more_often_than_it_may_be() {
         "{error}"
     );
     assert_eq!(recorder.take().len(), 3);
+}
+
+#[tokio::test]
+async fn a_pause_that_would_be_longer_is_the_longest() {
+    let times = Arc::<Mutex<Vec<Instant>>>::default();
+    let fake = FakeMilvus::start({
+        let times = Arc::clone(&times);
+        move |method, _| match method {
+            "HasCollection" => {
+                times.lock().unwrap().push(Instant::now());
+                Reply::Status(14)
+            }
+            _ => fine(),
+        }
+    })
+    .await;
+    let longest = Duration::from_millis(8);
+    let mut retry = Retry::attempts(15);
+    (retry.first_pause, retry.longest_pause) = (longest, longest);
+    let client = connect(&fake, &Recorder::default(), retry).await;
+    client.has_collection("rows").await.unwrap_err();
+    let times = times.lock().unwrap();
+    assert_eq!(times.len(), 15);
+    // The second would be one and a half times as long at least.
+    for pause in times.windows(2).skip(1).map(|pair| pair[1] - pair[0]) {
+        assert!(pause >= longest, "{pause:?}");
+    }
 }
 
 #[tokio::test]

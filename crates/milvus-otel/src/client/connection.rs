@@ -178,14 +178,15 @@ impl Retry {
     }
 
     fn pauses(self) -> impl Iterator<Item = Duration> {
+        let first = self.first_pause.min(self.longest_pause);
         let pause = move |turn: u32| {
-            let pause = self
-                .first_pause
-                .saturating_mul(2u32.saturating_pow(turn))
-                .min(self.longest_pause);
             // Clients that failed together shouldn't come back together. A hasher's random seed is random enough.
             let random = RandomState::new().hash_one(turn) as u32;
-            pause.mul_f64(0.75 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+            let jitter = 0.75 + 0.5 * f64::from(random) / f64::from(u32::MAX);
+            first
+                .mul_f64(jitter)
+                .saturating_mul(2u32.saturating_pow(turn))
+                .min(self.longest_pause)
         };
         (0..self.attempts.saturating_sub(1)).map(pause)
     }
