@@ -4,10 +4,11 @@ use milvus_otel::client::{ErrorKind, Retry};
 use milvus_otel::layer::Code;
 use milvus_otel::{Error, MilvusClient};
 use milvus_otel_tests::fake::{FakeMilvus, Reply};
-use milvus_otel_tests::proto::common::Status;
-use milvus_otel_tests::proto::milvus as m;
+use milvus_otel_tests::proto::common::{KeyValuePair, Status};
+use milvus_otel_tests::proto::{milvus as m, schema as s};
 use milvus_otel_tests::spans::{Recorder, error, span_context, text};
 use opentelemetry::trace::{FutureExt, TraceId};
+use prost::Message;
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -121,6 +122,102 @@ async fn a_call_is_made_no_more_often_than_it_may_be() {
         "{error}"
     );
     assert_eq!(recorder.take().len(), 3);
+}
+
+/// A server whose collections have a key `key` and vectors `near`, whatever a client made, and which knows no others.
+async fn made_anew() -> FakeMilvus {
+    let field = |name: &str, data_type: s::DataType| s::FieldSchema {
+        name: name.to_owned(),
+        is_primary_key: name == "key",
+        data_type: data_type.into(),
+        type_params: vec![KeyValuePair {
+            key: "dim".to_owned(),
+            value: "3".to_owned(),
+        }],
+        ..Default::default()
+    };
+    let schema = s::CollectionSchema {
+        fields: vec![
+            field("key", s::DataType::Int64),
+            field("near", s::DataType::FloatVector),
+        ],
+        ..Default::default()
+    };
+    FakeMilvus::start(move |method, message| {
+        let is_known = match method {
+            "DescribeCollection" => {
+                return m::DescribeCollectionResponse {
+                    schema: Some(schema.clone()),
+                    ..Default::default()
+                }
+                .into();
+            }
+            "Insert" => {
+                let columns = m::InsertRequest::decode(message).unwrap().fields_data;
+                columns
+                    .iter()
+                    .map(|column| &*column.field_name)
+                    .eq(["key", "near"])
+            }
+            "Delete" => m::DeleteRequest::decode(message).unwrap().expr == "key in [1]",
+            "Query" => m::QueryRequest::decode(message).unwrap().expr == "key in [1]",
+            "Search" => {
+                let params = m::SearchRequest::decode(message).unwrap().search_params;
+                params.iter().any(|param| param.value == "near")
+            }
+            _ => true,
+        };
+        if is_known {
+            fine()
+        } else {
+            answered(Status {
+                code: 1100,
+                reason: "no such field".to_owned(),
+                ..Default::default()
+            })
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_collection_that_was_made_anew_is_asked_about_again() {
+    let fake = made_anew().await;
+    let client = || async { connect(&fake, &Recorder::default(), quick(1)).await };
+    let methods = || -> Vec<String> { fake.take_calls().into_iter().map(|call| call.0).collect() };
+    let row = json!({ "key": 1, "near": [1, 2, 3] });
+
+    // What can't be sent by the schema that is known is looked at again before it is sent.
+    let stale = client().await;
+    for expected in [&["DescribeCollection", "Insert"][..], &["Insert"]] {
+        stale.insert("rows", [&row]).await.unwrap();
+        assert_eq!(methods(), expected);
+    }
+    let wrong = stale
+        .insert("rows", [json!({ "key": 1 })])
+        .await
+        .unwrap_err();
+    assert_eq!(wrong.to_string(), "row 0 has no field `near`");
+    assert_eq!(methods(), ["DescribeCollection"]);
+
+    // What the server refuses leads to another look the next time.
+    for method in ["Delete", "Query", "Search"] {
+        let stale = client().await;
+        let call = || async {
+            match method {
+                "Delete" => stale.delete("rows").ids([1]).await.map(drop),
+                "Query" => stale.get("rows", [1]).await.map(drop),
+                _ => stale.search("rows", [[1.0, 2.0]]).await.map(drop),
+            }
+        };
+        assert_eq!(
+            call().await.unwrap_err().milvus_code(),
+            Some(1100),
+            "{method}"
+        );
+        call().await.unwrap();
+        assert_eq!(methods(), [method, "DescribeCollection", method]);
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ impl Keeper {
         let columns = Arc::<Mutex<Vec<s::FieldData>>>::default();
         let results = Arc::<Mutex<s::SearchResultData>>::default();
         let (kept, found) = (Arc::clone(&columns), Arc::clone(&results));
+        let schema = Arc::<Mutex<s::CollectionSchema>>::default();
+        let made = Arc::clone(&schema);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -45,6 +47,16 @@ impl Keeper {
                 .into(),
                 "Search" => m::SearchResults {
                     results: Some(found.lock().unwrap().clone()),
+                    ..Default::default()
+                }
+                .into(),
+                "CreateCollection" => {
+                    let request = m::CreateCollectionRequest::decode(message).unwrap();
+                    *made.lock().unwrap() = s::CollectionSchema::decode(request.schema).unwrap();
+                    Status::default().into()
+                }
+                "DescribeCollection" => m::DescribeCollectionResponse {
+                    schema: Some(schema.lock().unwrap().clone()),
                     ..Default::default()
                 }
                 .into(),

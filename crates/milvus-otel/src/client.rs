@@ -171,6 +171,14 @@ impl MilvusClient {
         self.shared.connection.call(&request).await
     }
 
+    /// Makes a call about what is in a collection. Where it fails, the schema that is known may be another collection's
+    /// of that name.
+    async fn call_about<R: Rpc>(&self, collection: &str, request: R) -> Result<R::Response> {
+        self.call(request)
+            .await
+            .inspect_err(|_| self.forget_schema(collection))
+    }
+
     async fn operation<T>(
         &self,
         name: &'static str,

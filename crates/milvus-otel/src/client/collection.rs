@@ -231,14 +231,22 @@ impl MilvusClient {
         })
     }
 
-    /// The schema of a collection, asked for once.
-    pub(super) async fn schema(&self, collection: &str) -> Result<Arc<CollectionSchema>> {
-        if let Some(schema) = self.known_schema(collection) {
-            return Ok(schema);
+    /// What `make` makes of a collection's schema, which is asked for once, and again where `make` can't do with the
+    /// one that is known: the collection may have been made anew since.
+    pub(super) async fn with_schema<T>(
+        &self,
+        collection: &str,
+        make: impl Fn(&CollectionSchema) -> Result<T>,
+    ) -> Result<T> {
+        if let Some(schema) = self.known_schema(collection)
+            && let Ok(made) = make(&schema)
+        {
+            return Ok(made);
         }
+        self.forget_schema(collection);
         let schema = Arc::new(self.describe(collection).await?.schema);
         self.learn_schema(collection, Arc::clone(&schema));
-        Ok(schema)
+        make(&schema)
     }
 
     /// The names of the database's collections.

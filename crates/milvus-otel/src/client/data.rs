@@ -2,7 +2,7 @@
 
 use super::error::{Error, Result};
 use super::rows::{self, Row};
-use super::schema::{ConsistencyLevel, Id, count, pair};
+use super::schema::{CollectionSchema, ConsistencyLevel, Id, count, pair};
 use super::{CallFuture, MilvusClient, awaitable};
 use crate::proto::milvus as m;
 use crate::proto::schema::{FieldData, IDs, i_ds::Values};
@@ -71,8 +71,9 @@ impl Write<'_> {
                 rows.map_err(|error| Error::invalid(format!("a row is no record: {error}")))?;
             let num_rows =
                 u32::try_from(rows.len()).map_err(|_| Error::invalid("too many rows at once"))?;
-            let schema = client.schema(&collection).await?;
-            let fields_data = rows::to_columns(&schema, rows).map_err(Error::invalid)?;
+            let columns = |schema: &_| rows::to_columns(schema, &rows).map_err(Error::invalid);
+            let fields_data = client.with_schema(&collection, columns).await?;
+            drop(rows);
             let request = m::InsertRequest {
                 db_name: client.database(),
                 collection_name: collection.clone(),
@@ -80,13 +81,12 @@ impl Write<'_> {
                 fields_data,
                 num_rows,
             };
-            let answer = if replace {
-                client.call(m::UpsertRequest::from(request)).await
+            if replace {
+                let request = m::UpsertRequest::from(request);
+                client.call_about(&collection, request).await
             } else {
-                client.call(request).await
-            };
-            // A collection that was made anew has another schema than the one that was learnt.
-            answer.inspect_err(|_| client.forget_schema(&collection))
+                client.call_about(&collection, request).await
+            }
         };
         let answer = client.operation(name, &collection, work).await?;
         client.saw_write(answer.timestamp);
@@ -174,7 +174,7 @@ impl Delete<'_> {
                 partition_name: partition,
                 expr,
             };
-            client.call(request).await
+            client.call_about(&collection, request).await
         };
         let answer = client.operation("delete", &collection, work).await?;
         client.saw_write(answer.timestamp);
@@ -300,7 +300,7 @@ impl<'a, T> Query<'a, T> {
     }
 
     async fn ask(self) -> Result<m::QueryResults> {
-        let client = self.client;
+        let (client, collection) = (self.client, self.collection.clone());
         let expr = match (self.ids.is_empty(), self.filter.is_empty()) {
             (true, _) => self.filter,
             (false, true) => client.has_one_of(&self.collection, &self.ids).await?,
@@ -329,7 +329,7 @@ impl<'a, T> Query<'a, T> {
                 .into(),
             use_default_consistency: self.consistency_level.is_none(),
         };
-        client.call(request).await
+        client.call_about(&collection, request).await
     }
 }
 
@@ -432,12 +432,13 @@ impl MilvusClient {
 
     /// A filter for the rows with these keys.
     async fn has_one_of(&self, collection: &str, ids: &[Id]) -> Result<String> {
-        let schema = self.schema(collection).await?;
-        let key = schema
-            .primary_field()
-            .ok_or_else(|| Error::unexpected(format!("`{collection}` has no key")))?;
+        let key = |schema: &CollectionSchema| {
+            let key = schema.primary_field().map(|field| field.name.clone());
+            key.ok_or_else(|| Error::unexpected(format!("`{collection}` has no key")))
+        };
+        let key = self.with_schema(collection, key).await?;
         let ids: Vec<String> = ids.iter().map(Id::literal).collect();
-        Ok(format!("{} in [{}]", key.name, ids.join(", ")))
+        Ok(format!("{key} in [{}]", ids.join(", ")))
     }
 }
 

@@ -6,6 +6,8 @@ use crate::proto::schema::{
     ScalarField, StringArray, VectorField, field_data::Field, scalar_field::Data, vector_field,
 };
 use serde_json::{Map, Value};
+use std::borrow::Borrow;
+use std::collections::HashSet;
 
 /// A row whose fields are not known before: field names and JSON values.
 pub type Row = Map<String, Value>;
@@ -19,19 +21,19 @@ const DYNAMIC_FIELD: &str = "$meta";
 /// The columns that `rows` are for a collection of that schema.
 pub(super) fn to_columns(
     schema: &CollectionSchema,
-    rows: Vec<Value>,
+    rows: &[Value],
 ) -> Result<Vec<FieldData>, Problem> {
-    let mut rows = rows
-        .into_iter()
+    let rows = rows
+        .iter()
         .enumerate()
         .map(record)
         .collect::<Result<Vec<_>, _>>()?;
     let mut columns = Vec::with_capacity(schema.fields.len() + 1);
     for field in schema.fields.iter().filter(|field| !field.auto_id) {
         let values = rows
-            .iter_mut()
+            .iter()
             .enumerate()
-            .map(|(index, row)| take(field, index, row));
+            .map(|(index, row)| value(field, index, row));
         columns.push(column(field, &values.collect::<Result<Vec<_>, _>>()?)?);
     }
     if let Some(field) = schema.fields.iter().find(|field| field.auto_id)
@@ -42,12 +44,13 @@ pub(super) fn to_columns(
             field.name
         ));
     }
+    let known: HashSet<&str> = schema.fields.iter().map(|field| &*field.name).collect();
+    let extra = rows.iter().map(|row| extra(row, &known));
     if schema.dynamic_fields {
-        columns.push(dynamic_column(rows));
-    } else if let Some((index, name)) = rows
-        .iter()
+        columns.push(dynamic_column(extra));
+    } else if let Some((index, name)) = extra
         .enumerate()
-        .find_map(|(index, row)| Some((index, row.keys().next()?)))
+        .find_map(|(index, mut extra)| Some((index, extra.next()?.0)))
     {
         return Err(format!(
             "row {index} has a field `{name}`, which the collection has not"
@@ -56,19 +59,23 @@ pub(super) fn to_columns(
     Ok(columns)
 }
 
-fn record((index, row): (usize, Value)) -> Result<Row, Problem> {
-    match row {
-        Value::Object(row) => Ok(row),
-        other => Err(format!("row {index} is {}, not a record", kind(&other))),
-    }
+fn record((index, row): (usize, &Value)) -> Result<&Row, Problem> {
+    row.as_object()
+        .ok_or_else(|| format!("row {index} is {}, not a record", kind(row)))
 }
 
-fn take(field: &FieldSchema, index: usize, row: &mut Row) -> Result<Value, Problem> {
-    row.remove(&field.name)
+fn value<'a>(field: &FieldSchema, index: usize, row: &'a Row) -> Result<&'a Value, Problem> {
+    row.get(&field.name)
         .ok_or_else(|| format!("row {index} has no field `{}`", field.name))
 }
 
-fn column(field: &FieldSchema, values: &[Value]) -> Result<FieldData, Problem> {
+/// What a row has beyond its schema.
+fn extra<'a>(row: &'a Row, known: &HashSet<&str>) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    row.iter()
+        .filter(|(name, _)| !known.contains(name.as_str()))
+}
+
+fn column(field: &FieldSchema, values: &[impl Borrow<Value>]) -> Result<FieldData, Problem> {
     let data = match field.data_type {
         DataType::FloatVector => Field::Vectors(float_vectors(field, values)?),
         DataType::BinaryVector => Field::Vectors(binary_vectors(field, values)?),
@@ -92,7 +99,10 @@ fn at(index: usize, field: &FieldSchema, problem: &str) -> Problem {
 }
 
 /// A column of one type, or which value is wrong and how.
-fn scalars(data_type: DataType, values: &[Value]) -> Result<ScalarField, (usize, Problem)> {
+fn scalars(
+    data_type: DataType,
+    values: &[impl Borrow<Value>],
+) -> Result<ScalarField, (usize, Problem)> {
     let data = match data_type {
         DataType::Bool => Data::Bools(BoolArray {
             data: each(values, "a boolean", Value::as_bool)?,
@@ -127,14 +137,19 @@ fn scalars(data_type: DataType, values: &[Value]) -> Result<ScalarField, (usize,
 }
 
 fn each<T>(
-    values: &[Value],
+    values: &[impl Borrow<Value>],
     expected: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, (usize, Problem)> {
     let read = |(index, value)| {
         read(value).ok_or_else(|| (index, format!("expected {expected}, found {}", kind(value))))
     };
-    values.iter().enumerate().map(read).collect()
+    values
+        .iter()
+        .map(Borrow::borrow)
+        .enumerate()
+        .map(read)
+        .collect()
 }
 
 /// An integer that fits into `I`, in the 32 bits that it travels in.
@@ -152,16 +167,16 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-fn json(values: &[Value]) -> BytesArray {
+fn json(values: &[impl Borrow<Value>]) -> BytesArray {
     BytesArray {
         data: values
             .iter()
-            .map(|value| value.to_string().into())
+            .map(|value| value.borrow().to_string().into())
             .collect(),
     }
 }
 
-fn arrays(field: &FieldSchema, values: &[Value]) -> Result<ArrayArray, Problem> {
+fn arrays(field: &FieldSchema, values: &[impl Borrow<Value>]) -> Result<ArrayArray, Problem> {
     let element_type = field
         .element_type
         .ok_or_else(|| format!("field `{}` is an array of no type", field.name))?;
@@ -172,6 +187,7 @@ fn arrays(field: &FieldSchema, values: &[Value]) -> Result<ArrayArray, Problem> 
     };
     let data = values
         .iter()
+        .map(Borrow::borrow)
         .enumerate()
         .map(array)
         .collect::<Result<_, _>>()?;
@@ -192,7 +208,10 @@ fn list<'a>(field: &FieldSchema, index: usize, value: &'a Value) -> Result<&'a [
     })
 }
 
-fn float_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, Problem> {
+fn float_vectors(
+    field: &FieldSchema,
+    values: &[impl Borrow<Value>],
+) -> Result<VectorField, Problem> {
     let dimension = dimension(field)?;
     let numbers = vectors(field, values, dimension, "a number of 32 bits", number)?;
     Ok(vector_field(
@@ -201,7 +220,10 @@ fn float_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, P
     ))
 }
 
-fn binary_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, Problem> {
+fn binary_vectors(
+    field: &FieldSchema,
+    values: &[impl Borrow<Value>],
+) -> Result<VectorField, Problem> {
     let dimension = dimension(field)?;
     let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
     let bytes = vectors(field, values, dimension / 8, "a byte", byte)?;
@@ -214,7 +236,7 @@ fn binary_vectors(field: &FieldSchema, values: &[Value]) -> Result<VectorField, 
 /// The elements of all vectors end to end, each vector having `length` of them.
 fn vectors<T>(
     field: &FieldSchema,
-    values: &[Value],
+    values: &[impl Borrow<Value>],
     length: usize,
     expected: &str,
     read: impl Fn(&Value) -> Option<T>,
@@ -223,10 +245,10 @@ fn vectors<T>(
     let mut all = Vec::with_capacity(
         values
             .first()
-            .and_then(Value::as_array)
+            .and_then(|first| first.borrow().as_array())
             .map_or(0, |first| first.len().min(length) * values.len()),
     );
-    for (index, value) in values.iter().enumerate() {
+    for (index, value) in values.iter().map(Borrow::borrow).enumerate() {
         let elements = list(field, index, value)?;
         if elements.len() != length {
             let found = elements.len();
@@ -255,8 +277,16 @@ fn dimension(field: &FieldSchema) -> Result<usize, Problem> {
         .ok_or_else(|| format!("field `{}` is a vector without a dimension", field.name))
 }
 
-fn dynamic_column(rows: Vec<Row>) -> FieldData {
-    let rows: Vec<Value> = rows.into_iter().map(Value::Object).collect();
+fn dynamic_column<'a>(
+    rows: impl Iterator<Item = impl Iterator<Item = (&'a String, &'a Value)>>,
+) -> FieldData {
+    let rows: Vec<Value> = rows
+        .map(|extra| {
+            extra
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        })
+        .collect();
     FieldData {
         r#type: DataType::Json.number(),
         field_name: DYNAMIC_FIELD.to_owned(),

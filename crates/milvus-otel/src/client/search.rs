@@ -3,7 +3,7 @@
 use super::data::{ids, into_typed, read_rows};
 use super::error::{Error, Result};
 use super::rows::Row;
-use super::schema::{ConsistencyLevel, Id, MetricType, Vector, pair};
+use super::schema::{CollectionSchema, ConsistencyLevel, Id, MetricType, Vector, pair};
 use super::{CallFuture, MilvusClient};
 use crate::proto::common::{
     DslType, KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue,
@@ -185,11 +185,13 @@ impl<'a, T> Search<'a, T> {
         let field = match &self.field {
             Some(field) => field.clone(),
             None => {
-                let schema = client.schema(&self.collection).await?;
-                let field = schema.first_vector().map(|field| field.name.clone());
-                field.ok_or_else(|| {
-                    Error::invalid(format!("`{}` has no field of vectors", self.collection))
-                })?
+                let field = |schema: &CollectionSchema| {
+                    let field = schema.first_vector().map(|field| field.name.clone());
+                    field.ok_or_else(|| {
+                        Error::invalid(format!("`{}` has no field of vectors", self.collection))
+                    })
+                };
+                client.with_schema(&self.collection, field).await?
             }
         };
         let collection = self.collection.clone();
@@ -212,11 +214,7 @@ impl<'a, T> Search<'a, T> {
                 .into(),
             use_default_consistency: self.consistency_level.is_none(),
         };
-        // A collection that was made anew may have another field of vectors.
-        client
-            .call(request)
-            .await
-            .inspect_err(|_| client.forget_schema(&collection))
+        client.call_about(&collection, request).await
     }
 
     fn search_params(&self, field: &str) -> Vec<KeyValuePair> {
