@@ -414,6 +414,43 @@ async fn a_wait_ends_in_time_even_where_the_server_says_nothing() {
     }
 }
 
+async fn connect_with_operations(fake: &FakeMilvus, recorder: &Recorder) -> MilvusClient {
+    let builder = MilvusClient::builder(fake.uri())
+        .layer(recorder.layer())
+        .operation_spans(true);
+    let client = builder.connect().await.unwrap();
+    recorder.take();
+    client
+}
+
+#[tokio::test]
+async fn an_operation_that_is_dropped_is_cancelled_after_its_call() {
+    let fake = FakeMilvus::start(|method, _| match method {
+        "HasCollection" => Reply::Silence,
+        _ => fine(),
+    })
+    .await;
+    let recorder = Recorder::default();
+    let client = connect_with_operations(&fake, &recorder).await;
+    let brief = Duration::from_millis(50);
+    tokio::time::timeout(brief, client.has_collection("rows"))
+        .await
+        .expect_err("there is no answer");
+    let spans = recorder.take();
+    let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(
+        names,
+        [
+            "milvus.proto.milvus.MilvusService/HasCollection",
+            "has_collection rows"
+        ]
+    );
+    for span in &spans {
+        assert_eq!(text(span, "error.type").as_deref(), Some("CANCELLED"));
+        assert!(error(span).unwrap().contains("was dropped before its end"));
+    }
+}
+
 #[tokio::test]
 async fn who_calls_which_database_in_which_trace_goes_along() {
     let fake = FakeMilvus::start(|method, _| match method {

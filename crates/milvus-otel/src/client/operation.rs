@@ -2,10 +2,10 @@
 
 use super::connection::mark;
 use super::error::{ErrorKind, Result};
-use crate::layer::GrpcTraceLayer;
+use crate::layer::{Code, GrpcTraceLayer};
 use crate::semconv;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{FutureExt, SpanBuilder, SpanKind, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
 
 /// What the spans of one client's operations have in common.
 #[derive(Clone, Debug)]
@@ -50,18 +50,41 @@ impl Operations {
         let span = SpanBuilder::from_name(span_name)
             .with_kind(SpanKind::Client)
             .with_attributes(attributes);
-        let context = self.layer.start(span);
-        let result = work.with_context(context.clone()).await;
-        if let Err(error) = &result {
-            if let ErrorKind::Milvus { code, .. } = error.kind() {
-                context.span().set_attribute(KeyValue::new(
-                    semconv::DB_RESPONSE_STATUS_CODE,
-                    code.to_string(),
-                ));
-            }
-            mark(&context, error.kind());
-        }
-        context.span().end();
+        let mut span = OperationSpan {
+            context: self.layer.start(span),
+            outcome: None,
+        };
+        let result = work.with_context(span.context.clone()).await;
+        span.outcome = Some(match &result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.kind().clone()),
+        });
         result
+    }
+}
+
+/// The span of an operation, which ends when this is dropped: as CANCELLED, where there is no outcome by then.
+struct OperationSpan {
+    context: Context,
+    outcome: Option<std::result::Result<(), ErrorKind>>,
+}
+
+impl Drop for OperationSpan {
+    fn drop(&mut self) {
+        let dropped = || {
+            Err(ErrorKind::Rpc {
+                code: Code::Cancelled,
+                message: "the operation was dropped before its end".to_owned(),
+            })
+        };
+        let span = self.context.span();
+        if let Err(failure) = self.outcome.take().unwrap_or_else(dropped) {
+            if let ErrorKind::Milvus { code, .. } = &failure {
+                let code = code.to_string();
+                span.set_attribute(KeyValue::new(semconv::DB_RESPONSE_STATUS_CODE, code));
+            }
+            mark(&self.context, &failure);
+        }
+        span.end();
     }
 }
