@@ -451,6 +451,71 @@ async fn an_operation_that_is_dropped_is_cancelled_after_its_call() {
     }
 }
 
+/// Wherever in an operation it arises: before its call, in it, or over its answer.
+#[tokio::test]
+async fn an_error_and_its_operation_name_each_other() {
+    let fake = FakeMilvus::start(|method, _| match method {
+        "Insert" | "Delete" => m::MutationResult {
+            insert_cnt: -1,
+            delete_cnt: -1,
+            ..Default::default()
+        }
+        .into(),
+        "LoadCollection" => Reply::Status(7),
+        _ => fine(),
+    })
+    .await;
+    let recorder = Recorder::default();
+    let client = connect_with_operations(&fake, &recorder).await;
+    client.create_collection("rows", 2).await.unwrap_err();
+    let row = json!({ "id": 1, "vector": [1, 2] });
+    let failures = [
+        (
+            client.delete("rows").await.map(drop),
+            "delete",
+            "invalid_argument",
+        ),
+        (
+            client.load_collection("rows").await,
+            "load_collection",
+            "PERMISSION_DENIED",
+        ),
+        (
+            client.insert("rows", [row]).await.map(drop),
+            "insert",
+            "unexpected_answer",
+        ),
+        (
+            client.delete("rows").filter("id > 0").await.map(drop),
+            "delete",
+            "unexpected_answer",
+        ),
+        (
+            client.get_collection_stats("rows").await.map(drop),
+            "get_collection_stats",
+            "unexpected_answer",
+        ),
+    ];
+    let mut operations = recorder.take();
+    operations.retain(|span| text(span, "db.operation.name").is_some());
+    for (span, (outcome, name, error_type)) in operations[1..].iter().zip(failures) {
+        let failed = outcome.unwrap_err();
+        assert_eq!(span.name, format!("{name} rows"));
+        assert_eq!(
+            failed.trace_id(),
+            Some(span.span_context.trace_id()),
+            "{failed}"
+        );
+        assert_eq!(
+            text(span, "error.type").as_deref(),
+            Some(error_type),
+            "{failed}"
+        );
+        assert!(error(span).is_some(), "{failed}");
+    }
+    assert_eq!(operations.len(), 6);
+}
+
 #[tokio::test]
 async fn who_calls_which_database_in_which_trace_goes_along() {
     let fake = FakeMilvus::start(|method, _| match method {

@@ -39,6 +39,7 @@ pub use search::{Hit, Search};
 
 use crate::proto::milvus::GetVersionRequest;
 use connection::Connection;
+use opentelemetry::Context;
 use operation::Operations;
 use rpc::Rpc;
 use std::collections::HashMap;
@@ -185,11 +186,12 @@ impl MilvusClient {
         collection: &str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let result = match &self.shared.operations {
-            None => work.await,
+        match &self.shared.operations {
             Some(operations) => operations.trace(name, collection, work).await,
-        };
-        result.map_err(Error::in_current_trace)
+            None => work
+                .await
+                .map_err(|error| Context::map_current(|context| error.in_trace_of(context))),
+        }
     }
 
     fn database(&self) -> String {

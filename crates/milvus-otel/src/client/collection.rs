@@ -284,14 +284,16 @@ impl MilvusClient {
     /// # Errors
     /// There is none of that name, or the server couldn't be asked.
     pub async fn get_collection_stats(&self, collection: &str) -> Result<u64> {
+        self.operation("get_collection_stats", collection, self.rows(collection))
+            .await
+    }
+
+    async fn rows(&self, collection: &str) -> Result<u64> {
         let request = m::GetCollectionStatisticsRequest {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        let answer = self
-            .operation("get_collection_stats", collection, self.call(request))
-            .await?;
-        let rows = pairs(answer.stats)
+        let rows = pairs(self.call(request).await?.stats)
             .remove("row_count")
             .and_then(|rows| rows.parse().ok());
         rows.ok_or_else(|| {

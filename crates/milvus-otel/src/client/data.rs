@@ -83,22 +83,14 @@ impl Write<'_> {
             };
             if replace {
                 let request = m::UpsertRequest::from(request);
-                client.call_about(&collection, request).await
+                let answer = client.call_about(&collection, request).await?;
+                client.mutation(answer, |answer| answer.upsert_cnt)
             } else {
-                client.call_about(&collection, request).await
+                let answer = client.call_about(&collection, request).await?;
+                client.mutation(answer, |answer| answer.insert_cnt)
             }
         };
-        let answer = client.operation(name, &collection, work).await?;
-        client.saw_write(answer.timestamp);
-        let written = if replace {
-            answer.upsert_cnt
-        } else {
-            answer.insert_cnt
-        };
-        Ok(Mutation {
-            count: count(written)?,
-            ids: ids(answer.ids),
-        })
+        client.operation(name, &collection, work).await
     }
 }
 
@@ -174,14 +166,10 @@ impl Delete<'_> {
                 partition_name: partition,
                 expr,
             };
-            client.call_about(&collection, request).await
+            let answer = client.call_about(&collection, request).await?;
+            client.mutation(answer, |answer| answer.delete_cnt)
         };
-        let answer = client.operation("delete", &collection, work).await?;
-        client.saw_write(answer.timestamp);
-        Ok(Mutation {
-            count: count(answer.delete_cnt)?,
-            ids: ids(answer.ids),
-        })
+        client.operation("delete", &collection, work).await
     }
 }
 
@@ -428,6 +416,19 @@ impl MilvusClient {
             consistency_level: None,
             rows: PhantomData,
         }
+    }
+
+    /// What a write did, by the count that is its own.
+    fn mutation(
+        &self,
+        answer: m::MutationResult,
+        counted: fn(&m::MutationResult) -> i64,
+    ) -> Result<Mutation> {
+        self.saw_write(answer.timestamp);
+        Ok(Mutation {
+            count: count(counted(&answer))?,
+            ids: ids(answer.ids),
+        })
     }
 
     /// A filter for the rows with these keys.

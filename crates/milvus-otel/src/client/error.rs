@@ -96,10 +96,9 @@ impl Error {
     }
 
     /// One that no RPC is to blame for belongs to the trace that it happened in.
-    pub(super) fn in_current_trace(mut self) -> Self {
+    pub(super) fn in_trace_of(mut self, context: &Context) -> Self {
         if self.inner.trace_id == TraceId::INVALID {
-            self.inner.trace_id =
-                Context::map_current(|context| context.span().span_context().trace_id());
+            self.inner.trace_id = context.span().span_context().trace_id();
         }
         self
     }
@@ -143,7 +142,7 @@ impl Error {
         self.inner.method.as_deref()
     }
 
-    /// The trace that the failed RPC belongs to, or, where no RPC failed, the one that the caller is in.
+    /// The trace that the failed RPC belongs to, or, where no RPC failed, the one that the operation or the caller is in.
     pub fn trace_id(&self) -> Option<TraceId> {
         (self.inner.trace_id != TraceId::INVALID).then_some(self.inner.trace_id)
     }

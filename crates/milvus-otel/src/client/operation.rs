@@ -54,7 +54,10 @@ impl Operations {
             context: self.layer.start(span),
             outcome: None,
         };
-        let result = work.with_context(span.context.clone()).await;
+        let result = work
+            .with_context(span.context.clone())
+            .await
+            .map_err(|error| error.in_trace_of(&span.context));
         span.outcome = Some(match &result {
             Ok(_) => Ok(()),
             Err(error) => Err(error.kind().clone()),
