@@ -177,6 +177,23 @@ fn down_clears_what_a_stack_left_that_was_killed() {
     }
 }
 
+#[test]
+fn a_signal_while_the_stack_boots_calls_it_off() {
+    let _turn = alone();
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        if skipped_without_tutorial_ports() {
+            return;
+        }
+        let mut up = xtask(&["up"]).start();
+        up.until("Milvus starts", |there| there.with("milvus run standalone"));
+        up.signal(signal);
+        let ended = up.finish();
+        assert_eq!(ended.code(), Some(code), "{}", ended.stderr);
+        let down = xtask(&["down"]).finish();
+        assert_eq!(down.stdout, "nothing is up\n", "{}", down.stderr);
+    }
+}
+
 /// Bytes of all files in a folder; what is gone while it is looked at counts nothing.
 fn size(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

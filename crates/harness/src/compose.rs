@@ -18,6 +18,7 @@ use crate::failure::{Failure, IoContext, Result};
 use crate::fetch::Fetch;
 use crate::http::{self, Url};
 use crate::life::Fresh;
+use crate::locks;
 use crate::log;
 use crate::ports::{self, TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::Versions;
@@ -399,8 +400,7 @@ impl Claim {
         let path = claim_file(workspace, run);
         let folder = path.parent().unwrap_or(&path);
         std::fs::create_dir_all(folder).at("make", folder)?;
-        let lock = File::create(&path).at("write", &path)?;
-        lock.lock().at("lock", &path)?;
+        let lock = locks::hold(&path)?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -615,7 +615,7 @@ async fn ask(command: &[String]) -> Result<String, Unanswered> {
 }
 
 fn is_claimed(workspace: &Workspace, run: &str) -> bool {
-    File::open(claim_file(workspace, run)).is_ok_and(|lock| lock.try_lock().is_err())
+    locks::is_held(&claim_file(workspace, run))
 }
 
 fn claim_file(workspace: &Workspace, run: &str) -> PathBuf {

@@ -15,6 +15,7 @@ use trace_parity::Exit;
 use crate::authorization::Token;
 use crate::example::{Need, Prepare};
 use crate::failure::{Failure, IoContext, Result};
+use crate::locks;
 use crate::log;
 use crate::ports::Ports;
 use crate::prepare::Task;
@@ -270,8 +271,7 @@ impl DataFolder {
         wipe_abandoned(&all);
         let path = all.join(run);
         std::fs::create_dir_all(&path).at("make", &path)?;
-        let lock = File::create(path.join("lock")).at("write", &path)?;
-        lock.lock().at("lock", &path)?;
+        let lock = locks::hold(&path.join("lock"))?;
         Ok(Self { path, _lock: lock })
     }
 }
@@ -292,9 +292,7 @@ fn wipe(folder: &Path) {
 
 /// A folder that is being made has no lock yet; while this is held, it isn't taken for an abandoned one.
 fn making(all: &Path) -> Result<File> {
-    let lock = File::create(all.join("lock")).at("write", all)?;
-    lock.lock().at("lock", all)?;
-    Ok(lock)
+    locks::hold(&all.join("lock"))
 }
 
 /// An abandoned folder is one whose lock nobody holds.
@@ -304,8 +302,7 @@ fn wipe_abandoned(all: &Path) {
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
     {
-        let held = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
-        if !held {
+        if !locks::is_held(&folder.join("lock")) {
             wipe(&folder);
         }
     }

@@ -25,6 +25,7 @@ mod history;
 mod http;
 mod jaeger;
 mod life;
+mod locks;
 mod log;
 mod manifest;
 pub mod matrix;

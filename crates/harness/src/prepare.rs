@@ -14,6 +14,7 @@ use crate::event::{Event, Events};
 use crate::example::{Example, Prepare};
 use crate::failure::{Failure, IoContext, Result};
 use crate::fingerprint::fingerprint;
+use crate::locks;
 use crate::log;
 use crate::process::{Output, Program, Supervisor};
 use crate::workspace::Workspace;
@@ -251,11 +252,7 @@ fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 pub(crate) async fn lock(path: PathBuf) -> Result<File> {
-    let locked = tokio::task::spawn_blocking(move || {
-        let file = File::create(&path).at("write", &path)?;
-        file.lock().at("lock", &path)?;
-        Ok(file)
-    });
+    let locked = tokio::task::spawn_blocking(move || locks::hold(&path));
     locked
         .await
         .unwrap_or_else(|_| Err(Failure::new("the wait for a lock was given up")))

@@ -5,16 +5,18 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::pin::pin;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use otlp_capture::Rotation;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::authorization::{self, Token};
 use crate::compose;
@@ -22,6 +24,7 @@ use crate::embedded;
 use crate::event::Events;
 use crate::failure::{Failure, Interrupt, IoContext, Result};
 use crate::jaeger::{self, Jaeger};
+use crate::locks;
 use crate::log;
 use crate::ports::{TUTORIAL, TUTORIAL_OTLP};
 use crate::prepare::{Versions, write_whole};
@@ -36,11 +39,14 @@ use crate::workspace::Workspace;
 pub const KEEPER_COMMAND: &str = "keep-stack";
 
 /// A capture that stays up keeps the newest this many bytes a signal, in files of a quarter of it.
-const CAPTURE_FILE: u64 = 64 << 20;
-const CAPTURE_FILES: u32 = 4;
+const CAPTURE: u64 = 64 << 20;
+/// Files beside the one that is written.
+pub(crate) const CAPTURE_ROTATED: u32 = 3;
 /// The longest that a stack may take to end: Milvus's grace period and a little more.
 const DOWN_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
+/// How long the lock may be held by those who only look whether somebody has it.
+const LOOKED_AT_LIMIT: Duration = Duration::from_secs(1);
 /// Lines of a keeper's log that are quoted where it couldn't say itself what happened.
 const KEEPER_TAIL: usize = 12;
 const SCHEMA: &str = "milvus-otel.stack/1";
@@ -90,6 +96,32 @@ impl StackState {
     pub fn memory(&self) -> Option<u64> {
         processes::memory(self.pid)
     }
+
+    /// Fails where it lacks what is asked for.
+    pub(crate) fn check_is(&self, kind: Kept) -> Result<()> {
+        let asked = [
+            (
+                kind.auth,
+                self.token.is_some(),
+                "asks for no token",
+                "--auth",
+            ),
+            (
+                kind.backend == Backend::Jaeger,
+                self.traces_from.is_some(),
+                "has no Jaeger",
+                "--backend jaeger",
+            ),
+        ];
+        match asked
+            .into_iter()
+            .find(|(asked, there, ..)| *asked && !there)
+        {
+            None => Ok(()),
+            Some((_, _, lack, flag)) => Err(Failure::new(format!("the stack that is up {lack}"))
+                .hint(format!("cargo xtask down && cargo xtask up {flag}"))),
+        }
+    }
 }
 
 /// Starts the stack on the tutorial's ports, or tells of the one that is up.
@@ -100,11 +132,13 @@ pub async fn up(
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<(StackState, bool)> {
     if let Some(state) = status(workspace)? {
+        state.check_is(kind)?;
         return Ok((state, false));
     }
     let choice = StackChoice::Embedded(kind.backend);
-    set_up::prepare_stack(workspace, &choice, events, interrupt).await?;
-    start_keeper(workspace, kind)?;
+    let mut interrupt = pin!(interrupt);
+    set_up::prepare_stack(workspace, &choice, events, interrupt.as_mut()).await?;
+    start_keeper(workspace, kind, interrupt).await?;
     let state = read_state(workspace)?;
     state
         .map(|state| (state, true))
@@ -134,19 +168,31 @@ pub enum Down {
 pub fn down(workspace: &Workspace) -> Result<Down> {
     let held = is_held(workspace);
     let Some(state) = read_state(workspace)? else {
-        return Ok(Down::Nothing);
+        return match held {
+            true => Err(Failure::new("a stack is just starting, or ending").hint(
+                "Ctrl-C ends an `up` that is under way; `cargo xtask status` tells when it is up",
+            )),
+            false => Ok(Down::Nothing),
+        };
     };
     if held {
         stop(workspace, &state)?;
+        forget(workspace);
     } else {
-        let run = state.folder.file_name().unwrap_or_default();
-        embedded::end_what_works_in(workspace, Path::new(run), DOWN_LIMIT)?;
+        clear(workspace, &state)?;
     }
-    forget(workspace);
     Ok(match held {
         true => Down::Stopped(state),
         false => Down::Cleared(state),
     })
+}
+
+/// Ends what is left of a stack whose keeper is gone.
+fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
+    let run = state.folder.file_name().unwrap_or_default();
+    embedded::end_what_works_in(workspace, Path::new(run), DOWN_LIMIT)?;
+    forget(workspace);
+    Ok(())
 }
 
 fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
@@ -179,12 +225,7 @@ pub async fn keep(
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     std::fs::create_dir_all(workspace.state()).at("make", &workspace.state())?;
-    let path = lock_file(workspace);
-    let lock = File::create(&path).at("write", &path)?;
-    lock.try_lock().map_err(|_| {
-        Failure::new("another stack of this checkout is starting or up")
-            .hint("`cargo xtask status` tells of it")
-    })?;
+    let _lock = take_lock(workspace).await?;
     let outcome = keep_until(workspace, kind, interrupt).await;
     if let Err(failure) = &outcome {
         // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
@@ -194,11 +235,28 @@ pub async fn keep(
     outcome
 }
 
+async fn take_lock(workspace: &Workspace) -> Result<File> {
+    let path = lock_file(workspace);
+    let lock = File::create(&path).at("write", &path)?;
+    let began = Instant::now();
+    while lock.try_lock().is_err() {
+        if began.elapsed() > LOOKED_AT_LIMIT {
+            return Err(
+                Failure::new("another stack of this checkout is starting or up")
+                    .hint("`cargo xtask status` tells of it"),
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(lock)
+}
+
 async fn keep_until(
     workspace: &Workspace,
     kind: Kept,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
+    clear_last(workspace)?;
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
@@ -218,14 +276,24 @@ async fn keep_until(
     if asked_to_end { Ok(()) } else { outcome }
 }
 
+/// Ends what is left of the stack before, whose keeper can't be there any more.
+fn clear_last(workspace: &Workspace) -> Result<()> {
+    let Some(last) = read_state(workspace)? else {
+        return Ok(());
+    };
+    // Who sees the lock held would take its process for the keeper; the number may be a stranger's by now.
+    forget(workspace);
+    clear(workspace, &last)
+}
+
 async fn bring_up_and_wait(
     workspace: &Workspace,
     backend: Backend,
     session: &mut Session,
 ) -> Result<()> {
     let rotation = Rotation {
-        max_bytes: CAPTURE_FILE,
-        keep: CAPTURE_FILES,
+        max_bytes: CAPTURE / u64::from(CAPTURE_ROTATED + 1),
+        keep: CAPTURE_ROTATED,
     };
     let jaeger = Jaeger::start_for(backend, workspace, session).await?;
     let forward = jaeger.as_ref().map(Jaeger::otlp);
@@ -266,8 +334,12 @@ async fn bring_up_and_wait(
     })
 }
 
-/// Starts a keeper in a session of its own and waits for its first word.
-fn start_keeper(workspace: &Workspace, kind: Kept) -> Result<()> {
+/// Starts a keeper in a process group of its own, which no signal of the terminal reaches, and waits for its first word.
+async fn start_keeper(
+    workspace: &Workspace,
+    kind: Kept,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
     let log = keeper_log(workspace);
     let errors = File::create(&log).at("write", &log)?;
     let executable = std::env::current_exe().at("find", workspace.root())?;
@@ -282,21 +354,42 @@ fn start_keeper(workspace: &Workspace, kind: Kept) -> Result<()> {
         .stderr(errors)
         .spawn()
         .at("start a process in", workspace.root())?;
-    let first_line = keeper
-        .stdout
-        .take()
-        .map(|output| BufReader::new(output).lines().next());
-    let first_line = first_line.flatten().and_then(std::result::Result::ok);
+    let output = keeper.stdout.take();
+    let first_word = async {
+        let mut lines = BufReader::new(output?).lines();
+        lines.next_line().await.ok().flatten()
+    };
+    let first_line = tokio::select! {
+        by = interrupt => return Err(call_off(&mut keeper, by, &log).await),
+        first_line = first_word => first_line,
+    };
     if first_line.as_deref() == Some(READY) {
         return Ok(());
     }
-    let _ = keeper.wait();
+    let _ = keeper.wait().await;
     let told = first_line.and_then(|line| serde_json::from_str(&line).ok());
     Err(told.unwrap_or_else(|| {
         Failure::new("the stack ended before it was up")
             .detail(log::tail(&log, KEEPER_TAIL))
             .hint(format!("its whole log is in `{}`", log.display()))
     }))
+}
+
+/// Ends a keeper that isn't ready yet, and all that it has started.
+async fn call_off(keeper: &mut Child, by: Interrupt, log: &Path) -> Failure {
+    let failure = Failure::interrupted(by);
+    let pid = keeper.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    match tokio::time::timeout(DOWN_LIMIT, keeper.wait()).await {
+        Ok(_) => failure,
+        Err(_) => failure.hint(format!(
+            "the stack has not ended within {} s; its log is in `{}`",
+            DOWN_LIMIT.as_secs(),
+            log.display()
+        )),
+    }
 }
 
 /// What clients of a stack that is up authorize with.
@@ -324,7 +417,7 @@ fn read_state(workspace: &Workspace) -> Result<Option<StackState>> {
 }
 
 fn is_held(workspace: &Workspace) -> bool {
-    File::open(lock_file(workspace)).is_ok_and(|lock| lock.try_lock().is_err())
+    locks::is_held(&lock_file(workspace))
 }
 
 fn state_file(workspace: &Workspace) -> PathBuf {
@@ -341,4 +434,97 @@ fn lock_file(workspace: &Workspace) -> PathBuf {
 
 fn keeper_log(workspace: &Workspace) -> PathBuf {
     workspace.state().join("stack.log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(pid: i32) -> StackState {
+        StackState {
+            schema: SCHEMA.to_owned(),
+            pid,
+            since: String::new(),
+            stack: String::new(),
+            milvus_uri: String::new(),
+            otlp_grpc: String::new(),
+            otlp_http: String::new(),
+            folder: PathBuf::from("runs/one"),
+            traces_from: None,
+            token: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_starting_stack_is_not_taken_for_the_one_before() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let workspace = Workspace::fixture(root.path());
+        std::fs::create_dir_all(workspace.state()).expect("made");
+        let mut stranger = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .expect("started");
+        let stale = state(stranger.id().cast_signed());
+        std::fs::write(
+            state_file(&workspace),
+            serde_json::to_vec(&stale).expect("JSON"),
+        )
+        .expect("written");
+
+        let lock = take_lock(&workspace).await.expect("nobody has it");
+        clear_last(&workspace).expect("nothing of it is left");
+        assert!(down(&workspace).is_err(), "it is starting");
+        let ended = stranger.try_wait().expect("it can be waited for");
+        stranger
+            .kill()
+            .and_then(|()| stranger.wait())
+            .expect("ended");
+        assert_eq!(ended, None, "the stranger lives");
+        assert!(take_lock(&workspace).await.is_err(), "it is somebody's");
+        drop(lock);
+        assert_eq!(down(&workspace), Ok(Down::Nothing));
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_lock_keeps_no_stack_from_starting() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let workspace = Workspace::fixture(root.path());
+        std::fs::create_dir_all(workspace.state()).expect("made");
+        let looking = File::create(lock_file(&workspace)).expect("made");
+        looking.lock_shared().expect("nobody has it");
+        let (taken, ()) = tokio::join!(take_lock(&workspace), async {
+            tokio::time::sleep(POLL).await;
+            drop(looking);
+        });
+        assert!(taken.is_ok());
+    }
+
+    #[test]
+    fn a_stack_that_lacks_what_is_asked_for_is_no_answer() {
+        let with = |token: bool, jaeger: bool| StackState {
+            token: token.then(PathBuf::new),
+            traces_from: jaeger.then(String::new),
+            ..state(1)
+        };
+        let check = |state: StackState, auth, backend, message: Option<&str>| {
+            let failure = state.check_is(Kept { backend, auth }).err();
+            assert_eq!(failure.map(|one| one.message).as_deref(), message);
+        };
+        let (capture, jaeger) = (Backend::Capture, Backend::Jaeger);
+        check(with(false, false), false, capture, None);
+        check(with(true, true), false, capture, None);
+        check(with(true, true), true, jaeger, None);
+        check(
+            with(false, true),
+            true,
+            jaeger,
+            Some("the stack that is up asks for no token"),
+        );
+        check(
+            with(true, false),
+            true,
+            jaeger,
+            Some("the stack that is up has no Jaeger"),
+        );
+    }
 }

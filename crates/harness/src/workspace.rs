@@ -51,6 +51,14 @@ impl Workspace {
             })
     }
 
+    /// One at `root`, whatever is there.
+    #[cfg(test)]
+    pub(crate) fn fixture(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
