@@ -81,6 +81,11 @@ impl RunFolder {
         self.path.join("manifest.json")
     }
 
+    /// Held for as long as the run goes on.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     pub fn report_json(&self) -> PathBuf {
         self.path.join("report.json")
     }

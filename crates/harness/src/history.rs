@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::folder::RunFolder;
+use crate::locks;
 use crate::manifest::Manifest;
-use crate::stack;
 use crate::workspace::Workspace;
 
 /// A run that is kept.
@@ -36,15 +36,11 @@ struct Report {
 /// Runs that are kept; older ones go, unless they were given another name.
 const KEPT: usize = 20;
 
-/// Removes the runs beyond the newest 20. One whose folder was renamed stays, and so does the one that `up` writes to.
+/// Removes the runs beyond the newest 20. One whose folder was renamed stays, and so does one that still goes on.
 pub fn prune(workspace: &Workspace) {
-    let in_use = stack::status(workspace)
-        .ok()
-        .flatten()
-        .map(|state| state.folder);
     let unnamed: Vec<RunFolder> = RunFolder::all(workspace)
         .into_iter()
-        .filter(|run| run.has_given_name() && Some(&run.path) != in_use.as_ref())
+        .filter(|run| run.has_given_name() && !locks::is_held(&run.lock()))
         .collect();
     for old in &unnamed[..unnamed.len().saturating_sub(KEPT)] {
         let _ = std::fs::remove_dir_all(&old.path);
@@ -110,9 +106,7 @@ mod tests {
     #[test]
     fn the_newest_runs_and_the_named_ones_are_kept() {
         let root = tempfile::tempdir().expect("a temporary folder");
-        std::fs::create_dir_all(root.path().join("xtask")).expect("made");
-        std::fs::write(root.path().join("xtask/Cargo.toml"), "").expect("written");
-        let workspace = Workspace::find(root.path()).expect("a checkout");
+        let workspace = Workspace::fixture(root.path());
         let name = |second: usize| format!("20261122T1015{second:02}Z-00000a");
         for second in 0..25 {
             std::fs::create_dir_all(workspace.runs().join(name(second))).expect("made");
@@ -123,13 +117,21 @@ mod tests {
         )
         .expect("renamed");
 
+        let going_on = workspace.runs().join(name(2)).join("lock");
+        let lock = locks::hold(&going_on).expect("held");
+
         prune(&workspace);
 
         let left: Vec<String> = list(&workspace).into_iter().map(|run| run.id).collect();
-        let expected: Vec<String> = (5..25)
+        let expected: Vec<String> = std::iter::once(2)
+            .chain(5..25)
             .map(name)
             .chain(["before-upgrade".to_owned()])
             .collect();
         assert_eq!(left, expected);
+
+        drop(lock);
+        prune(&workspace);
+        assert!(!going_on.exists(), "it has ended");
     }
 }

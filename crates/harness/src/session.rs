@@ -1,5 +1,6 @@
 //! What a run holds on to, and gives back whatever happens.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::compose::Claim;
 use crate::embedded::{DataFolder, Embedded};
 use crate::failure::{Failure, Result};
 use crate::folder::RunFolder;
+use crate::locks;
 use crate::manifest::{DropsManifest, Manifest};
 use crate::ports::Ports;
 use crate::prepare::Versions;
@@ -38,6 +40,8 @@ pub(crate) struct Session {
     capture: Option<Capture>,
     data: Option<DataFolder>,
     containers: Option<Claim>,
+    /// Says that the run goes on.
+    lock: Option<File>,
 }
 
 /// Where the capture listens.
@@ -49,11 +53,12 @@ pub(crate) struct Endpoints {
 
 impl Session {
     pub(crate) fn open(workspace: &Workspace, supervisor: Supervisor, stack: &str) -> Result<Self> {
-        Ok(Self::open_in(
-            RunFolder::make(workspace)?,
-            supervisor,
-            stack,
-        ))
+        let folder = RunFolder::make(workspace)?;
+        let lock = locks::hold(&folder.lock())?;
+        Ok(Self {
+            lock: Some(lock),
+            ..Self::open_in(folder, supervisor, stack)
+        })
     }
 
     /// A session in a folder that is no run's.
@@ -68,6 +73,7 @@ impl Session {
             capture: None,
             data: None,
             containers: None,
+            lock: None,
         }
     }
 
@@ -178,15 +184,20 @@ impl Session {
     /// Stops everything; returns when nothing is left. `failure` is why there is no verdict, if there is none.
     pub(crate) async fn close(mut self, failure: Option<&Failure>) -> Result<()> {
         self.supervisor.shut_down().await;
-        if let Some(stats) = self.end_capture().await? {
-            self.manifest.drops = drops(&stats);
+        let captured = self.end_capture().await;
+        if let Ok(Some(stats)) = &captured {
+            self.manifest.drops = drops(stats);
         }
         self.manifest.failure = failure.map(|failure| failure.message.clone());
-        self.manifest.write(&self.folder.manifest())?;
-        match &self.containers {
+        let written = self.manifest.write(&self.folder.manifest());
+        let cleared = match &self.containers {
             Some(claim) => claim.check_nothing_left().await,
             None => Ok(()),
+        };
+        if self.lock.take().is_some() {
+            let _ = std::fs::remove_file(self.folder.lock());
         }
+        captured.and(written).and(cleared)
     }
 }
 
