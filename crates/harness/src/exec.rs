@@ -17,8 +17,9 @@ use crate::prepare::Versions;
 use crate::process::{Output, Program, Supervisor};
 use crate::running::{Backend, Place, RunningStack, Spans, StackChoice};
 use crate::session::{Live, Session};
+use crate::stack::{self, Kept};
 use crate::workspace::Workspace;
-use crate::{authorization, environment, preflight, project, stack};
+use crate::{authorization, environment, preflight, project};
 
 /// What clients of Milvus call, as its server spans name it.
 const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
@@ -97,7 +98,11 @@ async fn judge_program(
         events.emit(Event::Note(note));
     }
     let program = program(options, environment)?;
-    let finished = run_program(session, &stack, program, &name, events).await?;
+    let folder = session.folder.path.clone();
+    let finished = tokio::select! {
+        failure = spans.lost(&folder, &live) => return Err(failure),
+        finished = run_program(session, &stack, program, &name, events) => finished?,
+    };
 
     let ending = Ending {
         session,
@@ -133,12 +138,12 @@ fn kept_stack(
     let Some(state) = stack::status(workspace)? else {
         return Ok(None);
     };
+    state.check_is(Kept {
+        auth: options.auth,
+        ..Kept::default()
+    })?;
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
     session.token = stack::token(&state)?;
-    if options.auth && session.token.is_none() {
-        return Err(Failure::new("the stack that is up asks for no token")
-            .hint("cargo xtask down && cargo xtask up --auth"));
-    }
     session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
     session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
     session.manifest.stack.otlp_http = Some(state.otlp_http.clone());

@@ -1,12 +1,13 @@
 //! Following the capture of a stack that stays: what came since, line by line, across its rotation.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{IoContext, Result};
+use crate::failure::{Failure, IoContext, Result};
 use crate::session::{Live, feed};
+use crate::stack::CAPTURE_ROTATED;
 
 /// A file that is being written, from some point on.
 #[derive(Debug)]
@@ -50,10 +51,13 @@ impl Follow {
         let mut read = std::mem::take(&mut self.partial);
         self.drain(&mut read)?;
         if self.was_rotated() {
+            let newer = self.newer()?;
             // What was written between the last reading and the rotation is still to be had by the old handle.
             self.drain(&mut read)?;
-            self.file = File::open(&self.path).at("read", &self.path)?;
-            self.drain(&mut read)?;
+            for file in newer {
+                self.file = file;
+                self.drain(&mut read)?;
+            }
         }
         let whole = read
             .iter()
@@ -69,15 +73,97 @@ impl Follow {
     }
 
     fn was_rotated(&self) -> bool {
-        let inode = |metadata: std::io::Result<std::fs::Metadata>| metadata.map(|of| of.ino()).ok();
         let now = inode(std::fs::metadata(&self.path));
         now.is_some() && now != inode(self.file.metadata())
+    }
+
+    /// The files that were begun after the one that is read, oldest first. Fails where that one is gone: what came
+    /// between is lost.
+    fn newer(&self) -> Result<Vec<File>> {
+        let own = inode(self.file.metadata());
+        let mut newest_first: Vec<File> = Vec::new();
+        // Names move on to older files meanwhile: going the same way, a file may be met twice, and none is missed.
+        for number in 0..=CAPTURE_ROTATED {
+            let Ok(file) = File::open(rotated(&self.path, number)) else {
+                continue;
+            };
+            let this = inode(file.metadata());
+            if this == own {
+                newest_first.reverse();
+                return Ok(newest_first);
+            }
+            if newest_first.last().map(|last| inode(last.metadata())) != Some(this) {
+                newest_first.push(file);
+            }
+        }
+        Err(Failure::new(format!(
+            "the capture `{}` was rotated faster than it was read: spans of this run are lost",
+            self.path.display()
+        ))
+        .hint("a stack that stays keeps the newest spans alone: let less else export to it"))
+    }
+}
+
+fn inode(metadata: std::io::Result<Metadata>) -> Option<u64> {
+    metadata.map(|of| of.ino()).ok()
+}
+
+/// What the capture calls its files; 0 is the one that is written.
+fn rotated(current: &Path, number: u32) -> PathBuf {
+    match number {
+        0 => current.to_owned(),
+        _ => current.with_file_name(format!("capture-{number}.jsonl")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As the capture does it.
+    fn rotate(current: &Path) {
+        for number in (0..CAPTURE_ROTATED).rev() {
+            let from = rotated(current, number);
+            if from.exists() {
+                std::fs::rename(from, rotated(current, number + 1)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_rotations_between_two_readings_as_files_are_kept_lose_nothing() {
+        let check = |rotations: u32, expected: Option<&str>| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("capture.jsonl");
+            std::fs::write(&path, "before\n").unwrap();
+            let mut follow = Follow::from_end(path.clone()).unwrap();
+            let append = |text: String| {
+                let mut file = File::options()
+                    .create(true)
+                    .append(true)
+                    .open(&path)
+                    .unwrap();
+                file.write_all(text.as_bytes()).unwrap();
+            };
+            append("0\n".to_owned());
+            for number in 1..=rotations {
+                rotate(&path);
+                append(format!("{number}\n"));
+            }
+            let lines = follow.lines().ok();
+            let lines = lines.map(|lines| String::from_utf8(lines).unwrap());
+            assert_eq!(lines.as_deref(), expected, "{rotations} rotations");
+            if expected.is_some() {
+                append("last\n".to_owned());
+                assert_eq!(follow.lines().unwrap(), b"last\n");
+            }
+        };
+        check(0, Some("0\n"));
+        check(1, Some("0\n1\n"));
+        check(2, Some("0\n1\n2\n"));
+        check(3, Some("0\n1\n2\n3\n"));
+        check(4, None);
+    }
 
     #[test]
     fn what_came_since_is_read_once_and_whole_across_a_rotation() {

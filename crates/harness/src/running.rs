@@ -379,7 +379,23 @@ impl Prepared {
     }
 }
 
+/// How often the capture of a stack that stays is looked at while a program runs: often enough for its rotation.
+const FOLLOW_POLL: Duration = Duration::from_millis(200);
+
 impl Spans {
+    /// Takes in what would be gone once the program has ended. Returns when that can't be.
+    pub(crate) async fn lost(&mut self, folder: &Path, live: &Live) -> Failure {
+        let Self::Followed(_) = self else {
+            return std::future::pending().await;
+        };
+        loop {
+            if let Err(failure) = self.take_in(folder, live).await {
+                return failure;
+            }
+            tokio::time::sleep(FOLLOW_POLL).await;
+        }
+    }
+
     /// Brings what has come since the last time into the run's folder and to `live`.
     pub(crate) async fn take_in(&mut self, folder: &Path, live: &Live) -> Result<()> {
         let file = folder.join("capture.jsonl");
