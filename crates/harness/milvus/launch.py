@@ -10,6 +10,7 @@ Usage: launch.py unpack BASE | launch.py run SETTINGS_JSON
 
 import json
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -38,11 +39,15 @@ def share_runtime_folder():
     """Lets the servers of all users in; the first one would keep the folder for itself."""
     try:
         RUNTIME.mkdir(exist_ok=True)
-        if RUNTIME.stat().st_uid == os.getuid():
-            RUNTIME.chmod(0o1777)
+        # In a folder that is everybody's, the name may be a link that another user has put there.
+        folder = os.open(RUNTIME, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        is_ours = os.fstat(folder).st_uid == os.getuid()
+        if is_ours:
+            os.fchmod(folder, 0o1777)
+        os.close(folder)
     except OSError as error:
         sys.exit(f"{RUNTIME}, where every Milvus keeps its server's id: {error.strerror}")
-    if not os.access(RUNTIME, os.W_OK):
+    if not is_ours and not (os.access(RUNTIME, os.W_OK) and RUNTIME.stat().st_mode & stat.S_ISVTX):
         sys.exit(
             f"{RUNTIME} is another user's, and every Milvus keeps its server's id there; "
             f"ask for: chmod 1777 {RUNTIME}"
