@@ -3,6 +3,7 @@
 //! Emits [`Event`]s for progress and fills a `trace_report::Run` for the reporters. Nothing here knows one
 //! language: an example is what its `example.toml` says.
 
+mod ask;
 mod authorization;
 mod baseline;
 mod compare;

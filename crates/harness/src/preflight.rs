@@ -5,6 +5,7 @@ use std::process::Command;
 
 use semver::Version;
 
+use crate::ask;
 use crate::disk;
 use crate::example::{Example, Need};
 use crate::failure::{Failure, Result};
@@ -101,10 +102,7 @@ pub(crate) fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
             example: example.map(str::to_owned),
         })
     };
-    let output = match Command::new(&need.command)
-        .args(&need.version_args)
-        .output()
-    {
+    let output = match ask::ask(Command::new(&need.command).args(&need.version_args)) {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return missing(format!("`{}` is not on PATH", need.command));
@@ -133,7 +131,7 @@ pub(crate) fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
 }
 
 /// The first `x.y` or `x.y.z` in a text.
-fn first_version(text: &str) -> Option<Version> {
+pub(crate) fn first_version(text: &str) -> Option<Version> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.')
         .find_map(|word| {
             let mut parts = word.split('.').map(str::parse::<u64>);
@@ -183,6 +181,8 @@ mod tests {
         check("v20.20.2", Some("20.20.2"));
         check("\u{1b}[1mApache Maven 3.8.7\u{1b}[m", Some("3.8.7"));
         check("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Some("1.95.0"));
+        check("v2.29.2-desktop.2", Some("2.29.2"));
+        check("2.24.6+ds1-0ubuntu1~22.04.1", Some("2.24.6"));
         check("openjdk version \"21\"", None);
         check("", None);
     }

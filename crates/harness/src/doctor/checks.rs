@@ -1,8 +1,9 @@
 //! The checks, each a function from what there is to what it says.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::follow::Follow;
 use crate::http::{self, Url};
 use crate::ports::{self, TUTORIAL, TUTORIAL_OTLP};
 use crate::stack::StackState;
-use crate::{embedded, environment, log, preflight, project, set_up};
+use crate::{ask, embedded, environment, log, preflight, project, set_up};
 
 /// The checks that need no stack, in the order of their lines.
 pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
@@ -309,12 +310,10 @@ fn docker_and_ports(patient: &Patient) -> Vec<Check> {
 }
 
 fn docker() -> Check {
-    let asked = Command::new("docker")
-        .args(["version", "--format", "{{.Server.Version}}"])
-        .stdin(Stdio::null())
-        .output();
-    match asked {
-        Err(_) => Check::with_cure(
+    let mut question = Command::new("docker");
+    question.args(["version", "--format", "{{.Server.Version}}"]);
+    match ask::ask(&mut question) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Check::with_cure(
             Status::Note,
             "Docker is not on PATH",
             "only `--stack compose` needs it: https://docs.docker.com/engine/install/",
@@ -323,7 +322,7 @@ fn docker() -> Check {
             let version = String::from_utf8_lossy(&answer.stdout);
             Check::ok(format!("Docker {} is running", version.trim()))
         }
-        Ok(_) => Check::with_cure(
+        _ => Check::with_cure(
             Status::Note,
             "Docker is installed, and its engine doesn't answer",
             "only `--stack compose` needs it: start it, or join the group `docker`",
