@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use semver::{Version, VersionReq};
+use semver::VersionReq;
 use trace_parity::Exit;
 
 use crate::embedded;
@@ -21,6 +21,7 @@ use crate::life::Fresh;
 use crate::locks;
 use crate::log;
 use crate::ports::{self, TUTORIAL, TUTORIAL_OTLP};
+use crate::preflight;
 use crate::prepare::Versions;
 use crate::process::{Output, Process, Program, Supervisor};
 use crate::workspace::Workspace;
@@ -112,14 +113,20 @@ impl Published {
 
     /// Fails, naming them, where some are taken.
     pub(crate) fn check_free(&self) -> Result<()> {
-        ports::check_free(&[
+        let own = [
             ("Milvus", self.milvus),
             ("Milvus's health", self.health),
             ("etcd", self.etcd),
             ("OTLP over gRPC", self.otlp.0),
             ("OTLP over HTTP", self.otlp.1),
             ("Jaeger's pages", self.query),
-        ])
+        ];
+        let aside = [
+            ("OTLP over gRPC, beside the Collector", self.aside.0),
+            ("OTLP over HTTP, beside the Collector", self.aside.1),
+        ];
+        let aside = aside.into_iter().filter(|_| asks_for_collector());
+        ports::check_free(&own.into_iter().chain(aside).collect::<Vec<_>>())
     }
 
     pub(crate) fn milvus_uri(&self) -> String {
@@ -183,8 +190,7 @@ impl Docker {
         for command in COMMANDS {
             let version = ask(&words(&[command, &["version", "--short"]].concat())).await;
             if let Some(version) = version.ok().filter(|version| {
-                Version::parse(version.trim_start_matches('v'))
-                    .is_ok_and(|version| wanted.matches(&version))
+                preflight::first_version(version).is_some_and(|version| wanted.matches(&version))
             }) {
                 compose = Some((command, version));
                 break;
@@ -198,16 +204,13 @@ impl Docker {
         })?;
         let file = folder(workspace).join("docker-compose.yaml");
         let file = file.to_string_lossy();
-        let profiles = std::env::var(PROFILES).unwrap_or_default();
         Ok(Self {
             compose: words(&[command, &["--file", file.as_ref()]].concat()),
             versions: Versions::from([
                 ("docker".to_owned(), engine),
                 ("compose".to_owned(), version),
             ]),
-            with_collector: profiles
-                .split(',')
-                .any(|profile| profile.trim() == COLLECTOR),
+            with_collector: asks_for_collector(),
         })
     }
 
@@ -612,6 +615,13 @@ async fn ask(command: &[String]) -> Result<String, Unanswered> {
     Err(Unanswered::Said(
         last.unwrap_or("nothing").trim().to_owned(),
     ))
+}
+
+fn asks_for_collector() -> bool {
+    let profiles = std::env::var(PROFILES).unwrap_or_default();
+    profiles
+        .split(',')
+        .any(|profile| profile.trim() == COLLECTOR)
 }
 
 fn is_claimed(workspace: &Workspace, run: &str) -> bool {

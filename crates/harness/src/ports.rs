@@ -110,7 +110,7 @@ pub(crate) fn check_free(ports: &[(&str, u16)]) -> Result<()> {
     if taken.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(format!("ports that Milvus needs are taken: {}", taken.join(", ")))
+    Err(Failure::new(format!("ports that the stack needs are taken: {}", taken.join(", ")))
         .hint("another Milvus may be running: `cargo xtask status` tells of ours, `cargo xtask down` stops it; `ss -ltnp` or `lsof -i` names any other"))
 }
 
