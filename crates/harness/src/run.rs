@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -31,6 +31,7 @@ use crate::workspace::Workspace;
 
 /// Lines of an example's output that a report quotes.
 const LOG_TAIL: usize = 20;
+const READ_BACK_POLL: Duration = Duration::from_millis(200);
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -151,27 +152,29 @@ async fn judge_examples(
     };
     let judged = ending.settle_and_judge(clock, finished, |_, _| ()).await?;
     if let Some(jaeger) = &stack.jaeger {
-        read_back(session, jaeger, &contract, &judged, events).await?;
+        let said = read_back(session, jaeger, &contract, &judged, stack.settle_limit).await;
+        // There is a verdict and its report: what a second look at the same spans comes to takes neither away.
+        events.emit(Event::Note(said.unwrap_or_else(|failure| {
+            format!("Jaeger could not be read back: {failure}")
+        })));
     }
     Ok((judged, stack))
 }
 
-/// Reads the same traces back from Jaeger into `jaeger.jsonl`, and says whether they come to the same verdict.
+/// Reads the same traces back from Jaeger into `jaeger.jsonl`; returns whether they come to the same verdict, as a sentence.
 async fn read_back(
     session: &Session,
     jaeger: &Jaeger,
     contract: &Contract,
     judged: &Judged,
-    events: &Events,
-) -> Result<()> {
+    limit: Duration,
+) -> Result<String> {
     // The Jaeger is this run's own: everything in it is.
     let began = SystemTime::UNIX_EPOCH;
     let file = session.folder.path.join("jaeger.jsonl");
     let fresh = fresh(contract, None, Vec::new());
     let unused = live(&fresh);
     let fetch = Fetch::since(began, jaeger.query(), Client::default(), fresh);
-    fetch.take_in(&file, &unused).await?;
-    let again = compare::verdict_of(&file, &session.manifest, Some(contract))?;
     let rules = |verdict: &Verdict| {
         let mut rules: Vec<String> = verdict
             .findings
@@ -181,20 +184,27 @@ async fn read_back(
         rules.sort();
         rules
     };
-    let same =
-        again.outcome == judged.run.verdict.outcome && rules(&again) == rules(&judged.run.verdict);
-    events.emit(Event::Note(if same {
-        format!(
-            "Jaeger has the same traces, and they come to the same verdict: `{}`",
-            file.display()
-        )
-    } else {
-        format!(
-            "what Jaeger has comes to another verdict: `cargo xtask compare {}`",
-            file.display()
-        )
-    }));
-    Ok(())
+    let asked = Instant::now();
+    loop {
+        fetch.take_in(&file, &unused).await?;
+        let again = compare::verdict_of(&file, &session.manifest, Some(contract))?;
+        let is_same = again.outcome == judged.run.verdict.outcome
+            && rules(&again) == rules(&judged.run.verdict);
+        if is_same {
+            return Ok(format!(
+                "Jaeger has the same traces, and they come to the same verdict: `{}`",
+                file.display()
+            ));
+        }
+        // Jaeger has a queue before its store.
+        if asked.elapsed() > limit {
+            return Ok(format!(
+                "what Jaeger has comes to another verdict: `cargo xtask compare {}`",
+                file.display()
+            ));
+        }
+        tokio::time::sleep(READ_BACK_POLL).await;
+    }
 }
 
 fn starts(
