@@ -15,8 +15,14 @@ use serde_json::Value;
 const TRACES_PER_SERVICE: usize = 20_000;
 /// How far the store's clock may be from ours.
 pub(crate) const CLOCK_MARGIN: Duration = Duration::from_secs(5);
-/// Services of the store's own.
-const STORE: &str = "jaeger";
+/// Services of the store's own, by Jaeger's names for itself.
+const STORE: [&str; 5] = [
+    "jaeger",
+    "jaeger-all-in-one",
+    "jaeger-collector",
+    "jaeger-ingester",
+    "jaeger-query",
+];
 
 /// A query API, and what of it is a run's.
 pub(crate) struct Fetch {
@@ -85,7 +91,9 @@ impl Fetch {
                 micros(SystemTime::now() + CLOCK_MARGIN),
             );
             let traces: Traces = self.ask(&path).await?;
-            for trace in traces.data.unwrap_or_default() {
+            let traces = traces.data.unwrap_or_default();
+            check_is_all(&service, traces.len())?;
+            for trace in traces {
                 let id = trace["traceID"].as_str().unwrap_or_default().to_owned();
                 let known = found.entry(id).or_default();
                 if spans(&trace) >= spans(known) {
@@ -99,7 +107,7 @@ impl Fetch {
     async fn services(&self) -> Result<Vec<String>> {
         let services: Services = self.ask("/api/services").await?;
         let all = services.data.unwrap_or_default().into_iter();
-        Ok(all.filter(|name| !name.starts_with(STORE)).collect())
+        Ok(all.filter(|name| !STORE.contains(&name.as_str())).collect())
     }
 
     async fn ask<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T> {
@@ -130,6 +138,17 @@ impl std::fmt::Debug for Fetch {
     }
 }
 
+/// Fails where a store may have more than it was asked for.
+fn check_is_all(service: &str, traces: usize) -> Result<()> {
+    if traces < TRACES_PER_SERVICE {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "`{service}` has {TRACES_PER_SERVICE} traces or more since the run began, and no more are read: some may be missing"
+    ))
+    .hint("end the run sooner, or let less else export to that store"))
+}
+
 fn spans(trace: &Value) -> usize {
     trace["spans"].as_array().map_or(0, Vec::len)
 }
@@ -155,6 +174,12 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_not_taken_for_all() {
+        assert!(check_is_all("milvus", TRACES_PER_SERVICE - 1).is_ok());
+        assert!(check_is_all("milvus", TRACES_PER_SERVICE).is_err());
+    }
 
     #[test]
     fn a_services_name_is_fit_for_a_query() {
