@@ -1,6 +1,7 @@
 //! A stack that somebody else runs.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -77,7 +78,7 @@ impl External {
                     .hint("an address is written into reports: MILVUS_TOKEN, OTEL_EXPORTER_OTLP_HEADERS and `--header` are not")),
             }
         };
-        Ok(Self {
+        let external = Self {
             milvus_uri: needed(
                 settings.milvus_uri,
                 "--milvus-uri",
@@ -95,6 +96,32 @@ impl External {
             )?,
             ca_file: settings.ca_file,
             headers: settings.headers,
+        };
+        external.check_secured()?;
+        Ok(external)
+    }
+
+    /// Fails where what should secure a query would do nothing.
+    fn check_secured(&self) -> Result<()> {
+        if self.ca_file.is_none() || self.api()?.secure {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "`--ca-file` secures nothing: `{}` is not read over `https`",
+            self.traces_from
+        ))
+        .hint("name it with `https://`, or leave the file out (`--ca-file`, `MILVUS_OTEL_CA_FILE` or `ca_file`)"))
+    }
+
+    /// Said where a header, which may hold a secret, goes over the network for everybody to read.
+    pub(crate) fn note(&self) -> Option<String> {
+        let api = self.api().ok()?;
+        let is_open = !api.secure && !is_loopback(&api.authority) && !self.headers.is_empty();
+        is_open.then(|| {
+            format!(
+                "headers are sent to `{}` unencrypted: whoever is on the way can read them",
+                self.traces_from
+            )
         })
     }
 
@@ -223,6 +250,19 @@ fn holds_credentials(address: &str) -> bool {
         .is_some_and(|authority| authority.contains('@'))
 }
 
+/// Whether an authority, such as `localhost:16686`, is this machine.
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 fn set(variable: &str) -> Option<String> {
     std::env::var(variable)
         .ok()
@@ -268,6 +308,29 @@ mod tests {
         check("root@milvus", true);
         check("http://milvus:19530/@", false);
         check("milvus:19530", false);
+    }
+
+    #[test]
+    fn what_would_secure_nothing_is_refused_and_what_all_can_read_is_told() {
+        let check = |traces_from: &str, header: bool, ca_file: bool, is_taken, is_told| {
+            let external = External {
+                milvus_uri: "http://m:1".to_owned(),
+                otlp_endpoint: "http://o:1".to_owned(),
+                traces_from: traces_from.to_owned(),
+                ca_file: ca_file.then(|| PathBuf::from("ca.pem")),
+                headers: header.then(|| "x: 1".to_owned()).into_iter().collect(),
+            };
+            assert_eq!(external.check_secured().is_ok(), is_taken, "{traces_from}");
+            assert_eq!(external.note().is_some(), is_told, "{traces_from}");
+        };
+        check("http://j:1", false, false, true, false);
+        check("http://j:1", true, false, true, true);
+        check("http://j:1", false, true, false, false);
+        check("https://j:1", true, true, true, false);
+        for here in ["localhost:1", "127.0.0.1:1", "127.9.9.9", "[::1]:1"] {
+            check(&format!("http://{here}"), true, false, true, false);
+        }
+        check("http://localhost.example:1", true, false, true, true);
     }
 
     #[test]

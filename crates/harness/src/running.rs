@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::compose::{Compose, Docker, Images, Published};
 use crate::embedded::{self, Embedded};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::example::Need;
 use crate::external::External;
 use crate::failure::{Failure, Result};
@@ -117,6 +117,12 @@ impl StackChoice {
         supervisor: &Supervisor,
         events: &Events,
     ) -> Result<(Prepared, Vec<Versions>)> {
+        if let Self::External(external) = self {
+            external
+                .note()
+                .into_iter()
+                .for_each(|note| events.emit(Event::Note(note)));
+        }
         let (mut tasks, _) = self.tasks(workspace)?;
         let own = tasks.len();
         tasks.extend(others);
@@ -183,30 +189,21 @@ const EXTERNAL_POLL: Duration = Duration::from_millis(500);
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 
 impl RunningStack {
-    /// Starts the capture and Milvus for this run alone. Port 0 for the capture is a free one.
+    /// Starts the capture, which sends on to `backend`, and Milvus for this run alone.
     pub(crate) async fn embedded(
-        workspace: &Workspace,
-        session: &mut Session,
-        ports: Ports,
-        otlp: (u16, u16),
-        live: &Live,
-        versions: Versions,
-    ) -> Result<(Self, Spans)> {
-        let backend = Backend::Capture;
-        Self::embedded_with(backend, workspace, session, ports, otlp, live, versions).await
-    }
-
-    /// The same, with the capture sending on to `backend`.
-    pub(crate) async fn embedded_with(
         backend: Backend,
+        place: Place,
         workspace: &Workspace,
         session: &mut Session,
-        ports: Ports,
-        otlp: (u16, u16),
         live: &Live,
         versions: Versions,
     ) -> Result<(Self, Spans)> {
         let jaeger = Jaeger::start_for(backend, workspace, session).await?;
+        // Only now: Jaeger has taken its own.
+        let (ports, otlp) = match place {
+            Place::Free => (Ports::free()?, (0, 0)),
+            Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
+        };
         let forward = jaeger.as_ref().map(Jaeger::otlp);
         let endpoints = session
             .capture(otlp, None, Some(live.clone()), forward)
@@ -360,20 +357,8 @@ impl Prepared {
             }
             (StackChoice::Compose, None) => Err(Failure::new("Docker was not looked for")),
             (StackChoice::Embedded(backend), _) => {
-                let (ports, otlp) = match place {
-                    Place::Free => (Ports::free()?, (0, 0)),
-                    Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
-                };
-                RunningStack::embedded_with(
-                    *backend,
-                    workspace,
-                    session,
-                    ports,
-                    otlp,
-                    live,
-                    self.versions,
-                )
-                .await
+                RunningStack::embedded(*backend, place, workspace, session, live, self.versions)
+                    .await
             }
         }
     }

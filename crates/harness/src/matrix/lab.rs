@@ -18,10 +18,9 @@ use crate::failure::{Failure, Interrupt, IoContext, Result};
 use crate::folder::RunFolder;
 use crate::life::settle;
 use crate::manifest::{DropsManifest, ExampleManifest, Manifest};
-use crate::ports::Ports;
 use crate::process::{Output, Program, Supervisor};
 use crate::run::{Start, environment, run_example};
-use crate::running::{RunningStack, Spans};
+use crate::running::{Backend, Place, RunningStack, Spans};
 use crate::session::{Live, Session};
 use crate::workspace::Workspace;
 use crate::{embedded, log, prepare, reports};
@@ -228,10 +227,10 @@ impl Lab<'_> {
                 .pop()
                 .unwrap_or_default();
         let up = RunningStack::embedded(
+            Backend::Capture,
+            Place::Free,
             self.workspace,
             &mut self.session,
-            Ports::free()?,
-            (0, 0),
             &self.live,
             versions,
         )
