@@ -141,11 +141,12 @@ impl Recipe {
         }
         let folder = self.folder(workspace);
         let log = folder.join("prepare.log");
-        let prepared = self.prepare_within(workspace, &log, supervisor, events);
-        let unready = match tokio::time::timeout(LIMIT, prepared).await {
-            Ok(Ok(ready)) => return self.checked(ready).map(|ready| self.with_settings(ready)),
-            Ok(Err(failure)) => diagnosed(&failure, &log, &self.example.matrix.signs),
-            Err(_) => Unready {
+        let prepared = self.prepare_alone(workspace, &log, supervisor, events);
+        match tokio::time::timeout(LIMIT, prepared).await {
+            Ok(prepared) => prepared
+                .and_then(|ready| self.checked(ready))
+                .map(|ready| self.with_settings(ready)),
+            Err(_) => Err(Unready {
                 outcome: Outcome::CouldNotRun,
                 cause: Cause::TimedOut,
                 message: format!(
@@ -153,31 +154,52 @@ impl Recipe {
                     LIMIT.as_secs() / 60
                 ),
                 log: Some(log),
-            },
-        };
-        if unready.cause == Cause::DiskFull {
-            // Half of an environment is of no use, and the others need the room.
-            for part in ["source", "state"] {
-                let _ = std::fs::remove_dir_all(folder.join(part));
-            }
+            }),
         }
-        Err(unready)
     }
 
-    async fn prepare_within(
+    /// While it holds the environment's lock, which its clean-up needs as well.
+    async fn prepare_alone(
         &self,
         workspace: &Workspace,
         log: &Path,
         supervisor: &Supervisor,
         events: &Events,
-    ) -> Result<Ready> {
+    ) -> std::result::Result<Ready, Unready> {
         let folder = self.folder(workspace);
-        std::fs::create_dir_all(&folder).at("make", &folder)?;
-        let _lock = prepare::lock(folder.join("lock")).await?;
+        let signs = &self.example.matrix.signs;
+        let unready = |failure: Failure| diagnosed(&failure, log, signs);
+        std::fs::create_dir_all(&folder)
+            .at("make", &folder)
+            .map_err(unready)?;
+        let lock = prepare::lock(folder.join("lock")).await;
+        let _lock = lock.map_err(unready)?;
+        let prepared = self.prepare_within(workspace, &folder, log, supervisor, events);
+        let prepared = prepared.await.map_err(unready);
+        if prepared
+            .as_ref()
+            .is_err_and(|why| why.cause == Cause::DiskFull)
+        {
+            // Half of an environment is of no use, and the others need the room.
+            for part in ["source", "state"] {
+                let _ = std::fs::remove_dir_all(folder.join(part));
+            }
+        }
+        prepared
+    }
+
+    async fn prepare_within(
+        &self,
+        workspace: &Workspace,
+        folder: &Path,
+        log: &Path,
+        supervisor: &Supervisor,
+        events: &Events,
+    ) -> Result<Ready> {
         let example = if self.packages.is_empty() {
             self.example.clone()
         } else {
-            Arc::new(self.copy(workspace, &folder, log, supervisor).await?)
+            Arc::new(self.copy(workspace, folder, log, supervisor).await?)
         };
         let mut task = Task::from(&*example);
         task.name = format!("{} {}", example.name, self.variant.name);
