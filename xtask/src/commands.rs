@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 use harness::{
     Down, Failure, Interrupt, Judged, Kept, Options, Result, RunFolder, StackState, Workspace,
@@ -33,6 +33,10 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
     let Some(baseline) = arguments.baseline else {
         return Ok(code);
     };
+    // What could not be run differs from any baseline, and says nothing by it.
+    if judged.run.verdict.outcome == Outcome::CouldNotRun {
+        return Ok(code);
+    }
     let file = baseline.unwrap_or(harness::baseline_file(&workspace()?));
     let Some(changes) = harness::since_baseline(&judged, &file)? else {
         return Ok(code);
@@ -73,8 +77,11 @@ fn run_and_report(
     let report = |judged: &Judged| {
         terminal::print(&rendered(judged, judging));
         if open && let Some(folder) = &judged.run.folder {
-            open_in_browser(&folder.join("report.html"))
-                .unwrap_or_else(|failure| terminal::print_failure(&failure));
+            // Not waited for: a run that is to end would hang on a browser that stays.
+            let page = folder.join("report.html");
+            if browser(&page).stdin(Stdio::null()).spawn().is_err() {
+                terminal::print_failure(&not_opened(&page));
+            }
         }
     };
     let judged = block_on(async |interrupt| {
@@ -161,24 +168,31 @@ pub(crate) fn report(arguments: &Report) -> Result<ExitCode> {
             .hint("it came to no verdict; `cargo xtask list` says why"));
     }
     if arguments.open {
-        open_in_browser(&page)?;
+        let opened = browser(&page).status();
+        if !opened.is_ok_and(|status| status.success()) {
+            return Err(not_opened(&page));
+        }
     }
     terminal::print_text(&format!("{}\n", relative(&page).display()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn open_in_browser(page: &Path) -> Result<()> {
-    let opener = if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
-    };
-    let opened = std::process::Command::new(opener).arg(page).status();
-    if opened.is_ok_and(|status| status.success()) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("`{opener}` can't open the report"))
-        .hint(format!("open it yourself: {}", page.display())))
+/// Opens a file with whatever the user's desktop has for it.
+const OPENER: &str = if cfg!(target_os = "macos") {
+    "open"
+} else {
+    "xdg-open"
+};
+
+fn browser(page: &Path) -> Command {
+    let mut command = Command::new(OPENER);
+    command.arg(page);
+    command
+}
+
+fn not_opened(page: &Path) -> Failure {
+    Failure::new(format!("`{OPENER}` can't open the report"))
+        .hint(format!("open it yourself: {}", page.display()))
 }
 
 pub(crate) fn list() -> Result<ExitCode> {
@@ -188,8 +202,10 @@ pub(crate) fn list() -> Result<ExitCode> {
     if runs.is_empty() {
         terminal::print_text("no run is kept; `cargo xtask run-all` makes one\n");
     }
+    let visible = |text: &str| escape::visible(text, terminal::charset());
     for run in runs {
-        terminal::print_text(&format!("{}  {}\n", run.id, run.verdict));
+        let line = format!("{}  {}\n", visible(&run.id), visible(&run.verdict));
+        terminal::print_text(&line);
     }
     Ok(ExitCode::SUCCESS)
 }
