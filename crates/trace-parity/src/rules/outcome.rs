@@ -22,13 +22,15 @@ pub(crate) fn status_differs(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 "the call `{}` contradicts itself: its span's status is {span} and its gRPC status is {code}",
                 call.method
             ),
-            (client, Some(server)) if client.failed() != server.failed() => {
-                let says = |ended: &Ended| if ended.failed() { "ERROR" } else { "OK" };
+            (client, Some(server))
+                if !client.refused() && client.failed() != server.failed_in_grpc() =>
+            {
+                let says = |failed: bool| if failed { "ERROR" } else { "OK" };
                 format!(
                     "the call `{}` ended {} for the client and {} for the server",
                     call.method,
-                    says(&client),
-                    says(&server)
+                    says(client.failed()),
+                    says(server.failed_in_grpc())
                 )
             }
             (client, _) if client.failed() && declared == Some(Status::Ok) => {
@@ -71,6 +73,8 @@ fn why(view: &View<'_>, call: &Call<'_>) -> String {
 enum Ended {
     Well,
     Badly,
+    /// gRPC brought an answer, and the answer is an error code: Milvus refuses in this way. The other side's gRPC status says nothing of it.
+    Refused,
     /// Its status and its gRPC code say different things.
     Both {
         span: Status,
@@ -82,6 +86,14 @@ impl Ended {
     fn failed(self) -> bool {
         !matches!(self, Ended::Well)
     }
+
+    fn refused(self) -> bool {
+        matches!(self, Ended::Refused)
+    }
+
+    fn failed_in_grpc(self) -> bool {
+        self.failed() && !self.refused()
+    }
 }
 
 fn ended(view: &View<'_>, span: u32) -> Ended {
@@ -92,10 +104,7 @@ fn ended(view: &View<'_>, span: u32) -> Ended {
         .find_map(grpc_status);
     let failed = record.status == Status::Error;
     match code {
-        Some("OK") if failed => Ended::Both {
-            span: record.status,
-            code: "OK",
-        },
+        Some("OK") if failed => Ended::Refused,
         Some("OK") => Ended::Well,
         Some(code) if record.status == Status::Ok => Ended::Both {
             span: record.status,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use serde_json::Value;
 use trace_parity::{Contract, Input, RunFacts, Verdict, judge, read};
 
 pub(crate) fn capture(name: &str) -> Vec<u8> {
@@ -15,6 +16,43 @@ pub(crate) fn capture(name: &str) -> Vec<u8> {
 pub(crate) fn judged(bytes: &[u8], facts: Option<&RunFacts>) -> Verdict {
     let (traces, problems) = read(&[Input { label: None, bytes }]);
     judge(&traces, &problems, Some(&Contract::builtin()), facts)
+}
+
+/// Changes every span of the real capture, with the service that made it.
+pub(crate) fn changed(change: impl Fn(&str, &mut Value)) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in capture("five-languages.jsonl").split(|&byte| byte == b'\n') {
+        let Ok(mut line) = serde_json::from_slice::<Value>(line) else {
+            continue;
+        };
+        for group in line["resourceSpans"].as_array_mut().expect("groups") {
+            let attributes = group["resource"]["attributes"].as_array();
+            let mut attributes = attributes.into_iter().flatten();
+            let named = attributes.find(|pair| pair["key"] == "service.name");
+            let service = named.expect("a name")["value"]["stringValue"].clone();
+            let service = service.as_str().expect("text");
+            for scope in group["scopeSpans"].as_array_mut().expect("scopes") {
+                for span in scope["spans"].as_array_mut().expect("spans") {
+                    change(service, span);
+                }
+            }
+        }
+        out.extend(format!("{line}\n").into_bytes());
+    }
+    out
+}
+
+pub(crate) fn is_call_of(method: &str, span: &Value) -> bool {
+    let name = span["name"].as_str().expect("a name");
+    name.ends_with(&format!("MilvusService/{method}"))
+}
+
+/// Gives the span's attribute `key` another value, where it has it.
+pub(crate) fn set(span: &mut Value, key: &str, value: Value) {
+    let attributes = span["attributes"].as_array_mut().into_iter().flatten();
+    for pair in attributes.filter(|pair| pair["key"] == key) {
+        pair["value"] = value.clone();
+    }
 }
 
 /// The whole verdict, a line per thing, without times.
