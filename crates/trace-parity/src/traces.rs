@@ -412,7 +412,10 @@ fn nearest(spans: &[SpanRecord], child: &SpanRecord, candidates: &[u32]) -> u32 
             let span = &spans[index as usize];
             span.start <= child.start && child.end <= span.end && span.id != child.id
         })
-        .min_by_key(|&index| spans[index as usize].end - spans[index as usize].start)
+        .min_by_key(|&index| {
+            let span = &spans[index as usize];
+            span.end.saturating_sub(span.start)
+        })
         .unwrap_or(candidates[0])
 }
 

@@ -64,6 +64,37 @@ fn many_programs() {
     assert_eq!(unseen.count() as u64, PROGRAMS);
 }
 
+/// A child that ends before it starts, under one of two spans that share an id and one of which does too.
+#[test]
+fn times_that_run_backwards_under_a_repeated_id() {
+    let span = |id: u8, parent: &str, start: u64, end: u64| {
+        format!(
+            "{{\"traceId\":\"00000000000000000000000000000001\",\"spanId\":\"{id:016x}\",\"parentSpanId\":\"{parent}\",\"name\":\"s\",\"startTimeUnixNano\":{start},\"endTimeUnixNano\":{end}}}"
+        )
+    };
+    let check = |twins: [(u64, u64); 2], child: (u64, u64), expected: usize| {
+        let [first, second] = twins.map(|(start, end)| span(1, "", start, end));
+        let child = span(2, "0000000000000001", child.0, child.1);
+        let bytes = format!(
+            "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{first},{second},{child}]}}]}}]}}"
+        );
+        let (traces, problems) = read(&[Input {
+            label: None,
+            bytes: bytes.as_bytes(),
+        }]);
+        let trace = traces.iter().next().expect("there is one");
+        let parents: Vec<_> = trace
+            .spans()
+            .filter_map(|span| Some(span.parent()?.start_ns() as usize))
+            .collect();
+        assert_eq!(parents, [expected]);
+        let _ = judge(&traces, &problems, Some(&Contract::builtin()), None);
+    };
+    check([(100, 50), (200, 300)], (110, 40), 100);
+    check([(100, 50), (90, 300)], (110, 40), 100);
+    check([(100, 150), (90, 300)], (110, 140), 100);
+}
+
 /// What recurses or is quadratic shows with a tenth of a million as well; `test --slow` goes all the way.
 const MANY: u64 = 100_000;
 
