@@ -1,6 +1,6 @@
 //! Which traces are whose.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::contract::Contract;
@@ -181,9 +181,7 @@ fn of_input<'a>(traces: &'a Traces, groups: Groups<'a>) -> Vec<Example<'a>> {
     for source in groups.iter().filter_map(|(claim, _)| claim.source) {
         *labelled.entry(source).or_default() += 1;
     }
-    let mut taken: HashMap<String, u32> = HashMap::new();
-    let mut examples = Vec::with_capacity(groups.len());
-    for (claim, owned) in groups {
+    let called = |(claim, owned): &(Claim<'_>, Vec<u32>)| {
         let own = match claim.instance.or(claim.language) {
             Some(own) => own.to_owned(),
             None => TraceId(traces.traces[owned[0] as usize].id).to_string(),
@@ -194,23 +192,44 @@ fn of_input<'a>(traces: &'a Traces, groups: Groups<'a>) -> Vec<Example<'a>> {
                 labelled[&source],
             ))
         });
-        let name = match label {
+        match label {
             Some((label, 1)) => label.to_owned(),
             Some((label, _)) => format!("{label}:{own}"),
             None => own,
-        };
-        let count = taken.entry(name.clone()).or_default();
-        *count += 1;
-        let name = if *count == 1 {
-            name
-        } else {
-            format!("{name}-{count}")
-        };
-        let mut example = example(name, None);
-        example.traces = owned;
-        examples.push(example);
-    }
-    examples
+        }
+    };
+    let names = told_apart(groups.iter().map(called).collect());
+    names
+        .into_iter()
+        .zip(groups)
+        .map(|(name, (_, owned))| Example {
+            traces: owned,
+            ..example(name, None)
+        })
+        .collect()
+}
+
+/// The first of a name keeps it; the others get a number that makes no name which another has.
+fn told_apart(names: Vec<String>) -> Vec<String> {
+    let mut taken: HashSet<String> = names.iter().cloned().collect();
+    let mut counts: HashMap<String, u32> = HashMap::new();
+    names
+        .into_iter()
+        .map(|name| {
+            let count = counts.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                return name;
+            }
+            loop {
+                let numbered = format!("{name}-{count}");
+                if taken.insert(numbered.clone()) {
+                    return numbered;
+                }
+                *count += 1;
+            }
+        })
+        .collect()
 }
 
 fn example(name: String, facts: Option<&ExampleFacts>) -> Example<'_> {
@@ -277,4 +296,24 @@ pub fn example_traces<'t>(
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_apart;
+
+    #[test]
+    fn no_two_examples_have_one_name() {
+        let check = |names: &[&str], expected: &[&str]| {
+            let names = names.iter().map(ToString::to_string).collect();
+            assert_eq!(told_apart(names), expected);
+        };
+        check(&["py", "go"], &["py", "go"]);
+        check(&["py", "py", "py"], &["py", "py-2", "py-3"]);
+        check(&["py", "py", "py-2"], &["py", "py-3", "py-2"]);
+        check(
+            &["py-2", "py", "py", "py-2"],
+            &["py-2", "py", "py-3", "py-2-2"],
+        );
+    }
 }
