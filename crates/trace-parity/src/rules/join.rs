@@ -161,20 +161,17 @@ fn swallowed(view: &View<'_>, example: u32, call: &Call<'_>) -> Vec<u32> {
     if call.astray.is_some() {
         return Vec::new();
     }
-    let (from, to) = (
-        view.traces.record(call.span).start,
-        view.traces.record(call.span).end,
-    );
+    let own = view.traces.record(call.span);
+    let time = own.start..=own.end;
     let within = |&span: &u32| {
-        let record = view.traces.record(span);
-        view.links.side(span) == Side::Server && record.start >= from && record.start <= to
+        view.links.side(span) == Side::Server && time.contains(&view.traces.record(span).start)
     };
     let groups = view
         .links
-        .orphans_of(example)
-        .iter()
-        .filter(|group| group.elsewhere.is_none());
+        .orphans_within(view.traces, example, own.trace, time.clone());
     groups
+        .iter()
+        .filter(|group| group.elsewhere.is_none())
         .filter(|group| group.spans.iter().all(within))
         .flat_map(|group| group.spans.iter().copied())
         .collect()

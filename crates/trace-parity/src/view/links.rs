@@ -1,6 +1,7 @@
 //! Whose side a span is on, and the parent links that don't hold.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use crate::contract::Contract;
 use crate::semconv;
@@ -52,9 +53,26 @@ impl Links {
         self.sides[span as usize]
     }
 
-    /// In order of start.
+    /// By trace, and in a trace by start.
     pub(crate) fn orphans_of(&self, example: u32) -> &[Orphans] {
         &self.orphans[range_of(&self.orphans, example, |group| group.example)]
+    }
+
+    /// The example's orphans of one trace whose first span starts in a time, in order of start.
+    pub(crate) fn orphans_within(
+        &self,
+        traces: &Traces,
+        example: u32,
+        trace: u32,
+        time: RangeInclusive<u64>,
+    ) -> &[Orphans] {
+        let own = self.orphans_of(example);
+        let at = |group: &Orphans| {
+            let first = traces.record(group.spans[0]);
+            (first.trace, first.start)
+        };
+        let own = &own[own.partition_point(|group| at(group) < (trace, *time.start()))..];
+        &own[..own.partition_point(|group| at(group) <= (trace, *time.end()))]
     }
 
     /// The traces of examples.

@@ -43,11 +43,14 @@ fn explained_by_repeat(view: &View<'_>, example: u32, first: u32, later: u32) ->
         let record = view.traces.record(twin);
         let within = |span: u32| {
             let inner = view.traces.record(span);
-            inner.trace == record.trace
-                && inner.start.saturating_add(SLACK_NS) >= record.start
+            inner.start.saturating_add(SLACK_NS) >= record.start
                 && inner.end <= record.end.saturating_add(SLACK_NS)
         };
-        for group in view.links.orphans_of(example) {
+        let time = record.start.saturating_sub(SLACK_NS)..=record.end.saturating_add(SLACK_NS);
+        let groups = view
+            .links
+            .orphans_within(view.traces, example, record.trace, time);
+        for group in groups {
             if group.spans.iter().all(|&span| within(span)) {
                 all.extend(&group.spans);
             }
