@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::rules::Rule;
+use crate::rules::{Family, Rule};
 use crate::traces::{Kind, Status, Value};
 use crate::version::VersionRange;
 
@@ -302,8 +302,8 @@ fn step(table: StepTable) -> Located<Step> {
 fn divergence(table: DivergenceTable) -> Located<Divergence> {
     let versions = VersionRange::parse(table.versions.get_ref())
         .map_err(|message| (table.versions.span(), message))?;
-    let rule = Rule::from_str(table.rule.get_ref())
-        .map_err(|error| (table.rule.span(), error.to_string()))?;
+    Rule::from_str(table.rule.get_ref()).map_err(|error| (table.rule.span(), error.to_string()))?;
+    let rule = one_of("rule", &table.rule, &divergent_rules())?;
     for (key, text) in [("subject", &table.subject), ("reason", &table.reason)] {
         if text.get_ref().trim().is_empty() {
             return Err((text.span(), format!("a divergence needs its `{key}`")));
@@ -316,6 +316,15 @@ fn divergence(table: DivergenceTable) -> Located<Divergence> {
         subject: table.subject.into_inner(),
         reason: table.reason.into_inner(),
     })
+}
+
+/// The rules whose findings are a scope's words; no other difference is a library's own.
+fn divergent_rules() -> Vec<(&'static str, Rule)> {
+    let rules = Rule::ALL.iter().copied();
+    rules
+        .filter(|rule| rule.family() == Family::Vocabulary)
+        .map(|rule| (rule.name(), rule))
+        .collect()
 }
 
 fn one_of<T: Copy>(key: &str, written: &Spanned<String>, known: &[(&str, T)]) -> Located<T> {
@@ -398,6 +407,11 @@ mod tests {
             "rule = \"span-name\"",
             "rule = \"span-names\"",
             "no rule is called `span-names`",
+        );
+        check(
+            "rule = \"span-name\"",
+            "rule = \"status-differs\"",
+            "`rule` is one of `span-name`, `attribute-missing`, `attribute-renamed`, `attribute-type`, `attribute-value`, not `status-differs`",
         );
         check(
             "versions = \"<0.62\"",

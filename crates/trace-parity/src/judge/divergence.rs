@@ -66,7 +66,7 @@ fn covers(view: &View<'_>, divergence: &Divergence, scope: u32) -> bool {
             .contains(view.traces.str(record.version))
 }
 
-/// The divergence in each example whose calls its scope made, and which doesn't show it.
+/// The divergence in each example whose calls or root its scope made, and which doesn't show it.
 fn stale(
     view: &View<'_>,
     index: usize,
@@ -80,13 +80,11 @@ fn stale(
     {
         let calls = view.calls_of(example).iter().filter(|call| call.judged);
         let scope = |span: u32| view.traces.record(span).scope;
-        let Some(call) = calls
-            .clone()
-            .find(|call| covers(view, divergence, scope(call.span)))
-        else {
+        let mut spans = calls.map(|call| call.span).chain(example.root);
+        let Some(span) = spans.find(|&span| covers(view, divergence, scope(span))) else {
             continue;
         };
-        let span = view.traces.span(call.span);
+        let span = view.traces.span(span);
         let message = format!(
             "`{}` at {} no longer shows `{}`: {}",
             divergence.scope,

@@ -1,6 +1,6 @@
 //! Do the spans say whose they are?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::judge::Draft;
 use crate::rules::Rule;
@@ -31,12 +31,7 @@ fn value<'a>(view: &View<'a>, resource: u32, key: &str) -> Option<Value<'a>> {
 }
 
 pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    let runs: Vec<Option<String>> = view
-        .examples
-        .iter()
-        .map(|example| run_of(view, example))
-        .collect();
-    let any_run = runs.iter().flatten().next();
+    let runs = runs(view);
     for (index, example) in view.examples() {
         let resources = resources(view, example);
         for declared in &view.contract.resource {
@@ -50,8 +45,7 @@ pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
             ));
         }
         // What tells examples apart must stand on all spans of an example, once it stands on any span of the run.
-        let run = runs[index as usize].as_ref().or(any_run);
-        if let Some(run) = run {
+        if let Some(run) = &runs[index as usize] {
             drafts.extend(mismatch(
                 view,
                 index,
@@ -74,8 +68,31 @@ pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
-fn run_of(view: &View<'_>, example: &Example<'_>) -> Option<String> {
-    most(view, &resources(view, example), "milvus_otel.run")
+/// Per example, the run that it says or is known to be of, or that another one in the same input says.
+fn runs(view: &View<'_>) -> Vec<Option<String>> {
+    let told = view.facts.and_then(|facts| facts.run.as_ref());
+    let own: Vec<(Option<u32>, Option<String>)> = view
+        .examples
+        .iter()
+        .map(|example| {
+            let resources = resources(view, example);
+            let source = resources.keys().next();
+            let source = source.map(|&resource| view.traces.resources[resource as usize].source);
+            (source, most(view, &resources, "milvus_otel.run"))
+        })
+        .collect();
+    let mut of_input: HashMap<Option<u32>, &String> = HashMap::new();
+    for (source, run) in &own {
+        if let Some(run) = run {
+            of_input.entry(*source).or_insert(run);
+        }
+    }
+    own.iter()
+        .map(|(source, run)| {
+            let run = told.or(run.as_ref());
+            run.or_else(|| of_input.get(source).copied()).cloned()
+        })
+        .collect()
 }
 
 fn instance_of(view: &View<'_>, resources: &BTreeMap<u32, (usize, u32)>) -> Option<String> {

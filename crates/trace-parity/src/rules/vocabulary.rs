@@ -103,7 +103,7 @@ pub(crate) fn attributes(view: &View<'_>, drafts: &mut Vec<Draft>) {
 fn attribute_of(
     view: &View<'_>,
     rule: &AttributeRule,
-    usual: Option<Generation>,
+    usual: Option<Usual>,
     index: u32,
     calls: &[Call<'_>],
     drafts: &mut Vec<Draft>,
@@ -129,7 +129,7 @@ fn attribute_of(
             }
             continue;
         };
-        if usual.is_some_and(|usual| usual != written.generation) {
+        if usual.is_some_and(|usual| usual.generation != written.generation) {
             let key = (scope, written.name, written.generation);
             renamed.entry(key).or_default().add(call.span, String::new);
         }
@@ -176,17 +176,17 @@ fn attribute_of(
             continue;
         };
         let message = format!(
-            "`{key}` is written as `{name}` on {} of {all} client RPC spans, as semantic conventions {} call it; the others write it as \
-             conventions {} do",
+            "`{key}` is written as `{name}` on {} of {all} client RPC spans, as semantic conventions {} call it; {} as conventions {} do",
             tally.count,
             convention.versions(*generation),
-            convention.versions(usual),
+            usual.by,
+            convention.versions(usual.generation),
         );
         drafts.push(
             draft(Rule::AttributeRenamed, *scope, tally, message).hint(together(
                 convention,
                 *generation,
-                usual,
+                usual.generation,
             )),
         );
     }
@@ -298,8 +298,15 @@ fn most_common(
         .map(|(value, _)| value)
 }
 
-/// The generation in which most examples write an attribute; an example counts by its first call that has it.
-fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Generation> {
+/// The generation that an attribute should be written in, and who says so.
+#[derive(Clone, Copy)]
+struct Usual {
+    generation: Generation,
+    by: &'static str,
+}
+
+/// As most examples write it, of two or more; else as the contract does.
+fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Usual> {
     let concept = semconv::concept(&rule.key)?;
     let mut counts: BTreeMap<Generation, usize> = BTreeMap::new();
     for (_, example) in view.examples() {
@@ -314,8 +321,22 @@ fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Generation>
         }
     }
     let all: usize = counts.values().sum();
-    let most = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    (2 * most.1 > all).then_some(most.0)
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let most = most
+        .filter(|(_, count)| all > 1 && 2 * count > all)
+        .map(|(generation, _)| Usual {
+            generation,
+            by: "the others write it",
+        });
+    most.or_else(|| {
+        let mut names = concept.names.iter().filter(|_| view.scenario);
+        names
+            .find(|(_, name)| *name == rule.key)
+            .map(|&(generation, _)| Usual {
+                generation,
+                by: "the contract writes it",
+            })
+    })
 }
 
 /// How to bring two generations together.

@@ -9,3 +9,4 @@ mod foreign;
 mod readers;
 mod shapes;
 mod support;
+mod words;
