@@ -1,5 +1,7 @@
 //! A run as JUnit XML: a suite per example, a case per family of rules and step.
 
+use std::collections::{HashMap, HashSet};
+
 use trace_parity::{
     ExampleOutcome, ExampleVerdict, Family, Finding, ObservedDivergence, Severity, Verdict,
 };
@@ -72,22 +74,25 @@ enum CaseResult {
 
 fn suites(run: &Run, fail_on: Severity) -> Vec<Suite> {
     let verdict = &run.verdict;
+    let found = Found::of_verdict(verdict);
     let mut suites: Vec<Suite> = verdict
         .examples
         .iter()
-        .map(|example| {
+        .enumerate()
+        .map(|(column, example)| {
             let process = run
                 .examples
                 .iter()
                 .find(|process| process.name == example.name);
-            example_suite(verdict, example, process, fail_on)
+            let cases = example_cases(verdict, column, process, &found, fail_on);
+            example_suite(example, process, cases)
         })
         .collect();
     let cases: Vec<Case> = FAMILIES
         .into_iter()
         .filter_map(|family| {
-            let findings = findings(verdict, family, None, None);
-            (!findings.is_empty()).then(|| case(WHOLE_RUN, family, WHOLE_TRACE, &findings, fail_on))
+            let findings = found.at(family, None, None);
+            (!findings.is_empty()).then(|| case(WHOLE_RUN, family, WHOLE_TRACE, findings, fail_on))
         })
         .chain(
             suites
@@ -109,10 +114,9 @@ fn suites(run: &Run, fail_on: Severity) -> Vec<Suite> {
 }
 
 fn example_suite(
-    verdict: &Verdict,
     example: &ExampleVerdict,
     process: Option<&ExampleRun>,
-    fail_on: Severity,
+    cases: Vec<Case>,
 ) -> Suite {
     let mut properties: Vec<(String, String)> = example
         .trace_id
@@ -124,37 +128,36 @@ fn example_suite(
         name: example.name.clone(),
         seconds: process.map_or(0.0, |process| process.seconds),
         properties,
-        cases: example_cases(verdict, example, process, fail_on),
+        cases,
         log: process
             .map(|process| process.log_tail.clone())
             .unwrap_or_default(),
     }
 }
 
-fn example_cases(
-    verdict: &Verdict,
-    example: &ExampleVerdict,
+fn example_cases<'a>(
+    verdict: &'a Verdict,
+    column: usize,
     process: Option<&ExampleRun>,
+    found: &Found<'a>,
     fail_on: Severity,
 ) -> Vec<Case> {
-    let found_something = verdict
-        .findings
-        .iter()
-        .any(|f| f.example.as_ref() == Some(&example.name));
-    if example.outcome == ExampleOutcome::CouldNotRun && !found_something {
+    let example = &verdict.examples[column];
+    let own = found.of(&example.name);
+    if example.outcome == ExampleOutcome::CouldNotRun && own.is_empty() {
         let reason =
             process.map_or_else(|| "it never ran".to_owned(), |p| format!("it {}", p.exit));
         return vec![not_judged(&example.name, &reason)];
     }
-    let steps = steps_of(verdict, example);
+    let steps = steps_of(verdict, column, own);
     let mut cases = Vec::new();
     for family in FAMILIES {
-        let whole = findings(verdict, family, Some(&example.name), None);
-        cases.push(case(&example.name, family, WHOLE_TRACE, &whole, fail_on));
+        let whole = found.at(family, Some(&example.name), None);
+        cases.push(case(&example.name, family, WHOLE_TRACE, whole, fail_on));
         for (step, seconds) in &steps {
-            let found = findings(verdict, family, Some(&example.name), Some(step));
-            if words::is_by_step(family) || !found.is_empty() {
-                let case = case(&example.name, family, step, &found, fail_on);
+            let here = found.at(family, Some(&example.name), Some(step));
+            if words::is_by_step(family) || !here.is_empty() {
+                let case = case(&example.name, family, step, here, fail_on);
                 cases.push(Case {
                     seconds: if family == Family::Scenario {
                         *seconds
@@ -174,22 +177,13 @@ fn example_cases(
 }
 
 /// The steps that the example took, with the seconds in their calls, and those that something is found in.
-fn steps_of<'a>(verdict: &'a Verdict, example: &ExampleVerdict) -> Vec<(&'a str, f64)> {
-    let column = verdict
-        .examples
-        .iter()
-        .position(|e| e.name == example.name)
-        .unwrap_or(0);
+fn steps_of<'a>(verdict: &'a Verdict, column: usize, own: &[&'a Finding]) -> Vec<(&'a str, f64)> {
     let taken = verdict.steps.iter().filter_map(|row| {
         let cell = row.cells.get(column)?.as_ref()?;
         Some((row.name.as_str(), cell.client_ns as f64 / 1e9))
     });
     let mut steps: Vec<(&str, f64)> = taken.collect();
-    for finding in verdict
-        .findings
-        .iter()
-        .filter(|f| f.example.as_ref() == Some(&example.name))
-    {
+    for finding in own {
         if let Some(step) = &finding.step
             && !steps.iter().any(|(name, _)| name == step)
         {
@@ -199,25 +193,47 @@ fn steps_of<'a>(verdict: &'a Verdict, example: &ExampleVerdict) -> Vec<(&'a str,
     steps
 }
 
-fn findings<'a>(
-    verdict: &'a Verdict,
-    family: Family,
-    example: Option<&str>,
-    step: Option<&str>,
-) -> Vec<&'a Finding> {
-    // An example that the verdict has no column for has no suite either; its findings are the run's.
-    let known = |name: &str| verdict.examples.iter().any(|e| e.name == name);
-    verdict
-        .findings
-        .iter()
-        .filter(|finding| finding.rule.family() == family)
-        .filter(
-            |finding| match finding.example.as_deref().filter(|name| known(name)) {
-                Some(name) => Some(name) == example && finding.step.as_deref() == step,
-                None => example.is_none(),
-            },
-        )
-        .collect()
+/// Family, example and step.
+type Place<'a> = (Family, Option<&'a str>, Option<&'a str>);
+
+/// The findings by example, and by where their case stands; what no example with a suite is to blame for is the run's.
+struct Found<'a> {
+    by_example: HashMap<&'a str, Vec<&'a Finding>>,
+    by_case: HashMap<Place<'a>, Vec<&'a Finding>>,
+}
+
+impl<'a> Found<'a> {
+    fn of_verdict(verdict: &'a Verdict) -> Self {
+        let known: HashSet<&str> = verdict.examples.iter().map(|e| e.name.as_str()).collect();
+        let mut found = Self {
+            by_example: HashMap::new(),
+            by_case: HashMap::new(),
+        };
+        for finding in &verdict.findings {
+            let example = finding.example.as_deref().filter(|e| known.contains(e));
+            let step = example.and(finding.step.as_deref());
+            let case = (finding.rule.family(), example, step);
+            found.by_case.entry(case).or_default().push(finding);
+            if let Some(example) = example {
+                found.by_example.entry(example).or_default().push(finding);
+            }
+        }
+        found
+    }
+
+    fn of(&self, example: &str) -> &[&'a Finding] {
+        self.by_example.get(example).map_or(&[], Vec::as_slice)
+    }
+
+    fn at(
+        &self,
+        family: Family,
+        example: Option<&'a str>,
+        step: Option<&'a str>,
+    ) -> &[&'a Finding] {
+        let case = self.by_case.get(&(family, example, step));
+        case.map_or(&[], Vec::as_slice)
+    }
 }
 
 fn case(suite: &str, family: Family, name: &str, findings: &[&Finding], fail_on: Severity) -> Case {
