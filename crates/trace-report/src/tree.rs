@@ -110,13 +110,16 @@ impl<'t, 'a> Rows<'t, 'a> {
 
     /// The first and last of the equal siblings that begin here, and how many they are.
     fn run(&self, first: usize) -> (usize, usize) {
+        if !self.fold {
+            return (first, 1);
+        }
         let (mut last, mut count) = (first, 1);
         while let Some(next) =
             self.next_siblings[last].filter(|next| alike(self.spans[first].1, self.spans[*next].1))
         {
             (last, count) = (next, count + 1);
         }
-        if self.fold && count >= FOLDED_FROM {
+        if count >= FOLDED_FROM {
             (last, count)
         } else {
             (first, 1)
