@@ -6,6 +6,8 @@ use crate::verdict::{Cell, Verdict};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepTiming {
     pub step: String,
+    /// The times are those of one poll.
+    pub per_poll: bool,
     /// One per example that has the step, repeats (`py`, `py-2`) taken together.
     pub examples: Vec<ExampleTiming>,
 }
@@ -17,9 +19,10 @@ pub struct ExampleTiming {
     /// How many runs these are from.
     pub runs: u64,
     pub client: Spread,
-    pub server: Spread,
+    /// Of the runs in which each call has its server span; `None` where there is no such run, and for `gap` too.
+    pub server: Option<Spread>,
     /// What the client waits for besides the server's work: the network, the client's own stack.
-    pub gap: Spread,
+    pub gap: Option<Spread>,
     /// Its median gap is over three times the median of the others', and over five milliseconds more.
     pub outlier: bool,
 }
@@ -52,6 +55,7 @@ pub fn timing(verdict: &Verdict) -> Vec<StepTiming> {
         mark_outliers(&mut examples);
         StepTiming {
             step: row.name.clone(),
+            per_poll: row.cells.iter().flatten().any(|cell| cell.polling),
             examples,
         }
     });
@@ -69,44 +73,53 @@ fn base<'n>(name: &'n str, verdict: &Verdict) -> &'n str {
 }
 
 fn example(example: String, cells: &[&Cell]) -> ExampleTiming {
-    let each = |time: fn(&Cell) -> u64| {
-        spread(
-            cells
-                .iter()
-                .map(|cell| time(cell) / if cell.polling { cell.count.max(1) } else { 1 })
-                .collect(),
-        )
+    let each = |cells: &[&Cell], time: fn(&Cell) -> u64| {
+        let per_poll = |cell: &&Cell| time(cell) / if cell.polling { cell.count.max(1) } else { 1 };
+        spread(cells.iter().map(per_poll).collect())
     };
+    let joined: Vec<&Cell> = cells
+        .iter()
+        .filter(|cell| cell.joined == cell.count)
+        .copied()
+        .collect();
     ExampleTiming {
         example,
         runs: cells.len() as u64,
-        client: each(|cell| cell.client_ns),
-        server: each(|cell| cell.server_ns),
-        gap: each(|cell| cell.client_ns.saturating_sub(cell.server_ns)),
+        client: each(cells, |cell| cell.client_ns).unwrap_or_default(),
+        server: each(&joined, |cell| cell.server_ns),
+        gap: each(&joined, |cell| {
+            cell.client_ns.saturating_sub(cell.server_ns)
+        }),
         outlier: false,
     }
 }
 
-fn spread(mut times: Vec<u64>) -> Spread {
+fn spread(mut times: Vec<u64>) -> Option<Spread> {
     times.sort_unstable();
-    Spread {
-        median: times.get(times.len() / 2).copied().unwrap_or_default(),
-        worst: times.last().copied().unwrap_or_default(),
-    }
+    let (below, above) = (
+        times.get((times.len().max(1) - 1) / 2)?,
+        times[times.len() / 2],
+    );
+    Some(Spread {
+        median: below.midpoint(above),
+        worst: *times.last()?,
+    })
 }
 
 fn mark_outliers(examples: &mut [ExampleTiming]) {
-    let gaps: Vec<u64> = examples.iter().map(|example| example.gap.median).collect();
+    let gaps: Vec<Option<u64>> = examples
+        .iter()
+        .map(|example| example.gap.map(|gap| gap.median))
+        .collect();
     for (index, example) in examples.iter_mut().enumerate() {
-        let others: Vec<u64> = gaps
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index)
-            .map(|(_, gap)| *gap)
-            .collect();
-        let usual = spread(others).median;
-        example.outlier = gaps.len() > 2
-            && example.gap.median > usual.saturating_mul(3)
-            && example.gap.median > usual.saturating_add(OUTLIER_NS);
+        let Some(gap) = gaps[index] else { continue };
+        let others = gaps.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        let others: Vec<u64> = others.filter_map(|(_, gap)| *gap).collect();
+        example.outlier = others.len() > 1
+            && spread(others).is_some_and(|usual| {
+                gap > usual.median.saturating_mul(3)
+                    && gap > usual.median.saturating_add(OUTLIER_NS)
+            });
     }
 }

@@ -6,7 +6,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use trace_parity::{
     Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Severity,
-    SpanId, TraceId,
+    SpanId, Spread, StepTiming, TraceId, timing,
 };
 
 use crate::run::{ExampleRun, Run};
@@ -35,6 +35,7 @@ struct Report<'a> {
     phases: Vec<Phase<'a>>,
     examples: Vec<Example<'a>>,
     steps: Vec<Step<'a>>,
+    timing: Vec<TimingView>,
     findings: Vec<FindingView<'a>>,
     expected_divergences: Vec<Divergence<'a>>,
 }
@@ -74,6 +75,28 @@ struct CellView<'a> {
     client_ms: f64,
     server_ms: f64,
     differs: bool,
+}
+
+#[derive(Serialize)]
+struct TimingView {
+    step: String,
+    per_poll: bool,
+    examples: BTreeMap<String, ExampleTimes>,
+}
+
+#[derive(Serialize)]
+struct ExampleTimes {
+    runs: u64,
+    client_ms: Times,
+    server_ms: Option<Times>,
+    gap_ms: Option<Times>,
+    outlier: bool,
+}
+
+#[derive(Serialize)]
+struct Times {
+    median: f64,
+    worst: f64,
 }
 
 #[derive(Serialize)]
@@ -130,6 +153,7 @@ impl<'a> Report<'a> {
                     }
                 })
                 .collect(),
+            timing: timing(verdict).into_iter().map(TimingView::of).collect(),
             findings: verdict.findings.iter().map(FindingView::of).collect(),
             expected_divergences: verdict
                 .expected_divergences
@@ -184,6 +208,30 @@ impl<'a> CellView<'a> {
             client_ms: milliseconds(cell.client_ns),
             server_ms: milliseconds(cell.server_ns),
             differs: cell.differs,
+        }
+    }
+}
+
+impl TimingView {
+    fn of(step: StepTiming) -> Self {
+        let times = |spread: Spread| Times {
+            median: milliseconds(spread.median),
+            worst: milliseconds(spread.worst),
+        };
+        let examples = step.examples.into_iter().map(|timing| {
+            let view = ExampleTimes {
+                runs: timing.runs,
+                client_ms: times(timing.client),
+                server_ms: timing.server.map(times),
+                gap_ms: timing.gap.map(times),
+                outlier: timing.outlier,
+            };
+            (timing.example, view)
+        });
+        Self {
+            step: step.step,
+            per_poll: step.per_poll,
+            examples: examples.collect(),
         }
     }
 }

@@ -113,7 +113,7 @@ pub fn terminal(run: &Run, style: &TerminalStyle) -> String {
     }
     expected(&mut page, &run.verdict.expected_divergences);
     if style.detail == Detail::Verbose {
-        table::times(&mut page, run);
+        table::times(&mut page, &run.verdict);
         phases(&mut page, run);
         versions(&mut page, run);
     }

@@ -85,6 +85,16 @@ fn times_are_told_apart() {
             example.runs == 1 && example.client.median == example.client.worst,
             "{example:?}"
         );
-        assert!(example.gap.median <= example.client.median, "{example:?}");
+        let gap = example.gap.expect("each call has its server span");
+        assert!(gap.median <= example.client.median, "{example:?}");
+    }
+}
+
+#[test]
+fn a_call_without_its_server_span_has_no_gap() {
+    let verdict = judged(&capture("java-context-lost.jsonl"), None);
+    for example in timing(&verdict).iter().flat_map(|step| &step.examples) {
+        assert!(example.client.median > 0, "{example:?}");
+        assert_eq!((example.server, example.gap), (None, None), "{example:?}");
     }
 }

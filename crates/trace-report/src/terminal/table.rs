@@ -1,8 +1,11 @@
 //! The table with a row per step and a column per example, in blocks where it is wider than the screen.
 
+use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 
-use trace_parity::{ExampleOutcome, ExampleVerdict, Outcome, Severity, Verdict};
+use trace_parity::{
+    ExampleOutcome, ExampleTiming, ExampleVerdict, Outcome, Severity, Spread, Verdict, timing,
+};
 
 use super::Role;
 use super::layout::Page;
@@ -41,33 +44,71 @@ pub(super) fn outcome(page: &mut Page, run: &Run) {
             overall(example.outcome)
         }));
     }
-    print(page, title, verdict, &rows);
+    let examples: Vec<&str> = verdict.examples.iter().map(|e| e.name.as_str()).collect();
+    print(page, title, &examples, &rows);
 }
 
-/// The time in each step's client calls, and in the server's half of them.
-pub(super) fn times(page: &mut Page, run: &Run) {
-    let separator = if page.style.ascii { " / " } else { " ⇢ " };
-    let rows: Vec<Row> = run
-        .verdict
-        .steps
-        .iter()
-        .map(|row| Row {
-            label: row.name.clone(),
-            cells: row
-                .cells
-                .iter()
-                .map(|cell| match cell {
-                    None => nothing(page),
-                    Some(cell) => {
-                        let times = [cell.client_ns, cell.server_ns].map(words::nanoseconds);
-                        (Role::Plain, times.join(separator))
-                    }
-                })
-                .collect(),
-        })
-        .collect();
-    if !rows.is_empty() {
-        print(page, "client and server time", &run.verdict, &rows);
+type TimeOf = fn(&ExampleTiming) -> Option<Spread>;
+
+/// What the tables of times show of each step and example.
+const TIMES: [(&str, TimeOf); 3] = [
+    ("client time", |timing| Some(timing.client)),
+    ("server time", |timing| timing.server),
+    ("the gap between", |timing| timing.gap),
+];
+
+/// The time in each step's client calls, in the server's half of them, and between; of repeats, the median and the worst.
+pub(super) fn times(page: &mut Page, verdict: &Verdict) {
+    let steps = timing(verdict);
+    let all: Vec<&ExampleTiming> = steps.iter().flat_map(|step| &step.examples).collect();
+    let known: HashSet<&str> = all.iter().map(|timing| timing.example.as_str()).collect();
+    let names = verdict.examples.iter().map(|example| example.name.as_str());
+    let columns = words::distinct(names.filter(|name| known.contains(name)));
+    let repeated = all.iter().any(|timing| timing.runs > 1);
+    for (index, (title, time)) in TIMES.into_iter().enumerate() {
+        let is_gap = index + 1 == TIMES.len();
+        let rows: Vec<Row> = steps
+            .iter()
+            .map(|step| Row {
+                label: format!(
+                    "{}{}",
+                    step.step,
+                    if step.per_poll { ", a poll" } else { "" }
+                ),
+                cells: columns
+                    .iter()
+                    .map(|column| {
+                        let timing = step.examples.iter().find(|known| known.example == *column);
+                        let time = timing.and_then(|timing| Some((timing, time(timing)?)));
+                        time.map_or_else(
+                            || nothing(page),
+                            |(timing, time)| spread(timing.runs, time, is_gap && timing.outlier),
+                        )
+                    })
+                    .collect(),
+            })
+            .collect();
+        let title = format!("{title}{}", if repeated { " (worst)" } else { "" });
+        if !rows.is_empty() {
+            print(page, &title, &columns, &rows);
+        }
+    }
+    if all.iter().any(|timing| timing.outlier) {
+        page.paragraph(
+            "* ",
+            "  ",
+            "an outlier: over three times the others' median, and over five milliseconds more",
+        );
+    }
+}
+
+fn spread(runs: u64, time: Spread, outlier: bool) -> (Role, String) {
+    let [median, worst] = [time.median, time.worst].map(words::nanoseconds);
+    let mark = if outlier { "* " } else { "" };
+    let role = if outlier { Role::Known } else { Role::Plain };
+    match runs {
+        1 => (role, format!("{mark}{median}")),
+        _ => (role, format!("{mark}{median} ({worst})")),
     }
 }
 
@@ -172,12 +213,11 @@ fn nothing(page: &Page) -> (Role, String) {
 }
 
 /// As many columns side by side as fit, the others in blocks below.
-fn print(page: &mut Page, title: &str, verdict: &Verdict, rows: &[Row]) {
+fn print(page: &mut Page, title: &str, examples: &[&str], rows: &[Row]) {
     let charset = page.style.charset();
-    let names: Vec<String> = verdict
-        .examples
+    let names: Vec<String> = examples
         .iter()
-        .map(|example| escape::clipped(&example.name, *CELL_COLUMNS.end(), charset))
+        .map(|name| escape::clipped(name, *CELL_COLUMNS.end(), charset))
         .collect();
     let labels = rows.iter().map(|row| row.label.as_str()).chain([title]);
     // On a narrow screen a column with its label still has to fit.

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use trace_parity::{ExampleOutcome, Exit, Finding, Rule, Severity};
+use trace_parity::{ExampleOutcome, ExampleVerdict, Exit, Finding, Rule, Severity};
 use trace_report::{Detail, Run, TerminalStyle, escape, terminal};
 
 use crate::build;
@@ -33,6 +33,41 @@ fn consistent_verbose_and_wide() {
         style.detail = Detail::Verbose;
         style.width = 132;
     }));
+}
+
+/// The second run of each is slower, and Node's first call is over its gap.
+#[test]
+fn times_of_repeats() {
+    let mut run = build::consistent();
+    let judged = run.verdict.examples.clone();
+    for example in judged {
+        let name = format!("{}-2", example.name);
+        run.verdict
+            .examples
+            .push(ExampleVerdict { name, ..example });
+    }
+    for row in &mut run.verdict.steps {
+        let again = row.cells.clone().into_iter().map(|cell| {
+            let mut cell = cell?;
+            cell.client_ns += 1_000_000;
+            Some(cell)
+        });
+        row.cells.extend(again.collect::<Vec<_>>());
+    }
+    for column in [2, 7] {
+        let cell = run.verdict.steps[0].cells[column].as_mut();
+        cell.expect("it connects").client_ns += 36_000_000;
+    }
+    let output = with(&run, |style| {
+        style.detail = Detail::Verbose;
+        style.width = 132;
+    });
+    let times = output.split("\n\n");
+    let times: Vec<&str> = times
+        .skip_while(|block| !block.starts_with("client time"))
+        .take_while(|block| !block.starts_with("phases"))
+        .collect();
+    assert_snapshot!(times.join("\n\n"));
 }
 
 #[test]
