@@ -171,6 +171,7 @@ fn an_external_stack_is_named_whole_or_not_at_all() {
 
 #[test]
 fn an_external_stack_is_named_by_a_file_as_well() {
+    let _turn = alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("stack.toml");
     let path = file.display().to_string();
