@@ -77,9 +77,12 @@ fn run_and_report(
     let report = |judged: &Judged| {
         terminal::print(&rendered(judged, judging));
         if open && let Some(folder) = &judged.run.folder {
-            // Not waited for: a run that is to end would hang on a browser that stays.
+            // Neither waited for nor given what is read from here: a browser stays, and nothing is to wait for its end.
             let page = folder.join("report.html");
-            if browser(&page).stdin(Stdio::null()).spawn().is_err() {
+            let mut browser = browser(&page);
+            browser.stdin(Stdio::null());
+            browser.stdout(Stdio::null()).stderr(Stdio::null());
+            if browser.spawn().is_err() {
                 terminal::print_failure(&not_opened(&page));
             }
         }
