@@ -13,6 +13,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tower_layer::Layer;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Names and values.
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -66,7 +67,6 @@ fn child() {
             end(telemetry);
         }
         "tracing" => {
-            use tracing_subscriber::layer::SubscriberExt;
             let telemetry = install();
             let subscriber = tracing_subscriber::registry().with(telemetry.tracing_layer());
             tracing::subscriber::with_default(subscriber, || {
@@ -86,11 +86,22 @@ fn child() {
 }
 
 fn install() -> Telemetry {
-    Telemetry::builder()
+    let builder = Telemetry::builder()
         .default_service_name("default-name")
-        .default_attribute("application", "default-application")
-        .install()
-        .unwrap()
+        .default_attribute("application", "default-application");
+    let subscriber = tracing_subscriber::registry().with(Printed);
+    tracing::subscriber::with_default(subscriber, || builder.install()).unwrap()
+}
+
+/// Prints what is warned of.
+struct Printed;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Printed {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            println!("warned: {event:?}");
+        }
+    }
 }
 
 fn work(telemetry: Telemetry, spans: usize) -> Telemetry {
@@ -442,6 +453,60 @@ fn the_environment_says_by_what_context_is_sent() {
             "{propagators}: {printed}"
         );
     }
+}
+
+#[test]
+fn what_a_list_has_beside_what_is_known_is_skipped_and_warned_of() {
+    let cases = [
+        ("OTEL_PROPAGATORS", "b3, tracecontext", "traceparent", "b3"),
+        ("OTEL_PROPAGATORS", "tracecontext,", "traceparent", ""),
+        ("OTEL_PROPAGATORS", "xray,none", "", "xray"),
+        (
+            "OTEL_TRACES_EXPORTER",
+            "console,otlp",
+            "traceparent",
+            "console",
+        ),
+        ("OTEL_TRACES_EXPORTER", ",otlp,", "traceparent", ""),
+    ];
+    for (variable, value, headers, skipped) in cases {
+        let receiver = Receiver::start();
+        let endpoint = receiver.endpoint();
+        let environment = [
+            (variable, value),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ];
+        let printed = run("headers", &environment);
+        let expected = format!("headers: {headers}\n");
+        assert!(printed.contains(&expected), "{value}: {printed}");
+        assert!(!receiver.spans().is_empty(), "{value}: {printed}");
+        let warning = format!("`{skipped}` in `{variable}` is skipped, as it is none of");
+        let warnings = printed.matches("warned: ").count();
+        assert_eq!(
+            warnings,
+            usize::from(!skipped.is_empty()),
+            "{value}: {printed}"
+        );
+        assert_eq!(
+            printed.contains(&warning),
+            !skipped.is_empty(),
+            "{value}: {printed}"
+        );
+    }
+}
+
+#[test]
+fn what_means_nothing_hurts_nobody_where_telemetry_is_off() {
+    let printed = run(
+        "no runtime",
+        &[
+            ("OTEL_SDK_DISABLED", "true"),
+            ("OTEL_PROPAGATORS", "b3"),
+            ("OTEL_TRACES_EXPORTER", "jaeger"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ],
+    );
+    assert!(printed.contains("nothing was lost"), "{printed}");
 }
 
 #[test]

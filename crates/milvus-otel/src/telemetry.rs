@@ -7,7 +7,8 @@
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION` (with the feature `otlp-gzip`) | the exporter |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*` | the SDK |
 //!
-//! The exporter's variables may name the signal as well, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
+//! What a list has that isn't known here is skipped, as long as anything is left, and warned of with the feature
+//! `tracing`. The exporter's variables may name the signal as well, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
 
 mod counting;
 
@@ -189,8 +190,12 @@ impl TelemetryBuilder {
     /// # Errors
     /// The environment asks for what can't be had.
     pub fn install(self) -> Result<Telemetry, SetupError> {
-        let propagator =
-            propagator(&variable("OTEL_PROPAGATORS").unwrap_or("tracecontext,baggage".to_owned()))?;
+        let disabled = is_true("OTEL_SDK_DISABLED");
+        let propagator = propagator().or_else(|error| {
+            // Where telemetry is off, no program fails for it.
+            let nothing = || TextMapCompositePropagator::new(vec![Box::new(Nothing)]);
+            disabled.then(nothing).ok_or(error)
+        })?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
@@ -198,7 +203,7 @@ impl TelemetryBuilder {
             .build()?;
         let counts = Arc::new(Counts::default());
         let mut provider = SdkTracerProvider::builder().with_resource(self.resource());
-        if exports()? {
+        if !disabled && exports()? {
             let exporter = {
                 let _in_runtime = runtime.enter();
                 exporter()?
@@ -208,7 +213,7 @@ impl TelemetryBuilder {
             provider = provider.with_span_processor(CountingProcessor::new(batches, &counts));
         }
         let provider = provider.build();
-        if !is_true("OTEL_SDK_DISABLED") {
+        if !disabled {
             global::set_tracer_provider(provider.clone());
         }
         global::set_text_map_propagator(propagator);
@@ -246,19 +251,58 @@ fn is_true(name: &str) -> bool {
     variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-fn exports() -> Result<bool, SetupError> {
-    const VARIABLE: &str = "OTEL_TRACES_EXPORTER";
-    match variable(VARIABLE) {
-        _ if is_true("OTEL_SDK_DISABLED") => Ok(false),
-        None => Ok(true),
-        Some(value) if value == "otlp" => Ok(true),
-        Some(value) if value == "none" => Ok(false),
-        Some(value) => Err(SetupError::Unknown {
-            variable: VARIABLE,
-            value,
-            known: "`otlp`, `none`",
-        }),
+/// What the items of a variable's list mean. Those that mean nothing are skipped with a warning, as OpenTelemetry
+/// asks for, as long as another one is left.
+fn listed<T>(
+    name: &'static str,
+    default: &str,
+    known: &'static str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, SetupError> {
+    let list = variable(name).unwrap_or_else(|| default.to_owned());
+    let mut meant = Vec::new();
+    for item in list
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+    {
+        match read(item) {
+            Some(meaning) => meant.push(meaning),
+            None => warn(&format!(
+                "`{item}` in `{name}` is skipped, as it is none of {known}"
+            )),
+        }
     }
+    if meant.is_empty() {
+        return Err(SetupError::Unknown {
+            variable: name,
+            value: list,
+            known,
+        });
+    }
+    Ok(meant)
+}
+
+/// A library leaves its user's terminal alone: without the crate `tracing`, nobody is told.
+fn warn(message: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("{message}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = message;
+}
+
+fn exports() -> Result<bool, SetupError> {
+    let exporters = listed(
+        "OTEL_TRACES_EXPORTER",
+        "otlp",
+        "`otlp`, `none`",
+        |name| match name {
+            "otlp" => Some(true),
+            "none" => Some(false),
+            _ => None,
+        },
+    )?;
+    Ok(exporters.contains(&true))
 }
 
 fn exporter() -> Result<SpanExporter, SetupError> {
@@ -291,24 +335,18 @@ fn exporter() -> Result<SpanExporter, SetupError> {
     }
 }
 
-fn propagator(names: &str) -> Result<TextMapCompositePropagator, SetupError> {
-    let propagators = names.split(',').map(
-        |name| -> Result<Box<dyn TextMapPropagator + Send + Sync>, SetupError> {
-            match name.trim() {
-                "tracecontext" => Ok(Box::new(TraceContextPropagator::new())),
-                "baggage" => Ok(Box::new(BaggagePropagator::new())),
-                "none" => Ok(Box::new(Nothing)),
-                other => Err(SetupError::Unknown {
-                    variable: "OTEL_PROPAGATORS",
-                    value: other.to_owned(),
-                    known: "`tracecontext`, `baggage`, `none`",
-                }),
-            }
-        },
-    );
-    Ok(TextMapCompositePropagator::new(
-        propagators.collect::<Result<_, _>>()?,
-    ))
+fn propagator() -> Result<TextMapCompositePropagator, SetupError> {
+    let read = |name: &str| -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
+        match name {
+            "tracecontext" => Some(Box::new(TraceContextPropagator::new())),
+            "baggage" => Some(Box::new(BaggagePropagator::new())),
+            "none" => Some(Box::new(Nothing)),
+            _ => None,
+        }
+    };
+    let known = "`tracecontext`, `baggage`, `none`";
+    let propagators = listed("OTEL_PROPAGATORS", "tracecontext,baggage", known, read)?;
+    Ok(TextMapCompositePropagator::new(propagators))
 }
 
 /// Sends nothing, on purpose: it has a field, which the propagator that stands in where none is set has not.
