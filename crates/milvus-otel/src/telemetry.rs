@@ -18,7 +18,7 @@ use opentelemetry::propagation::{
     Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
 };
 use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector};
@@ -71,10 +71,10 @@ pub struct TelemetryBuilder {
 pub enum SetupError {
     /// The environment asks for an exporter that can't be made.
     #[error("cannot make an exporter of spans: {0}")]
-    Exporter(#[from] ExporterBuildError),
+    Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no thread for the exporter.
     #[error("cannot start the thread that sends spans: {0}")]
-    Thread(#[from] io::Error),
+    Thread(#[source] io::Error),
     /// A variable has a value that means nothing here.
     #[error("`{variable}` is `{value}`, which is none of {known}")]
     #[non_exhaustive]
@@ -200,7 +200,8 @@ impl TelemetryBuilder {
             .worker_threads(1)
             .thread_name("otlp")
             .enable_all()
-            .build()?;
+            .build()
+            .map_err(SetupError::Thread)?;
         let counts = Arc::new(Counts::default());
         let mut provider = SdkTracerProvider::builder().with_resource(self.resource());
         if !disabled && exports()? {
@@ -313,26 +314,25 @@ fn exporter() -> Result<SpanExporter, SetupError> {
     let asked = VARIABLES
         .iter()
         .find_map(|name| Some((*name, variable(name)?)));
-    match asked {
-        None => Ok(SpanExporter::builder().with_tonic().build()?),
-        Some((_, value)) if value == "grpc" => Ok(SpanExporter::builder().with_tonic().build()?),
+    let built = match asked {
+        None => SpanExporter::builder().with_tonic().build(),
+        Some((_, value)) if value == "grpc" => SpanExporter::builder().with_tonic().build(),
         #[cfg(feature = "otlp-http")]
-        Some((_, value)) if value == "http/protobuf" => {
-            Ok(SpanExporter::builder().with_http().build()?)
-        }
+        Some((_, value)) if value == "http/protobuf" => SpanExporter::builder().with_http().build(),
         Some((variable, value)) => {
             let known = if cfg!(feature = "otlp-http") {
                 "`grpc`, `http/protobuf`"
             } else {
                 "`grpc` (and `http/protobuf` with the feature `otlp-http` of the crate `milvus-otel`)"
             };
-            Err(SetupError::Unknown {
+            return Err(SetupError::Unknown {
                 variable,
                 value,
                 known,
-            })
+            });
         }
-    }
+    };
+    built.map_err(|error| SetupError::Exporter(error.into()))
 }
 
 fn propagator() -> Result<TextMapCompositePropagator, SetupError> {
