@@ -31,7 +31,7 @@ use tokio::runtime::{Builder, Runtime};
 /// How long a shutdown waits for what is still to be sent.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// OpenTelemetry, set up. Dropping it flushes; [`shutdown`](Self::shutdown) also says what was lost.
+/// OpenTelemetry, set up. Dropping it flushes; [`shutdown`](Self::shutdown) also says how many spans were lost.
 ///
 /// Spans are sent from a thread of its own, so both work on every flavour of tokio's runtime, and without one.
 ///
@@ -88,7 +88,10 @@ pub enum SetupError {
     },
 }
 
-/// Spans that were ended and not delivered.
+/// Spans that were ended and not delivered, as far as the exporter says.
+///
+/// It says what the queue had no room for and what could not be sent. What a receiver rejects out of a batch that it
+/// otherwise accepts (OTLP's partial success), the exporter only logs; that counts as delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{lost} of {ended} spans were not delivered: {reason}\n\nhint: is a receiver up at `OTEL_EXPORTER_OTLP_ENDPOINT`?"
@@ -97,7 +100,7 @@ pub enum SetupError {
 pub struct LostSpans {
     /// How many sampled spans have ended in all.
     pub ended: u64,
-    /// How many of them no receiver has accepted.
+    /// How many of them were in no batch that a receiver has accepted.
     pub lost: u64,
     /// The last thing that went wrong.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! Counting spans that end and spans that are delivered: the difference is what was lost.
+//! Counting spans that end and spans in batches that are accepted: the difference is what was lost.
 
 use super::LostSpans;
 use opentelemetry::Context;
@@ -80,7 +80,7 @@ impl SpanProcessor for CountingProcessor {
     }
 }
 
-/// Counts the spans that a receiver accepts.
+/// Counts the spans of the batches that a receiver accepts.
 #[derive(Debug)]
 pub(super) struct CountingExporter {
     inner: SpanExporter,
