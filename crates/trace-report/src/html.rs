@@ -39,7 +39,7 @@ const PROGRAM: &str = concat!(
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
     "style-src 'sha256-P45zkiWiok+67OHrKT+CVDkDpmKLeOxpPSAHtNN7BM8='; ",
-    "script-src 'sha256-3L/fUGyzk7EhPZwkNO2dylw85hQyxy0AGXbhrNmEPGo='",
+    "script-src 'sha256-qHC1rA9z1pz4nnpfEPyMjrrvhB8goba1Dqnn9ut53qs='",
 );
 
 /// Writes the run as an HTML document.

@@ -11,7 +11,33 @@ function timesSection() {
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "step"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
         el("tbody", {}, report.steps.filter((step) => step.cells.some(Boolean)).map((step) => el("tr", {},
           el("th", { scope: "row" }, el("code", {}, name(step.name))),
-          step.cells.map((cell) => el("td", {}, cell ? time(cell, most(step)) : el("span", { class: "soft" }, "–")))))))));
+          step.cells.map((cell) => el("td", {}, cell ? time(cell, most(step)) : el("span", { class: "soft" }, "–")))))))),
+    gapsPanel());
+}
+
+/** Per step and language: what the client waits for besides the server's work; of repeats the median, and the worst. */
+function gapsPanel() {
+  const columns = [...new Set(report.timing.flatMap((step) => step.examples.map((timing) => timing.example)))];
+  return [
+    el("p", { class: "soft" }, "The gap between a client's time and the server's: the network, and the client's own stack. An outlier's is over three times the others' median, and over 5 ms more."),
+    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "gaps" },
+      el("table", { class: "times gaps" },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "step"), columns.map((column) => el("th", { scope: "col" }, name(column))))),
+        el("tbody", {}, report.timing.map((step) => el("tr", {},
+          el("th", { scope: "row" }, el("code", {}, name(step.step)), step.per_poll && el("span", { class: "soft" }, " a poll")),
+          columns.map((column) => el("td", {}, gap(step.examples.find((timing) => timing.example === column))))))))),
+  ];
+}
+
+function gap(timing) {
+  if (!timing?.gap) return el("span", { class: "soft" }, "–");
+  const took = (times) => duration(times.median) + (timing.runs > 1 ? `, worst ${duration(times.worst)}` : "");
+  return [
+    el("span", { class: "number" }, took(timing.gap)),
+    timing.outlier && el("b", {}, " outlier"),
+    el("div", { class: "soft" }, `client ${took(timing.client)}`),
+    el("div", { class: "soft" }, `server ${took(timing.server)}`),
+  ];
 }
 
 function time(cell, most) {
@@ -28,7 +54,7 @@ function time(cell, most) {
 
 /** One tick per call, at its duration within the longest of its row. */
 function fillDots() {
-  const rows = [...document.querySelectorAll(".times tbody tr")];
+  const rows = [...document.querySelectorAll(".times:not(.gaps) tbody tr")];
   report.steps.filter((step) => step.cells.some(Boolean)).forEach((step, at) => {
     const took = (call) => (call.client ? spans.traces[call.client[0]].durations[call.client[1]] : 0);
     const all = step.cells.map((cell) => (cell && cell.calls.length > 1 ? cell.calls.map(took) : []));

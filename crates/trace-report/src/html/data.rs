@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use trace_parity::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome,
-    Severity, SpanId, StepRow, TraceId, Verdict,
+    Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Verdict, timing,
 };
 
 use super::shown;
@@ -34,6 +34,7 @@ pub(super) struct Page {
     phases: Vec<Phase>,
     examples: Vec<Example>,
     steps: Vec<Step>,
+    timing: Vec<Timing>,
     findings: Vec<FindingView>,
     /// How many there are in all.
     finding_count: usize,
@@ -77,6 +78,31 @@ struct Step {
     cells: Vec<Option<CellView>>,
     /// The worst that is found in each cell.
     worst: Vec<Option<Severity>>,
+}
+
+/// How long a step takes each example, its repeats taken together.
+#[derive(Serialize)]
+struct Timing {
+    step: String,
+    per_poll: bool,
+    examples: Vec<ExampleTimes>,
+}
+
+#[derive(Serialize)]
+struct ExampleTimes {
+    example: String,
+    runs: u64,
+    client: Times,
+    server: Option<Times>,
+    gap: Option<Times>,
+    outlier: bool,
+}
+
+/// In nanoseconds.
+#[derive(Serialize)]
+struct Times {
+    median: u64,
+    worst: u64,
 }
 
 #[derive(Serialize)]
@@ -146,6 +172,7 @@ impl Page {
                 .iter()
                 .map(|row| step(verdict, row, spans))
                 .collect(),
+            timing: timing(verdict).into_iter().map(self::times_of).collect(),
             findings: verdict
                 .findings
                 .iter()
@@ -239,6 +266,26 @@ fn step(verdict: &Verdict, row: &StepRow, spans: &SpanBlock) -> Step {
             .map(|cell| cell.as_ref().map(|cell| cell_view(cell, spans)))
             .collect(),
         worst: worst.collect(),
+    }
+}
+
+fn times_of(step: StepTiming) -> Timing {
+    let times = |spread: Spread| Times {
+        median: spread.median,
+        worst: spread.worst,
+    };
+    let examples = step.examples.iter().map(|timing| ExampleTimes {
+        example: shown(&timing.example, NAME),
+        runs: timing.runs,
+        client: times(timing.client),
+        server: timing.server.map(times),
+        gap: timing.gap.map(times),
+        outlier: timing.outlier,
+    });
+    Timing {
+        step: shown(&step.step, NAME),
+        per_poll: step.per_poll,
+        examples: examples.collect(),
     }
 }
 

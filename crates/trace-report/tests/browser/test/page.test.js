@@ -218,6 +218,14 @@ inPage("dragging over the ruler zooms to what was dragged over", "consistent", {
   assert.ok(Math.abs(from - 0.5) < 0.01 && Math.abs(to - 0.7) < 0.01, `${from} to ${to}`);
 });
 
+inPage("times show the gap, and none where a call has no server span", "context-lost", {}, async (page) => {
+  const row = page.getByRole("region", { name: "gaps" }).getByRole("row").filter({ hasText: "wait_loaded" });
+  const cells = await row.getByRole("cell").allTextContents();
+  assert.equal(cells.length, EXAMPLES.length);
+  assert.match(cells[0], /^430 µsclient 2.34 msserver 1.91 ms$/);
+  assert.equal(cells[3], "–");
+});
+
 inPage("a chosen span shows its attributes, resource and times", "consistent", {}, async (page) => {
   await rows(page, "go").filter({ hasText: "Search" }).first().click();
   const told = await page.getByRole("region", { name: "the chosen span" }).textContent();
