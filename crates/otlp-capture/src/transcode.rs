@@ -52,20 +52,25 @@ pub fn protobuf_to_json(
     line: &mut Vec<u8>,
 ) -> Result<u64, Malformed> {
     let start = line.len();
-    let mut writer = Writer {
-        out: line,
-        records: 0,
+    // Senders write fields in order, so a request is written while it is read; one that can't be is begun anew, with care.
+    let mut attempt = |is_careful| {
+        line.truncate(start);
+        let mut writer = Writer {
+            out: line,
+            records: 0,
+            is_careful,
+        };
+        let written = writer.message(signal.request(), &[request], 1);
+        written.map(|()| writer.records)
     };
-    match writer.message(signal.request(), &[request], 1) {
-        Ok(()) => Ok(writer.records),
-        Err(fault) => {
-            line.truncate(start);
-            Err(Malformed::Protobuf {
-                offset: fault.address - request.as_ptr() as usize,
-                what: fault.what,
-            })
+    let written = attempt(false).or_else(|_| attempt(true));
+    written.map_err(|fault| {
+        line.truncate(start);
+        Malformed::Protobuf {
+            offset: fault.address - request.as_ptr() as usize,
+            what: fault.what,
         }
-    }
+    })
 }
 
 /// Appends a request in JSON to `out` as protobuf.
@@ -92,6 +97,8 @@ pub fn json_to_protobuf(
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
     records: u64,
+    /// Each message is looked through before it is written. Without it one that isn't in order is a fault.
+    is_careful: bool,
 }
 
 impl Writer<'_> {
@@ -111,7 +118,9 @@ impl Writer<'_> {
         self.records += u64::from(table.is_record);
         self.out.push(b'{');
         match pieces {
-            [piece] if is_in_order(table, piece)? => self.in_order(table, piece, depth)?,
+            [piece] if !self.is_careful || is_in_order(table, piece)? => {
+                self.in_order(table, piece, depth)?;
+            }
             _ => self.field_by_field(table, pieces, depth)?,
         }
         self.out.push(b'}');
@@ -125,9 +134,13 @@ impl Writer<'_> {
         depth: usize,
     ) -> Result<(), Fault> {
         let mut array = Array::default();
+        let mut order = Order::default();
         let mut reader = Reader::new(piece);
         while let Some(entry) = reader.entry()? {
             if let Some(field) = table.field(entry.number) {
+                if !order.continues_with(field) {
+                    return Err(Fault::at(entry.at, "a field out of order"));
+                }
                 self.field(table, field, &entry, &mut array, depth)?;
             }
         }
@@ -397,23 +410,34 @@ fn is_plain(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a message can be written while it is read: no field before one of a lower number,
-/// nothing but a repeated field twice, and one member of its oneof at most.
+/// What has come of a message that is written while it is read: no field before one of a lower number, nothing but a
+/// repeated field twice, and one member of its oneof at most.
+#[derive(Default)]
+struct Order {
+    previous: u32,
+    has_oneof: bool,
+}
+
+impl Order {
+    fn continues_with(&mut self, field: &Field) -> bool {
+        let is_oneof = field.label == Label::Oneof;
+        let is_again = field.number == self.previous && field.label != Label::Repeated;
+        let continues = field.number >= self.previous && !is_again && !(self.has_oneof && is_oneof);
+        self.previous = field.number;
+        self.has_oneof |= is_oneof;
+        continues
+    }
+}
+
 fn is_in_order(table: &'static Message, piece: &[u8]) -> Result<bool, Fault> {
     let mut reader = Reader::new(piece);
-    let mut previous = 0;
-    let mut oneof = false;
+    let mut order = Order::default();
     while let Some(entry) = reader.entry()? {
-        let Some(field) = table.field(entry.number) else {
-            continue;
-        };
-        let is_oneof = field.label == Label::Oneof;
-        let is_again = entry.number == previous && field.label != Label::Repeated;
-        if entry.number < previous || is_again || (oneof && is_oneof) {
+        if let Some(field) = table.field(entry.number)
+            && !order.continues_with(field)
+        {
             return Ok(false);
         }
-        previous = entry.number;
-        oneof |= is_oneof;
     }
     Ok(true)
 }
