@@ -5,6 +5,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use otlp_capture::Signal;
+
 use crate::failure::{Failure, IoContext, Result};
 use crate::session::{Live, feed};
 use crate::stack::CAPTURE_ROTATED;
@@ -108,17 +110,22 @@ fn inode(metadata: std::io::Result<Metadata>) -> Option<u64> {
     metadata.map(|of| of.ino()).ok()
 }
 
-/// What the capture calls its files; 0 is the one that is written.
 fn rotated(current: &Path, number: u32) -> PathBuf {
-    match number {
-        0 => current.to_owned(),
-        _ => current.with_file_name(format!("capture-{number}.jsonl")),
-    }
+    current.with_file_name(Signal::Traces.file_name(number))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn append(path: &Path, text: &str) {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
 
     /// As the capture does it.
     fn rotate(current: &Path) {
@@ -137,24 +144,16 @@ mod tests {
             let path = folder.path().join("capture.jsonl");
             std::fs::write(&path, "before\n").unwrap();
             let mut follow = Follow::from_end(path.clone()).unwrap();
-            let append = |text: String| {
-                let mut file = File::options()
-                    .create(true)
-                    .append(true)
-                    .open(&path)
-                    .unwrap();
-                file.write_all(text.as_bytes()).unwrap();
-            };
-            append("0\n".to_owned());
+            append(&path, "0\n");
             for number in 1..=rotations {
                 rotate(&path);
-                append(format!("{number}\n"));
+                append(&path, &format!("{number}\n"));
             }
             let lines = follow.lines().ok();
             let lines = lines.map(|lines| String::from_utf8(lines).unwrap());
             assert_eq!(lines.as_deref(), expected, "{rotations} rotations");
             if expected.is_some() {
-                append("last\n".to_owned());
+                append(&path, "last\n");
                 assert_eq!(follow.lines().unwrap(), b"last\n");
             }
         };
@@ -169,14 +168,7 @@ mod tests {
     fn what_came_since_is_read_once_and_whole_across_a_rotation() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("capture.jsonl");
-        let append = |text: &str| {
-            let mut file = File::options()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-        };
+        let append = |text: &str| append(&path, text);
         append("before\n");
         let mut follow = Follow::from_end(path.clone()).unwrap();
         let mut check = |expected: &str| {

@@ -24,12 +24,17 @@ impl Signal {
     /// Every signal, in the order of the file names.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
-    /// The name of the file that its requests are written to, without an extension.
-    pub fn file_stem(self) -> &'static str {
-        match self {
+    /// The name of the file that its requests are written to, which is number 0. Those that were rotated away are
+    /// numbered from 1 on, the newest first.
+    pub fn file_name(self, number: u32) -> std::string::String {
+        let stem = match self {
             Signal::Traces => "capture",
             Signal::Metrics => "metrics",
             Signal::Logs => "logs",
+        };
+        match number {
+            0 => format!("{stem}.jsonl"),
+            _ => format!("{stem}-{number}.jsonl"),
         }
     }
 

@@ -429,6 +429,7 @@ impl Order {
     }
 }
 
+/// Whether a message can be written while it is read.
 fn is_in_order(table: &'static Message, piece: &[u8]) -> Result<bool, Fault> {
     let mut reader = Reader::new(piece);
     let mut order = Order::default();

@@ -57,7 +57,7 @@ impl Writer {
         })?;
         let mut files = Vec::new();
         for signal in Signal::ALL {
-            files.push(LineFile::open(&dir, signal.file_stem(), rotation)?);
+            files.push(LineFile::open(&dir, signal, rotation)?);
         }
         let (queue, jobs) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
@@ -118,7 +118,7 @@ fn write(
 #[derive(Debug)]
 struct LineFile {
     dir: PathBuf,
-    stem: &'static str,
+    signal: Signal,
     rotation: Option<Rotation>,
     file: File,
     length: u64,
@@ -127,12 +127,12 @@ struct LineFile {
 }
 
 impl LineFile {
-    fn open(dir: &Path, stem: &'static str, rotation: Option<Rotation>) -> Result<Self, Error> {
-        let path = dir.join(format!("{stem}.jsonl"));
+    fn open(dir: &Path, signal: Signal, rotation: Option<Rotation>) -> Result<Self, Error> {
+        let path = dir.join(signal.file_name(0));
         match open_after_whole_line(&path) {
             Ok((file, length)) => Ok(Self {
                 dir: dir.to_owned(),
-                stem,
+                signal,
                 rotation,
                 file,
                 length,
@@ -195,12 +195,8 @@ impl LineFile {
         Ok(())
     }
 
-    /// The current file is number 0.
     fn path(&self, number: u32) -> PathBuf {
-        self.dir.join(match number {
-            0 => format!("{}.jsonl", self.stem),
-            _ => format!("{}-{number}.jsonl", self.stem),
-        })
+        self.dir.join(self.signal.file_name(number))
     }
 }
 
@@ -232,7 +228,7 @@ mod tests {
     #[test]
     fn half_a_line_is_cut_off_before_the_next() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut file = LineFile::open(dir.path(), "capture", None).expect("opened");
+        let mut file = LineFile::open(dir.path(), Signal::Traces, None).expect("opened");
         file.append(b"one\n").expect("written");
         // As `write_all` leaves it when the disk is full.
         file.file.write_all(b"tw").expect("written");
@@ -251,7 +247,7 @@ mod tests {
             max_bytes: 4,
             keep: 1,
         };
-        let mut file = LineFile::open(dir.path(), "capture", Some(rotation)).expect("opened");
+        let mut file = LineFile::open(dir.path(), Signal::Traces, Some(rotation)).expect("opened");
         file.append(b"one\n").expect("written");
         fs::rename(file.path(0), file.path(1)).expect("moved");
         file.append(b"two\n").expect("written");
@@ -266,7 +262,7 @@ mod tests {
             max_bytes: 4,
             keep: 0,
         };
-        let mut file = LineFile::open(dir.path(), "capture", Some(rotation)).expect("opened");
+        let mut file = LineFile::open(dir.path(), Signal::Traces, Some(rotation)).expect("opened");
         file.append(b"one\n").expect("written");
         file.append(b"two\n").expect("written");
         assert_eq!(fs::read_to_string(file.path(0)).expect("a file"), "two\n");

@@ -57,8 +57,7 @@ fn count(dir: &Path, signal: Signal, name: &str) -> u64 {
             _ => 0,
         }
     }
-    let text =
-        std::fs::read_to_string(dir.join(format!("{}.jsonl", signal.file_stem()))).expect("a file");
+    let text = std::fs::read_to_string(dir.join(signal.file_name(0))).expect("a file");
     text.lines()
         .map(|line| count_in(&serde_json::from_str(line).expect("JSON"), name))
         .sum()

@@ -44,7 +44,7 @@ async fn what_is_stored_arrives_as_it_was_stored() {
 
     first.capture.flush_forward().await;
     for signal in Signal::ALL {
-        let file = format!("{}.jsonl", signal.file_stem());
+        let file = signal.file_name(0);
         assert_eq!(second.lines(&file), first.lines(&file), "{file}");
     }
     let stats = first.stop().await.forward;
