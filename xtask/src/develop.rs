@@ -60,11 +60,9 @@ fn benchmark(what: Benchmark) -> &'static str {
         Benchmark::Client => {
             "bench --package milvus-otel-tests --bench client --bench milvus --no-fail-fast"
         }
-        Benchmark::Compare => "bench --package trace-parity --features faults",
+        Benchmark::Compare => "bench --package trace-parity-faults",
         Benchmark::Capture => "bench --package otlp-capture --bench load",
-        Benchmark::Faults => {
-            "run --release --package trace-parity --features faults --example faults"
-        }
+        Benchmark::Faults => "run --release --package trace-parity-faults --example faults",
     }
 }
 

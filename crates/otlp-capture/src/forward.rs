@@ -7,7 +7,6 @@
 use crate::budget::{Budget, Reservation};
 use crate::schema::Signal;
 use crate::stats::{ForwardCounters, add};
-use crate::wire::{Reader, Value};
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
 use bytes::buf::Chain;
@@ -17,6 +16,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, TE};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use protobuf_wire::{Reader, Value};
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -439,9 +439,9 @@ impl Body for Message {
 mod tests {
     use super::*;
     use crate::grpc::{Code, retry_info, status};
-    use crate::wire::put_bytes_field;
-    use crate::wire::put_varint_field;
     use base64::prelude::BASE64_STANDARD;
+    use protobuf_wire::put_bytes_field;
+    use protobuf_wire::put_varint_field;
 
     #[test]
     fn the_delay_that_a_receiver_asks_for_is_read() {

@@ -9,11 +9,11 @@ use crate::intake::{Encoding, Intake, Received, Refusal};
 use crate::reply::Reply;
 use crate::schema::Signal;
 use crate::stats::add;
-use crate::wire::{put_bytes_field, put_varint_field};
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use protobuf_wire::{put_bytes_field, put_varint_field};
 use std::net::SocketAddr;
 
 /// The codes of gRPC's that are used here.

@@ -23,7 +23,6 @@ mod schema;
 mod server;
 mod stats;
 pub mod transcode;
-mod wire;
 mod writer;
 
 pub use forward::Forward;

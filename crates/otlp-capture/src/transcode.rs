@@ -14,8 +14,8 @@ mod json;
 mod tests;
 
 use crate::schema::{Field, Kind, Label, Message, Signal};
-use crate::wire::{Entry, Fault, Reader, Value, unzigzag};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use protobuf_wire::{Entry, Fault, Reader, Value, unzigzag};
 
 /// How deeply the JSON that is written may nest. Readers stop at 128 as a rule (`serde_json`).
 pub const MAX_DEPTH: usize = 100;
@@ -387,17 +387,6 @@ impl Kind {
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => reader.fixed64().map(Value::Fixed64),
             Kind::Fixed32 => reader.fixed32().map(Value::Fixed32),
             _ => reader.varint().map(Value::Varint),
-        }
-    }
-}
-
-impl Value<'_> {
-    fn wire_type(self) -> &'static str {
-        match self {
-            Value::Varint(_) => "a varint",
-            Value::Fixed64(_) => "64 bits",
-            Value::Bytes(_) => "bytes",
-            Value::Fixed32(_) => "32 bits",
         }
     }
 }

@@ -104,6 +104,22 @@ impl Contract {
         Contract::shared_builtin().clone()
     }
 
+    /// Whether the scenario may do without this step.
+    #[must_use]
+    pub fn is_optional(&self, step: &str) -> bool {
+        self.step(step).is_some_and(|step| step.optional)
+    }
+
+    /// Names of the server spans that this step's work must contain.
+    #[must_use]
+    pub fn server_core(&self, step: &str) -> &[String] {
+        self.step(step).map_or(&[], |step| &step.server_core)
+    }
+
+    fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
     pub(crate) fn shared_builtin() -> &'static Self {
         static BUILTIN: LazyLock<Contract> = LazyLock::new(|| {
             Contract::parse(Contract::builtin_text()).expect("the built-in contract is right")

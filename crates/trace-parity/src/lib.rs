@@ -6,8 +6,6 @@ mod baseline;
 mod contract;
 mod diff;
 mod facts;
-#[cfg(feature = "faults")]
-pub mod faults;
 mod intern;
 mod judge;
 mod read;

@@ -1,7 +1,7 @@
 //! Bytes in; traces and problems out. The format is found from the content.
 
-mod base64;
 mod builder;
+mod bytes;
 mod compressed;
 mod document;
 mod fields;

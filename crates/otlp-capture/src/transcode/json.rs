@@ -2,12 +2,12 @@
 
 use super::MAX_DEPTH;
 use crate::schema::{Field, Kind, Label, Message};
-use crate::wire::{
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
+use protobuf_wire::{
     put_bytes_field, put_fixed32_field, put_fixed64_field, put_nested_field, put_varint_field,
     zigzag,
 };
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{
     DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };

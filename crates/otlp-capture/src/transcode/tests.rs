@@ -3,14 +3,14 @@
 
 use super::{Malformed, json_to_protobuf, protobuf_to_json};
 use crate::schema::{Kind, Label, Message, Signal};
-use crate::wire::{
-    put_bytes_field, put_fixed32_field, put_fixed64_field, put_nested_field, put_varint,
-    put_varint_field,
-};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig as Config, any, prop_assert_eq, proptest};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use protobuf_wire::{
+    put_bytes_field, put_fixed32_field, put_fixed64_field, put_nested_field, put_varint,
+    put_varint_field,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

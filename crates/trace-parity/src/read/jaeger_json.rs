@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use serde::de::{MapAccess, SeqAccess};
 
 use super::ProblemKind;
-use super::base64;
 use super::builder::Builder;
+use super::bytes;
 use super::fields::{Fields, Items, List, Object, Raw, raw, skip};
 use crate::intern::Str;
 use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
@@ -249,7 +249,7 @@ fn id<const N: usize>(raw: &Raw<'_>) -> Option<[u8; N]> {
     let text = raw
         .text()
         .filter(|text| !text.is_empty() && text.len() <= 2 * N)?;
-    base64::id(&format!("{text:0>width$}", width = 2 * N))
+    bytes::id(&format!("{text:0>width$}", width = 2 * N))
 }
 
 impl<'de> Fields<'de> for Span<'_> {

@@ -6,8 +6,8 @@
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess};
 
 use super::ProblemKind;
-use super::base64;
 use super::builder::Builder;
+use super::bytes;
 use super::fields::{Fields, Items, List, Object, Raw, raw, skip};
 use super::jaeger_json::Data;
 use crate::intern::Str;
@@ -341,7 +341,7 @@ impl<'b> Span<'b> {
         match written.text() {
             Some("") => Ok(None),
             Some(text) => {
-                let id = base64::id(text);
+                let id = bytes::id(text);
                 if id.is_none() {
                     self.reject(key, &format!("{N} bytes in hex"), &written);
                 }

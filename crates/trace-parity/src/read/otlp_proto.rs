@@ -1,6 +1,8 @@
 //! OTLP protobuf: as the Collector's file exporter writes it, each message behind its length in four bytes (and compressed by itself where it
 //! is told to), or one message alone.
 
+use protobuf_wire::{Entry, Reader, Value as Field};
+
 use super::builder::Builder;
 use super::compressed::{self, Allowance};
 use super::{ProblemKind, document};
@@ -57,85 +59,18 @@ pub(crate) fn message(bytes: &[u8], builder: &mut Builder) {
     }
 }
 
-/// One field's value.
-#[derive(Clone, Copy)]
-enum Field<'b> {
-    Number(u64),
-    Bytes(&'b [u8]),
-}
-
-/// The fields of a message, in order; `None` where the bytes aren't one.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Fields<'b> {
-    fn next(&mut self) -> Option<Option<(u32, Field<'b>)>> {
-        if self.0.is_empty() {
-            return Some(None);
-        }
-        let key = self.varint()?;
-        let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0)?;
-        let field = match key & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => Field::Number(u64::from_le_bytes(self.chunk()?)),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                Field::Bytes(bytes)
-            }
-            5 => Field::Number(u64::from(u32::from_le_bytes(self.chunk()?))),
-            _ => return None,
-        };
-        Some(Some((number, field)))
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for (index, &byte) in self.0.iter().take(10).enumerate() {
-            value |= u64::from(byte & 127).checked_shl(7 * index as u32)?;
-            if byte < 128 {
-                self.0 = &self.0[index + 1..];
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (chunk, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*chunk)
-    }
-}
-
 /// Hands each field to `take`; `None` where the bytes are no message or `take` can't use one.
 fn each<'b>(bytes: &'b [u8], mut take: impl FnMut(u32, Field<'b>) -> Option<()>) -> Option<()> {
-    let mut fields = Fields(bytes);
-    while let Some((number, field)) = fields.next()? {
-        take(number, field)?;
+    let mut fields = Reader::new(bytes);
+    while let Some(Entry { number, value, .. }) = fields.entry().ok()? {
+        take(number, value)?;
     }
     Some(())
 }
 
-impl<'b> Field<'b> {
-    fn bytes(self) -> Option<&'b [u8]> {
-        match self {
-            Field::Bytes(bytes) => Some(bytes),
-            Field::Number(_) => None,
-        }
-    }
-
-    fn number(self) -> Option<u64> {
-        match self {
-            Field::Number(number) => Some(number),
-            Field::Bytes(_) => None,
-        }
-    }
-
-    fn text(self, builder: &mut Builder) -> Option<Str> {
-        let text = std::str::from_utf8(self.bytes()?).ok()?;
-        Some(builder.intern(text))
-    }
+fn text(field: Field<'_>, builder: &mut Builder) -> Option<Str> {
+    let text = std::str::from_utf8(field.bytes()?).ok()?;
+    Some(builder.intern(text))
 }
 
 fn request(bytes: &[u8], builder: &mut Builder) -> Option<()> {
@@ -192,8 +127,8 @@ fn scope_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
                 let opened = builder.open_list();
                 each(field.bytes()?, |number, field| {
                     match number {
-                        1 => name = field.text(builder)?,
-                        2 => version = field.text(builder)?,
+                        1 => name = text(field, builder)?,
+                        2 => version = text(field, builder)?,
                         3 => pair(field.bytes()?, builder, DEEPEST)?,
                         4 => {}
                         _ => unknown(builder, "`scope`", number)?,
@@ -236,22 +171,22 @@ fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
                     Err(_) => bad = Some("a span's `parent_span_id` isn't one"),
                 },
             },
-            5 => record.name = field.text(builder)?,
-            6 => match usize::try_from(field.number()?)
+            5 => record.name = text(field, builder)?,
+            6 => match usize::try_from(field.varint()?)
                 .ok()
                 .and_then(|kind| Kind::ALL.get(kind))
             {
                 Some(kind) => record.kind = *kind,
                 None => bad = Some("a span's `kind` is none that OTLP has"),
             },
-            7 => record.start = field.number()?,
-            8 => record.end = field.number()?,
+            7 => record.start = field.fixed64()?,
+            8 => record.end = field.fixed64()?,
             9 => pair(field.bytes()?, builder, DEEPEST)?,
             11 => event(field.bytes()?, builder)?,
             15 => each(field.bytes()?, |number, field| {
                 match number {
-                    2 => record.status_message = field.text(builder)?,
-                    3 => match field.number()? {
+                    2 => record.status_message = text(field, builder)?,
+                    3 => match field.varint()? {
                         0 => record.status = Status::Unset,
                         1 => record.status = Status::Ok,
                         2 => record.status = Status::Error,
@@ -262,7 +197,7 @@ fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
                 }
                 Some(())
             })?,
-            16 => record.flags = field.number()? as u32,
+            16 => record.flags = field.fixed32()?,
             3 | 10 | 12..=14 => {}
             _ => unknown(builder, "a span", number)?,
         }
@@ -285,8 +220,8 @@ fn event(bytes: &[u8], builder: &mut Builder) -> Option<()> {
     let (mut time, mut name) = (0, Str::EMPTY);
     each(bytes, |number, field| {
         match number {
-            1 => time = field.number()?,
-            2 => name = field.text(builder)?,
+            1 => time = field.fixed64()?,
+            2 => name = text(field, builder)?,
             3 => pair(field.bytes()?, builder, DEEPEST)?,
             4 => {}
             _ => unknown(builder, "an event", number)?,
@@ -306,7 +241,7 @@ fn pair(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<()> {
     let (mut key, mut held) = (Str::EMPTY, Scalar::Empty);
     each(bytes, |number, field| {
         match number {
-            1 => key = field.text(builder)?,
+            1 => key = text(field, builder)?,
             2 => held = value(field.bytes()?, builder, depth)?,
             3 => {}
             _ => unknown(builder, "an attribute", number)?,
@@ -322,10 +257,10 @@ fn value(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<Scalar> {
     let mut held = Scalar::Empty;
     each(bytes, |number, field| {
         held = match number {
-            1 => Scalar::Str(field.text(builder)?),
-            2 => Scalar::Bool(field.number()? != 0),
-            3 => Scalar::Int(field.number()?.cast_signed()),
-            4 => Scalar::Double(f64::from_bits(field.number()?)),
+            1 => Scalar::Str(text(field, builder)?),
+            2 => Scalar::Bool(field.varint()? != 0),
+            3 => Scalar::Int(field.varint()?.cast_signed()),
+            4 => Scalar::Double(f64::from_bits(field.fixed64()?)),
             5 | 6 => {
                 let opened = builder.open_list();
                 each(field.bytes()?, |inner, field| match (inner, number) {
@@ -345,7 +280,7 @@ fn value(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<Scalar> {
                 }
             }
             7 => {
-                let text = super::base64::encode(field.bytes()?);
+                let text = super::bytes::encode(field.bytes()?);
                 Scalar::Bytes(builder.intern(&text))
             }
             8 => held,

@@ -7,19 +7,24 @@ mod properties;
 use std::fs;
 use std::path::Path;
 
-use trace_parity::faults::Random;
-
 const MUTATIONS: u64 = 200;
 
 /// Flips, cuts, repeats or moves a stretch.
 fn mutated(data: &[u8], seed: u64) -> Vec<u8> {
-    let mut random = Random::new(seed, "mutation", "");
+    // Knuth's generator: the same mutations everywhere.
+    let mut state = seed;
+    let mut below = |bound: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
     let mut data = data.to_vec();
-    for _ in 0..=random.below(4) {
-        let at = random.below(data.len().max(1));
-        let end = at + random.below((data.len() - at).clamp(1, 40));
-        match random.below(4) {
-            0 if at < data.len() => data[at] = random.below(256) as u8,
+    for _ in 0..=below(4) {
+        let at = below(data.len().max(1));
+        let end = at + below((data.len() - at).clamp(1, 40));
+        match below(4) {
+            0 if at < data.len() => data[at] = below(256) as u8,
             1 => drop(data.drain(at..end)),
             2 => {
                 let stretch = data[at..end].to_vec();

@@ -1,9 +1,7 @@
 //! The engine from the outside: real captures in, verdicts out.
 
 mod changes;
-mod clean;
 mod corpus;
-mod faults;
 mod fixtures;
 mod foreign;
 mod readers;

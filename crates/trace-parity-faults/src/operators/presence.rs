@@ -1,6 +1,6 @@
 //! Spans that are gone.
 
-use crate::faults::{Edit, Expected};
+use crate::{Edit, Expected};
 
 pub(super) fn drop_call(edit: &mut Edit<'_>) -> Option<Expected> {
     let place = edit.call()?;
@@ -62,13 +62,10 @@ pub(super) fn uninstrumented(edit: &mut Edit<'_>) -> Option<Expected> {
 }
 
 pub(super) fn take_out_core(edit: &mut Edit<'_>) -> Option<Expected> {
-    let contract = crate::Contract::builtin();
+    let contract = trace_parity::Contract::builtin();
     let mut found = Vec::new();
     for place in edit.calls() {
-        let step = contract
-            .steps
-            .iter()
-            .find(|step| Some(&step.name) == place.step.as_ref())?;
+        let core = contract.server_core(place.step.as_deref()?);
         let work = edit.capture.subtree(place.server);
         for &index in &work {
             let name = edit.capture.spans[index].text("name");
@@ -81,7 +78,7 @@ pub(super) fn take_out_core(edit: &mut Edit<'_>) -> Option<Expected> {
                 .iter()
                 .filter(|other| other.step == place.step && other.method == place.method)
                 .count();
-            if step.server_core.iter().any(|core| core == name) && count == 1 && again == 1 {
+            if core.iter().any(|core| core == name) && count == 1 && again == 1 {
                 found.push((place.clone(), index));
             }
         }

@@ -10,9 +10,9 @@ mod words;
 
 use serde_json::Value;
 
-use super::{Edit, Expected, Operator};
-use crate::rules::Rule;
-use crate::verdict::{CellCall, SpanId};
+use trace_parity::{CellCall, Rule, SpanId};
+
+use crate::{Edit, Expected, Operator};
 
 const fn operator(
     name: &'static str,
@@ -404,7 +404,7 @@ impl Edit<'_> {
             self.root()
                 .map(|root| self.capture.spans[root].service().to_owned()),
         );
-        let own = |entry: &super::capture::Entry| {
+        let own = |entry: &crate::capture::Entry| {
             entry.text("traceId") == trace && Some(entry.service()) == service.as_deref()
         };
         (0..self.capture.spans.len())

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::faults::capture::find;
-use crate::faults::{Edit, Expected};
+use crate::capture::find;
+use crate::{Edit, Expected};
 
 pub(super) fn rename_rpc(edit: &mut Edit<'_>, index: usize, method: &str) {
     let name = edit.capture.spans[index].text("name").to_owned();

@@ -1,7 +1,7 @@
 //! The records as they are written.
 
-use crate::faults::{Edit, Expected};
-use crate::verdict::Severity;
+use crate::{Edit, Expected};
+use trace_parity::Severity;
 
 /// Lines whose spans are all this example's or nobody's, and that hold a call, a server span of a call or the root.
 fn own_lines(edit: &Edit<'_>) -> Vec<usize> {
@@ -98,7 +98,7 @@ pub(super) fn unknown_field(edit: &mut Edit<'_>) -> Option<Expected> {
 pub(super) fn duplicate_record(edit: &mut Edit<'_>) -> Option<Expected> {
     let lines = own_lines(edit);
     let line = *edit.random.pick(&lines)?;
-    let own = |edit: &Edit<'_>, entry: &crate::faults::capture::Entry| {
+    let own = |edit: &Edit<'_>, entry: &crate::capture::Entry| {
         entry.line == line && entry.text("traceId") == edit.trace()
     };
     let mut copies: Vec<_> = edit

@@ -1,52 +1,104 @@
-//! Protobuf's wire format: fields read from a slice without copying, and the few writers that are
-//! needed.
+//! Protobuf's wire format: fields read from a slice without copying or a schema, and written one by one.
 
-/// The value of one field, as far as the wire tells.
+/// The value of one field by its wire type.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
     Fixed32(u32),
 }
 
-/// A field as it stands in the input.
+/// One field of a message.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<'a> {
-    pub(crate) number: u32,
-    pub(crate) value: Value<'a>,
-    /// The input from this field on, to say where it stands.
-    pub(crate) at: &'a [u8],
+pub struct Entry<'a> {
+    pub number: u32,
+    pub value: Value<'a>,
+    /// The input from this field on; its address is the field's place.
+    pub at: &'a [u8],
 }
 
-/// What is wrong with an input, and the address of the byte where it shows.
+/// Why an input isn't a message, with the address of the byte where that shows.
 #[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) address: usize,
-    pub(crate) what: String,
+pub struct Fault {
+    pub address: usize,
+    pub what: String,
 }
 
 /// Reads one message's fields in the order in which they stand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
-/// How deeply groups, which OTLP doesn't have and every parser has to skip, may nest.
+/// The deepest nesting of groups. OTLP has none, but every parser has to skip them.
 const MAX_GROUPS: u32 = 32;
 
+impl<'a> Value<'a> {
+    /// The wire type's name.
+    #[must_use]
+    pub fn wire_type(self) -> &'static str {
+        match self {
+            Value::Varint(_) => "a varint",
+            Value::Fixed64(_) => "64 bits",
+            Value::Bytes(_) => "bytes",
+            Value::Fixed32(_) => "32 bits",
+        }
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn varint(self) -> Option<u64> {
+        match self {
+            Value::Varint(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn fixed64(self) -> Option<u64> {
+        match self {
+            Value::Fixed64(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn fixed32(self) -> Option<u32> {
+        match self {
+            Value::Fixed32(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Value::Bytes(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    #[inline]
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next field; `None` at the end.
     #[inline]
-    pub(crate) fn entry(&mut self) -> Result<Option<Entry<'a>>, Fault> {
+    pub fn entry(&mut self) -> Result<Option<Entry<'a>>, Fault> {
         while !self.rest.is_empty() {
             let start = *self;
             let at = self.rest;
@@ -68,7 +120,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(crate) fn varint(&mut self) -> Result<u64, Fault> {
+    pub fn varint(&mut self) -> Result<u64, Fault> {
         match self.rest.split_first() {
             Some((&byte, rest)) if byte < 0x80 => {
                 self.rest = rest;
@@ -78,11 +130,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn fixed64(&mut self) -> Result<u64, Fault> {
+    #[inline]
+    pub fn fixed64(&mut self) -> Result<u64, Fault> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(crate) fn fixed32(&mut self) -> Result<u32, Fault> {
+    #[inline]
+    pub fn fixed32(&mut self) -> Result<u32, Fault> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -106,6 +160,7 @@ impl<'a> Reader<'a> {
         Err(self.fault(what))
     }
 
+    #[inline]
     fn tag(&mut self) -> Result<(u32, u32), Fault> {
         let start = *self;
         match u32::try_from(self.varint()?) {
@@ -114,6 +169,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn bytes(&mut self) -> Result<&'a [u8], Fault> {
         let start = *self;
         let length = self.varint()?;
@@ -130,6 +186,7 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let Some((bytes, rest)) = self.rest.split_first_chunk() else {
             return Err(self.fault(format!(
@@ -167,7 +224,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Fault {
-    pub(crate) fn at(bytes: &[u8], what: impl Into<String>) -> Self {
+    pub fn at(bytes: &[u8], what: impl Into<String>) -> Self {
         Self {
             address: bytes.as_ptr() as usize,
             what: what.into(),
@@ -175,16 +232,18 @@ impl Fault {
     }
 }
 
-pub(crate) fn unzigzag(n: u64) -> i32 {
+#[must_use]
+pub fn unzigzag(n: u64) -> i32 {
     let n = n as u32;
     (n >> 1) as i32 ^ -((n & 1) as i32)
 }
 
-pub(crate) fn zigzag(n: i32) -> u64 {
+#[must_use]
+pub fn zigzag(n: i32) -> u64 {
     u64::from((n << 1 ^ n >> 31) as u32)
 }
 
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -192,29 +251,29 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-pub(crate) fn put_varint_field(out: &mut Vec<u8>, number: u32, n: u64) {
+pub fn put_varint_field(out: &mut Vec<u8>, number: u32, n: u64) {
     put_varint(out, u64::from(number) << 3);
     put_varint(out, n);
 }
 
-pub(crate) fn put_fixed64_field(out: &mut Vec<u8>, number: u32, n: u64) {
+pub fn put_fixed64_field(out: &mut Vec<u8>, number: u32, n: u64) {
     put_varint(out, u64::from(number) << 3 | 1);
     out.extend_from_slice(&n.to_le_bytes());
 }
 
-pub(crate) fn put_fixed32_field(out: &mut Vec<u8>, number: u32, n: u32) {
+pub fn put_fixed32_field(out: &mut Vec<u8>, number: u32, n: u32) {
     put_varint(out, u64::from(number) << 3 | 5);
     out.extend_from_slice(&n.to_le_bytes());
 }
 
-pub(crate) fn put_bytes_field(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub fn put_bytes_field(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_varint(out, u64::from(number) << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Writes a field whose content `write` appends; its length is put before it afterwards.
-pub(crate) fn put_nested_field<E>(
+pub fn put_nested_field<E>(
     out: &mut Vec<u8>,
     number: u32,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,

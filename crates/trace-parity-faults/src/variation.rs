@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::Random;
-use super::capture::{Capture, Children};
+use crate::Random;
+use crate::capture::{Capture, Children};
 
 /// A clean capture made over in ways that mean nothing.
 #[must_use]

@@ -3,15 +3,15 @@
 //! Times are the process's own on the processor, all threads together, where the system tells them: what else runs on the machine is
 //! left out. By the clock it is quicker where there are two cores.
 //!
-//! `cargo bench -p trace-parity --features faults` prints a Markdown table; sizes can be given: `-- 10000 100000`.
+//! `cargo bench -p trace-parity-faults` prints a Markdown table; sizes can be given: `-- 10000 100000`.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use trace_parity::faults::scaled;
 use trace_parity::{Contract, Input, judge, read};
+use trace_parity_faults::scaled;
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 const SEED: u64 = 20_261_122;
@@ -25,7 +25,7 @@ fn main() {
     } else {
         sizes
     };
-    let capture = include_bytes!("../tests/data/five-languages.jsonl");
+    let capture = include_bytes!("../../trace-parity/tests/data/five-languages.jsonl");
     println!(
         "| spans | MB | read s | judge s | read and judge, spans/s | by the clock s | opentelemetry-proto s | ratio | peak MiB |"
     );

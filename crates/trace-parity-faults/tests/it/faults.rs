@@ -1,7 +1,7 @@
 //! Every fault is found, by the right rule at the right place, and nothing else is said.
 
 use crate::support::capture;
-use trace_parity::faults::{OPERATORS, matrix};
+use trace_parity_faults::{OPERATORS, matrix};
 
 /// One place per operator and example here; `bench faults` tries more.
 const SEEDS: u64 = 1;
@@ -20,7 +20,7 @@ fn every_fault_is_found() {
     );
     for operator in OPERATORS {
         for example in &matrix.examples {
-            let tried = |trial: &&trace_parity::faults::Trial| {
+            let tried = |trial: &&trace_parity_faults::Trial| {
                 trial.operator == operator.name && trial.example == *example
             };
             assert!(

@@ -1,9 +1,9 @@
 //! Tries every fault operator on a capture and prints the page of `docs/fault-matrix.md`:
-//! `cargo run --release -p trace-parity --features faults --example faults -- [CAPTURE [SEEDS]]`.
+//! `cargo run --release -p trace-parity-faults --example faults -- [CAPTURE [SEEDS]]`.
 
 use std::process::ExitCode;
 
-use trace_parity::faults::matrix;
+use trace_parity_faults::matrix;
 
 const CAPTURE: &str = "crates/trace-parity/tests/data/five-languages.jsonl";
 const SEEDS: u64 = 20;

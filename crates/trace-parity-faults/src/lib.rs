@@ -10,12 +10,11 @@ mod variation;
 
 use std::fmt::Write as _;
 
-use crate::contract::Contract;
-use crate::facts::{ExampleFacts, Exit, RunFacts};
-use crate::judge::judge;
-use crate::read::{Input, read};
-use crate::rules::Rule;
-use crate::verdict::{Finding, Outcome, Severity, SpanId, Verdict};
+use trace_parity::{
+    Contract, ExampleFacts, Exit, Finding, Input, Outcome, Rule, RunFacts, Severity, SpanId,
+    Verdict, judge, read,
+};
+
 use capture::Capture;
 pub use operators::OPERATORS;
 pub use scale::scaled;

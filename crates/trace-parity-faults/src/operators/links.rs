@@ -1,6 +1,6 @@
 //! Parents, ids and traces.
 
-use crate::faults::{Edit, Expected};
+use crate::{Edit, Expected};
 
 pub(super) fn cut_call(edit: &mut Edit<'_>) -> Option<Expected> {
     let place = edit.call()?;

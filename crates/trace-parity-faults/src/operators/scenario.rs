@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::words::rename_rpc;
-use crate::faults::{Edit, Expected};
+use crate::{Edit, Expected};
 
 const SERVICE: &str = "milvus.proto.milvus.MilvusService";
 
@@ -20,16 +20,10 @@ fn steps(edit: &Edit<'_>) -> Vec<(String, Vec<Place>)> {
 }
 
 pub(super) fn lose_step(edit: &mut Edit<'_>) -> Option<Expected> {
-    let contract = crate::Contract::builtin();
-    let optional = |name: &str| {
-        contract
-            .steps
-            .iter()
-            .any(|step| step.name == name && step.optional)
-    };
+    let contract = trace_parity::Contract::builtin();
     let required: Vec<(String, Vec<Place>)> = steps(edit)
         .into_iter()
-        .filter(|(name, _)| !optional(name))
+        .filter(|(name, _)| !contract.is_optional(name))
         .collect();
     let (name, places) = edit.random.pick(&required)?.clone();
     let gone: Vec<usize> = places

@@ -1,0 +1,6 @@
+//! The engine under faults, variations and large inputs.
+
+mod clean;
+mod faults;
+mod large;
+mod support;
