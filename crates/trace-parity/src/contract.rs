@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::rules::{Family, Rule};
+use crate::rule::{Family, Rule};
 use crate::traces::{Kind, Status, Value};
 use crate::version::VersionRange;
 

@@ -1,5 +1,7 @@
 //! What is known of a run besides its spans.
 
+use crate::ids::TraceId;
+
 /// Facts that a run records and that no span tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFacts {
@@ -18,7 +20,7 @@ pub struct ExampleFacts {
     pub name: String,
     pub exit: Exit,
     /// The last output line's `trace_id=`, where there was one.
-    pub trace_id: Option<crate::TraceId>,
+    pub trace_id: Option<TraceId>,
 }
 
 /// How an example ended.

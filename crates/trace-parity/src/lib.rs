@@ -5,10 +5,15 @@
 mod baseline;
 mod contract;
 mod diff;
+mod divergence;
+mod draft;
 mod facts;
+mod ids;
 mod intern;
 mod judge;
+mod precedence;
 mod read;
+mod rule;
 mod rules;
 mod semconv;
 mod settlement;
@@ -23,15 +28,16 @@ pub use baseline::{against_baseline, baseline};
 pub use contract::{Contract, ContractError};
 pub use diff::{Change, ChangeKind, diff};
 pub use facts::{Drops, ExampleFacts, Exit, RunFacts};
+pub use ids::{SpanId, TraceId};
 pub use judge::judge;
 pub use read::{Input, Problem, ProblemKind, read};
-pub use rules::{Family, Rule, UnknownRule};
+pub use rule::{Family, Rule, Severity, UnknownRule};
 pub use semconv::names_of;
 pub use settlement::{Progress, Settlement};
 pub use timing::{ExampleTiming, Spread, StepTiming, timing};
 pub use traces::{Attributes, Event, Kind, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, Severity,
-    SpanId, StepRow, TraceId, Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
+    Verdict,
 };
 pub use view::examples::{ExampleTrace, example_traces};

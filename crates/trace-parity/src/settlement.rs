@@ -21,7 +21,7 @@ type SpanKey = ([u8; 16], [u8; 8]);
 pub struct Settlement {
     contract: Arc<Contract>,
     run: Option<String>,
-    examples: Vec<Example>,
+    examples: Vec<Arrived>,
     owners: HashMap<[u8; 16], usize>,
     answered: HashSet<SpanKey>,
     answered_in_order: VecDeque<SpanKey>,
@@ -29,7 +29,7 @@ pub struct Settlement {
 }
 
 #[derive(Debug, Default)]
-struct Example {
+struct Arrived {
     name: String,
     root_seen: bool,
     seen: HashSet<SpanKey>,
@@ -57,9 +57,9 @@ impl Settlement {
             run: run.map(str::to_owned),
             examples: expected
                 .iter()
-                .map(|&name| Example {
+                .map(|&name| Arrived {
                     name: name.to_owned(),
-                    ..Example::default()
+                    ..Arrived::default()
                 })
                 .collect(),
             owners: HashMap::new(),

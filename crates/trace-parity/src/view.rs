@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod examples;
+mod join;
 pub(crate) mod links;
 pub(crate) mod steps;
 
@@ -56,14 +57,14 @@ impl<'a> View<'a> {
             .zip(&calls)
             .map(|(index, call)| (call.span, index))
             .collect();
-        let mut ghosts = calls::join(traces, contract, &links, &mut calls, &call_of);
+        let mut ghosts = join::join(traces, contract, &links, &mut calls, &call_of);
         let alignments = (0..)
             .zip(&examples)
             .map(|(index, example)| {
                 if !scenario {
                     return Alignment::default();
                 }
-                let haunted = calls::range_of(&ghosts, index, |ghost| ghost.example);
+                let haunted = links::range_of(&ghosts, index, |ghost| ghost.example);
                 let (own, ghosts) = (&mut calls[example.calls.clone()], &mut ghosts[haunted]);
                 steps::align(traces, contract, example.root, own, ghosts)
             })
@@ -165,7 +166,7 @@ impl<'a> View<'a> {
         };
         let calls = self.calls_of(&self.examples[example as usize]);
         let own = calls.iter().filter(|call| wanted(call.step, call.method));
-        let ghosts = self.ghosts[calls::range_of(&self.ghosts, example, |ghost| ghost.example)]
+        let ghosts = self.ghosts[links::range_of(&self.ghosts, example, |ghost| ghost.example)]
             .iter()
             .filter(|ghost| wanted(ghost.step, ghost.method));
         let mut open: Vec<u32> = own.filter_map(Call::answered_by).collect();

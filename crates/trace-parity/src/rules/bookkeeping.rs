@@ -1,8 +1,8 @@
 //! Could the input be read?
 
-use crate::judge::Draft;
+use crate::draft::Draft;
 use crate::read::ProblemKind;
-use crate::rules::Rule;
+use crate::rule::Rule;
 use crate::view::View;
 
 pub(crate) fn malformed_input(view: &View<'_>, drafts: &mut Vec<Draft>) {

@@ -1,11 +1,13 @@
 //! Did each example run, and did what it exported arrive?
 
+use crate::draft::Draft;
 use crate::facts::Exit;
-use crate::judge::Draft;
-use crate::rules::Rule;
+use crate::rule::Rule;
 use crate::traces::Status;
 use crate::view::View;
 use crate::view::examples::Example;
+
+use super::words::spans;
 
 pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
@@ -164,14 +166,5 @@ pub(crate) fn dropped_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 "run again on a quieter machine, or with fewer examples at a time (`--jobs 1`)",
             ),
         );
-    }
-}
-
-/// `1 span`, `3 spans`.
-pub(crate) fn spans(count: usize) -> String {
-    if count == 1 {
-        "1 span".to_owned()
-    } else {
-        format!("{count} spans")
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::judge::Draft;
-use crate::rules::Rule;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::traces::Value;
 use crate::view::View;
 use crate::view::examples::Example;

@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::judge::Draft;
-use crate::rules::Rule;
-use crate::rules::delivery::spans;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::traces::{Status, Value};
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::examples::Example;
 use crate::view::links::Side;
+
+use super::words::spans;
 
 pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let nobodys = unclaimed_tops(view);

@@ -1,7 +1,7 @@
 //! Do the spans say how the calls ended?
 
-use crate::judge::Draft;
-use crate::rules::Rule;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::semconv::{self, GRPC_STATUS, RPC};
 use crate::traces::{Status, Value};
 use crate::view::View;

@@ -1,7 +1,7 @@
 //! Did the example do what the scenario says, in its order?
 
-use crate::judge::Draft;
-use crate::rules::Rule;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::view::View;
 
 pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::judge::Draft;
-use crate::rules::Rule;
-use crate::verdict::Severity;
+use crate::draft::Draft;
+use crate::rule::{Rule, Severity};
 use crate::view::View;
 
 /// Names of the server's spans that a step's work must contain.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::contract::AttributeRule;
-use crate::judge::Draft;
-use crate::rules::Rule;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::semconv::{self, Concept, Convention, Generation};
 use crate::traces::{Attribute, Value};
 use crate::view::View;

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     Attributes, Kind, NONE, ResourceRecord, ScopeRecord, SpanRecord, Status, TraceRecord, Traces,
 };
-use crate::verdict::{SpanId, TraceId};
+use crate::ids::{SpanId, TraceId};
 
 /// One trace.
 #[derive(Clone, Copy)]

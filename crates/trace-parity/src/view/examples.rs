@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use crate::contract::Contract;
 use crate::facts::{ExampleFacts, RunFacts};
+use crate::ids::TraceId;
 use crate::traces::{Span, Trace, Traces, Value};
-use crate::verdict::TraceId;
 
 /// One example and the traces that it made.
 #[derive(Debug)]

@@ -1,13 +1,12 @@
 //! Whose side a span is on, and the parent links that don't hold.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use crate::contract::Contract;
 use crate::semconv;
 use crate::traces::{Kind, NONE, Traces};
 
-use super::calls::range_of;
 use super::examples::server_resources;
 
 /// Who wrote a span.
@@ -79,6 +78,13 @@ impl Links {
     pub(crate) fn owned(&self) -> impl Iterator<Item = u32> {
         owned(&self.owners)
     }
+}
+
+/// Where an example's items are, in a list by example.
+pub(crate) fn range_of<T>(items: &[T], example: u32, of: impl Fn(&T) -> u32) -> Range<usize> {
+    let first = items.partition_point(|item| of(item) < example);
+    let behind = items.partition_point(|item| of(item) <= example);
+    first..behind
 }
 
 fn owned(owners: &[Option<u32>]) -> impl Iterator<Item = u32> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{SLACK_NS, explained};
-use crate::judge::Draft;
-use crate::rules::Rule;
-use crate::rules::delivery::spans;
-use crate::verdict::Severity;
+use super::super::words::spans;
+use super::reach::{SLACK_NS, explained};
+use crate::draft::Draft;
+use crate::rule::Rule;
+use crate::rule::Severity;
 use crate::view::View;
 
 pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {

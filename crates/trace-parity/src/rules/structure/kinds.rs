@@ -1,7 +1,7 @@
 //! Client and server by their kind.
 
-use crate::judge::Draft;
-use crate::rules::Rule;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::traces::Kind;
 use crate::view::View;
 

@@ -1,9 +1,10 @@
 //! Each span under the parent that it belongs to.
 
-use super::{explained, who};
-use crate::judge::Draft;
-use crate::rules::Rule;
-use crate::verdict::SpanId;
+use super::super::words::who;
+use super::reach::explained;
+use crate::draft::Draft;
+use crate::ids::SpanId;
+use crate::rule::Rule;
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::links::{Orphans, Side};

@@ -1,9 +1,9 @@
 //! One root, one trace.
 
-use super::{explained, who};
-use crate::judge::Draft;
-use crate::rules::Rule;
-use crate::rules::delivery::spans;
+use super::super::words::{spans, who};
+use super::reach::explained;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::traces::NONE;
 use crate::view::View;
 use crate::view::examples::Example;

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::SLACK_NS;
-use crate::judge::Draft;
-use crate::rules::Rule;
+use super::reach::SLACK_NS;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::view::View;
 use crate::view::examples::Example;
 use crate::view::links::Side;

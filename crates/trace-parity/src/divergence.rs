@@ -2,18 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::Draft;
 use crate::contract::Divergence;
-use crate::rules::Rule;
-use crate::verdict::ObservedDivergence;
+use crate::draft::Draft;
+use crate::rule::Rule;
 use crate::view::View;
 
 /// An expected difference that one example shows.
 #[derive(Debug)]
-pub(crate) struct Expected {
+pub(crate) struct ShownDivergence {
     pub(crate) example: u32,
     pub(crate) rule: Rule,
-    divergence: usize,
+    pub(crate) divergence: usize,
 }
 
 /// Moves expected drafts out of `drafts`; with `judge_stale`, adds the divergences that are gone.
@@ -21,15 +20,15 @@ pub(crate) fn set_aside(
     view: &View<'_>,
     drafts: &mut Vec<Draft>,
     judge_stale: bool,
-) -> Vec<Expected> {
-    let mut expected: Vec<Expected> = Vec::new();
+) -> Vec<ShownDivergence> {
+    let mut expected: Vec<ShownDivergence> = Vec::new();
     let mut shown: HashSet<(u32, usize)> = HashSet::new();
     drafts.retain(|draft| {
         let Some((example, divergence)) = find(view, draft) else {
             return true;
         };
         if shown.insert((example, divergence)) {
-            expected.push(Expected {
+            expected.push(ShownDivergence {
                 example,
                 rule: draft.rule,
                 divergence,
@@ -110,22 +109,4 @@ fn version(version: &str) -> &str {
     } else {
         version
     }
-}
-
-/// What was set aside, as the verdict shows it.
-pub(crate) fn observed(view: &View<'_>, expected: &[Expected]) -> Vec<ObservedDivergence> {
-    expected
-        .chunk_by(|a, b| a.divergence == b.divergence)
-        .map(|same| {
-            let divergence = &view.contract.divergences[same[0].divergence];
-            let name = |e: &Expected| view.examples[e.example as usize].name.clone();
-            ObservedDivergence {
-                scope: divergence.scope.clone(),
-                rule: divergence.rule,
-                subject: divergence.subject.clone(),
-                reason: divergence.reason.clone(),
-                examples: same.iter().map(name).collect(),
-            }
-        })
-        .collect()
 }

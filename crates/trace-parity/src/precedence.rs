@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::Draft;
-use crate::rules::Rule::{self, *};
-use crate::verdict::Severity;
+use crate::draft::Draft;
+use crate::rule::Rule::{self, *};
+use crate::rule::Severity;
 use crate::view::View;
 
 /// How far a cause reaches.

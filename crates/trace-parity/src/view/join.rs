@@ -1,0 +1,252 @@
+//! The join of client calls and the server spans that answer them; it lives here and only here.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::contract::Contract;
+use crate::traces::Traces;
+
+use super::calls::{Call, Ghost, Reader};
+use super::links::{Links, Side, range_of};
+
+/// Clocks of two machines may differ by this much and still be called the same time.
+const SKEW_NS: u64 = 1_000_000_000;
+
+/// A server span that nobody has claimed yet.
+#[derive(Clone, Copy, Debug)]
+struct Unclaimed<'a> {
+    span: u32,
+    method: &'a str,
+    start: u64,
+}
+
+/// Gives each call its server span: its child; else one of its example that has lost its way; else one that began a trace of its own.
+/// What is left in the examples' traces is returned.
+pub(crate) fn join<'a>(
+    traces: &'a Traces,
+    contract: &'a Contract,
+    links: &Links,
+    calls: &mut [Call<'a>],
+    call_of: &HashMap<u32, u32>,
+) -> Vec<Ghost<'a>> {
+    let reader = Reader::new(traces, contract);
+    for call in calls.iter_mut().filter(|call| call.judged) {
+        answer(traces, links, &reader, call);
+    }
+    let (own, mut nobodys) = unclaimed(traces, contract, links, &reader, calls);
+    adopt_named(traces, calls, &mut nobodys);
+    let mut ghosts = Vec::new();
+    for (example, unclaimed) in own {
+        let open = range_of(calls, example, |call| call.example);
+        let open = calls[open].iter_mut();
+        let left = assign(traces, open, unclaimed, |call| &mut call.astray);
+        let parents_call = |span: u32| {
+            let parent = traces.parent(span)?;
+            call_of.get(&parent).map(|&call| &calls[call as usize])
+        };
+        // Under a call of its own it is the same request, sent again; under another it is that call's wrong answer.
+        let left = left
+            .into_iter()
+            .filter(|ghost| parents_call(ghost.span).is_none());
+        ghosts.extend(left.map(|ghost| Ghost {
+            span: ghost.span,
+            example,
+            method: ghost.method,
+            step: None,
+        }));
+    }
+    for call in calls.iter_mut().filter(|call| call.answered_by().is_some()) {
+        call.wrong = None;
+    }
+    let open = calls.iter_mut().filter(|call| call.wrong.is_none());
+    assign(traces, open, nobodys, |call| &mut call.lost);
+    for call in calls.iter_mut().filter(|call| call.judged) {
+        call.method = borne_out(&reader, call);
+    }
+    ghosts
+}
+
+/// Finds the child on the server's side that answers a call: of its own method before any other, and within its time before later ones.
+fn answer<'a>(traces: &'a Traces, links: &Links, reader: &Reader<'a>, call: &mut Call<'a>) {
+    let time = traces.record(call.span);
+    let named = call.named.map(|named| named.method);
+    let mut best: Option<(bool, u32)> = None;
+    for &child in traces.children(call.span) {
+        if links.side(child) == Side::Client {
+            continue;
+        }
+        let method = reader.words(child).method();
+        if links.side(child) == Side::Undeclared
+            || method.is_none()
+            || (method != call.said && method != named)
+        {
+            call.wrong = call.wrong.or(Some(child));
+            continue;
+        }
+        let span = traces.record(child);
+        let outside = span.start < time.start || span.end > time.end;
+        if best.is_none_or(|known| (outside, child) < known) {
+            best = Some((outside, child));
+        }
+    }
+    call.server = best.map(|(_, child)| child);
+}
+
+/// Server spans of the contract's service that answer no call: by example those in their traces, and the tops of nobody's traces.
+fn unclaimed<'a>(
+    traces: &'a Traces,
+    contract: &'a Contract,
+    links: &Links,
+    reader: &Reader<'a>,
+    calls: &[Call<'a>],
+) -> (BTreeMap<u32, Vec<Unclaimed<'a>>>, Vec<Unclaimed<'a>>) {
+    let mut claimed: Vec<u32> = calls.iter().filter_map(|call| call.server).collect();
+    claimed.sort_unstable();
+    let mut own: BTreeMap<u32, Vec<Unclaimed<'a>>> = BTreeMap::new();
+    let mut nobodys = Vec::new();
+    for span in 0..traces.spans.len() as u32 {
+        let owner = links.example_of(traces, span);
+        let inner = owner.is_none() && traces.parent(span).is_some();
+        if inner || links.side(span) != Side::Server || claimed.binary_search(&span).is_ok() {
+            continue;
+        }
+        let words = reader.words(span);
+        let Some(method) = words
+            .method()
+            .filter(|_| words.calls(&contract.server.rpc_service))
+        else {
+            continue;
+        };
+        let unclaimed = Unclaimed {
+            span,
+            method,
+            start: traces.record(span).start,
+        };
+        match owner {
+            Some(example) => own.entry(example).or_default().push(unclaimed),
+            None => nobodys.push(unclaimed),
+        }
+    }
+    (own, nobodys)
+}
+
+/// Server spans in traces of nobody's that name a call as their parent.
+fn adopt_named<'a>(traces: &Traces, calls: &mut [Call<'a>], nobodys: &mut Vec<Unclaimed<'a>>) {
+    let mut named: HashMap<[u8; 8], u32> = HashMap::new();
+    for unclaimed in nobodys.iter() {
+        let parent = traces.record(unclaimed.span).parent_id;
+        if parent != [0; 8] {
+            named.entry(parent).or_insert(unclaimed.span);
+        }
+    }
+    nobodys.retain(|unclaimed| traces.record(unclaimed.span).parent_id == [0; 8]);
+    if named.is_empty() {
+        return;
+    }
+    for call in calls.iter_mut().filter(|call| call.server.is_none()) {
+        call.astray = named.get(&traces.record(call.span).id).copied();
+    }
+}
+
+/// Gives open calls the unclaimed spans of their method that fit in time, each to one; returns those that are left.
+fn assign<'a, 'c>(
+    traces: &Traces,
+    calls: impl Iterator<Item = &'c mut Call<'a>>,
+    unclaimed: Vec<Unclaimed<'a>>,
+    slot: for<'x> fn(&'x mut Call<'a>) -> &'x mut Option<u32>,
+) -> Vec<Unclaimed<'a>>
+where
+    'a: 'c,
+{
+    if unclaimed.is_empty() {
+        return unclaimed;
+    }
+    let mut by_method: HashMap<&'a str, Pool<'a>> = HashMap::new();
+    for span in unclaimed {
+        by_method.entry(span.method).or_default().spans.push(span);
+    }
+    for pool in by_method.values_mut() {
+        pool.seal();
+    }
+    let mut open: Vec<&mut Call<'a>> = calls
+        .filter(|call| call.judged && call.server.is_none() && call.astray.is_none())
+        .collect();
+    for slack in [0, SKEW_NS] {
+        for call in &mut open {
+            if slot(call).is_some() {
+                continue;
+            }
+            let record = traces.record(call.span);
+            let (from, to) = (
+                record.start.saturating_sub(slack),
+                record.end.saturating_add(slack),
+            );
+            let methods = [call.said, call.named.map(|named| named.method)];
+            let found = methods
+                .into_iter()
+                .flatten()
+                .find_map(|method| by_method.get_mut(method)?.take(from, to));
+            *slot(call) = found;
+        }
+    }
+    let mut left: Vec<Unclaimed<'a>> = by_method.into_values().flat_map(Pool::left).collect();
+    left.sort_by_key(|span| (span.start, span.span));
+    left
+}
+
+/// Unclaimed server spans of one method, in order of start; finding the next one that is free stays cheap however many are taken.
+#[derive(Debug, Default)]
+struct Pool<'a> {
+    spans: Vec<Unclaimed<'a>>,
+    /// At each place, where the next free span is, or further on the way to it.
+    next: Vec<usize>,
+}
+
+impl<'a> Pool<'a> {
+    fn seal(&mut self) {
+        self.spans.sort_by_key(|span| (span.start, span.span));
+        self.next = (0..=self.spans.len()).collect();
+    }
+
+    fn take(&mut self, from: u64, to: u64) -> Option<u32> {
+        let place = self.spans.partition_point(|span| span.start < from);
+        let free = self.free(place);
+        let found = self.spans.get(free).filter(|span| span.start <= to)?.span;
+        self.next[free] = free + 1;
+        Some(found)
+    }
+
+    fn free(&mut self, place: usize) -> usize {
+        let mut free = place;
+        while self.next[free] != free {
+            free = self.next[free];
+        }
+        let mut at = place;
+        while at != free {
+            at = std::mem::replace(&mut self.next[at], free);
+        }
+        free
+    }
+
+    fn left(self) -> impl Iterator<Item = Unclaimed<'a>> {
+        let next = self.next;
+        self.spans
+            .into_iter()
+            .enumerate()
+            .filter(move |(place, _)| next[*place] == *place)
+            .map(|(_, span)| span)
+    }
+}
+
+/// The method of a call whose name and attribute disagree is the one that its server span bears out.
+fn borne_out<'a>(reader: &Reader<'a>, call: &Call<'a>) -> &'a str {
+    let named = call.named.map(|named| named.method);
+    let server = call.server.or(call.astray).or(call.lost);
+    let served = server.and_then(|server| reader.words(server).method());
+    match (call.said, named) {
+        (Some(said), Some(named)) if said != named && served == Some(named) => named,
+        (Some(said), _) if named.is_none() && served.is_some() => served.unwrap_or(said),
+        (Some(said), _) => said,
+        (None, Some(named)) => named,
+        (None, None) => served.unwrap_or_default(),
+    }
+}
