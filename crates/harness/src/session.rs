@@ -209,8 +209,9 @@ pub(crate) fn feed(live: &Live, line: &[u8]) {
 }
 
 fn drops(stats: &otlp_capture::Stats) -> DropsManifest {
+    let total = stats.total();
     DropsManifest {
-        refused_requests: stats.refused_requests,
-        dropped_spans: stats.dropped_records,
+        refused_requests: total.missing_requests(),
+        dropped_spans: total.unwritten_records,
     }
 }

@@ -94,7 +94,7 @@ fn serve(dir: &str) -> Result<()> {
     println!("{}", capture.grpc_addr());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     let stats = runtime.block_on(capture.stop())?;
-    println!("{}", stats.traces.records);
+    println!("{}", stats.total().traces.records);
     Ok(())
 }
 

@@ -5,8 +5,8 @@
 //! as lost; it is in the files all the same.
 
 use crate::budget::{Budget, Reservation};
+use crate::ledger::{Ledger, SenderId};
 use crate::schema::Signal;
-use crate::stats::{ForwardCounters, add};
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
 use bytes::buf::Chain;
@@ -55,7 +55,7 @@ impl Forward {
 pub(crate) struct Queue {
     items: mpsc::UnboundedSender<Item>,
     budget: Budget,
-    counters: Arc<ForwardCounters>,
+    ledger: Arc<Ledger>,
 }
 
 #[derive(Debug)]
@@ -69,6 +69,7 @@ struct Outgoing {
     signal: Signal,
     message: Bytes,
     records: u64,
+    sender: SenderId,
     _reservation: Reservation,
 }
 
@@ -85,34 +86,36 @@ impl Queue {
     pub(crate) fn start(
         peer: Peer,
         queue_bytes: usize,
-        counters: &Arc<ForwardCounters>,
+        ledger: &Arc<Ledger>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let (items, waiting) = mpsc::unbounded_channel();
-        tasks.spawn(send_all(peer, waiting, Arc::clone(counters)));
+        tasks.spawn(send_all(peer, waiting, Arc::clone(ledger)));
         Self {
             items,
             budget: Budget::new(queue_bytes),
-            counters: Arc::clone(counters),
+            ledger: Arc::clone(ledger),
         }
     }
 
     /// Takes a request, or counts it as lost.
-    pub(crate) fn offer(&self, signal: Signal, message: Bytes, records: u64) {
-        add(&self.counters.offered, records);
+    pub(crate) fn offer(&self, signal: Signal, message: Bytes, records: u64, sender: SenderId) {
+        self.ledger.forwarding(sender, records);
         let mut reservation = self.budget.reserve();
         let fits = reservation.resize(message.len());
         let item = Item::Send(Outgoing {
             signal,
             message,
             records,
+            sender,
             _reservation: reservation,
         });
         if !fits {
-            self.counters.lose(records, "the queue is full".to_owned());
+            self.ledger
+                .not_forwarded(sender, records, "the queue is full".to_owned());
         } else if self.items.send(item).is_err() {
-            self.counters
-                .lose(records, "forwarding has ended".to_owned());
+            self.ledger
+                .not_forwarded(sender, records, "forwarding has ended".to_owned());
         }
     }
 
@@ -126,15 +129,11 @@ impl Queue {
     }
 }
 
-async fn send_all(
-    mut peer: Peer,
-    mut items: mpsc::UnboundedReceiver<Item>,
-    counters: Arc<ForwardCounters>,
-) {
+async fn send_all(mut peer: Peer, mut items: mpsc::UnboundedReceiver<Item>, ledger: Arc<Ledger>) {
     while let Some(item) = items.recv().await {
         match item {
             Item::Flush { done } => drop(done.send(())),
-            Item::Send(outgoing) => peer.deliver(&outgoing, &counters).await,
+            Item::Send(outgoing) => peer.deliver(&outgoing, &ledger).await,
         }
     }
 }
@@ -197,29 +196,37 @@ impl Peer {
         resolved.is_ok_and(|mut addresses| addresses.any(is_same))
     }
 
-    async fn deliver(&mut self, outgoing: &Outgoing, counters: &ForwardCounters) {
+    async fn deliver(&mut self, outgoing: &Outgoing, ledger: &Ledger) {
+        let Outgoing {
+            signal,
+            records,
+            sender,
+            ..
+        } = *outgoing;
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            if self.unsupported.contains(&outgoing.signal) {
-                return add(&counters.unsupported, outgoing.records);
+            if self.unsupported.contains(&signal) {
+                return ledger.not_supported(sender, records);
             }
             match self.attempt(outgoing).await {
                 Outcome::Sent { rejected, message } => {
-                    let rejected = rejected.min(outgoing.records);
-                    add(&counters.sent, outgoing.records - rejected);
+                    let rejected = rejected.min(records);
+                    ledger.forwarded(sender, records - rejected);
                     if rejected > 0 {
-                        counters.lose(rejected, message);
+                        ledger.not_forwarded(sender, rejected, message);
                     }
                     return;
                 }
-                Outcome::Unsupported => self.unsupported.push(outgoing.signal),
-                Outcome::Refused { message } => return counters.lose(outgoing.records, message),
+                Outcome::Unsupported => self.unsupported.push(signal),
+                Outcome::Refused { message } => {
+                    return ledger.not_forwarded(sender, records, message);
+                }
                 Outcome::Later { message, .. } if started.elapsed() > GIVE_UP => {
-                    return counters.lose(outgoing.records, message);
+                    return ledger.not_forwarded(sender, records, message);
                 }
                 Outcome::Later { message, after } => {
-                    counters.note(message);
+                    ledger.forward_failed(message);
                     sleep(after.unwrap_or_else(|| jittered(pause))).await;
                     pause = (pause * 3 / 2).min(LONGEST_PAUSE);
                 }

@@ -5,16 +5,17 @@
 //! otherwise: a message over the limit is `RESOURCE_EXHAUSTED` (tonic says `OUT_OF_RANGE`, upon
 //! which a client sends it again, for ever), and memory is bounded while a message arrives.
 
-use crate::intake::{Encoding, Intake, Received, Refusal};
+use crate::inflate::{self, Compression};
+use crate::intake::{Encoding, Intake, Received};
+use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::schema::Signal;
-use crate::stats::add;
+use crate::visit::Visit;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use protobuf_wire::{put_bytes_field, put_varint_field};
-use std::net::SocketAddr;
 
 /// The codes of gRPC's that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,51 +41,15 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// A compressed flag and the length.
 const PREFIX: usize = 5;
 
-/// Answers one request to the gRPC port.
+/// Answers one request of gRPC.
 pub(crate) async fn answer(
     intake: &Intake,
+    visit: &mut Visit<'_>,
     request: Request<Incoming>,
-    http: SocketAddr,
 ) -> Response<Reply> {
-    if !is_grpc(request.headers()) {
-        add(&intake.counters.rejected_requests, 1);
-        let hint =
-            format!("this port takes OTLP over gRPC; OTLP over HTTP goes to http://{http}\n");
-        let mut response = Response::new(Reply::new(hint));
-        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return response;
-    }
-    let path = request.uri().path();
-    let Some(signal) = Signal::ALL
-        .into_iter()
-        .find(|signal| signal.grpc_path() == path)
-    else {
-        add(&intake.counters.rejected_requests, 1);
-        return failure(Code::Unimplemented, &format!("no method `{path}` here"));
-    };
-    let encoding = request
-        .headers()
-        .get(ENCODING)
-        .map_or(b"identity".as_slice(), HeaderValue::as_bytes);
-    let is_gzip = match encoding {
-        b"identity" => false,
-        b"gzip" => true,
-        other => {
-            add(&intake.counters.rejected_requests, 1);
-            let message = format!("no decompressor for `{}`", String::from_utf8_lossy(other));
-            let mut response = failure(Code::Unimplemented, &message);
-            response
-                .headers_mut()
-                .insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip,identity"));
-            return response;
-        }
-    };
-    match export(intake, signal, request.into_body(), is_gzip).await {
+    match export(intake, visit, request).await {
         Ok(()) => success(),
-        Err(refusal) => {
-            intake.count(&refusal);
-            refused(&refusal)
-        }
+        Err(refusal) => refused(&refusal, &visit.refuse(&refusal)),
     }
 }
 
@@ -98,7 +63,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// A response that carries a status and nothing else.
-pub(crate) fn failure(code: Code, message: &str) -> Response<Reply> {
+fn failure(code: Code, message: &str) -> Response<Reply> {
     let mut response = Response::new(Reply::default());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
@@ -118,33 +83,50 @@ pub(crate) fn status(code: Code, message: &str) -> Vec<u8> {
 impl Refusal {
     pub(crate) fn code(&self) -> Code {
         match self {
-            Refusal::Malformed(_) | Refusal::Framing(_) | Refusal::Gzip(_) => Code::InvalidArgument,
-            Refusal::TooLarge { .. } => Code::ResourceExhausted,
-            Refusal::Full | Refusal::NotStored(_) | Refusal::Stopping => Code::Unavailable,
-            Refusal::Broken => Code::Cancelled,
-            Refusal::Slow(_) => Code::DeadlineExceeded,
+            Self::Malformed(_) | Self::Framing(_) | Self::Damaged { .. } => Code::InvalidArgument,
+            Self::TooLarge { .. } => Code::ResourceExhausted,
+            Self::Full | Self::NotStored(_) | Self::Stopping => Code::Unavailable,
+            Self::Broken => Code::Cancelled,
+            Self::Slow(_) => Code::DeadlineExceeded,
+            Self::Encoding(_)
+            | Self::ContentType(_)
+            | Self::Path(_)
+            | Self::Service(_)
+            | Self::Method(_)
+            | Self::CrossOrigin(_)
+            | Self::HttpOnGrpcPort { .. }
+            | Self::GrpcOnHttpPort { .. }
+            | Self::NotHttp(_) => Code::Unimplemented,
         }
     }
 }
 
 async fn export(
     intake: &Intake,
-    signal: Signal,
-    mut body: Incoming,
-    is_gzip: bool,
+    visit: &mut Visit<'_>,
+    request: Request<Incoming>,
 ) -> Result<(), Refusal> {
-    let received = intake.receive(&mut body, PREFIX).await?;
+    let (head, mut body) = request.into_parts();
+    let path = head.uri.path();
+    let signal = Signal::ALL
+        .into_iter()
+        .find(|signal| signal.grpc_path() == path)
+        .ok_or_else(|| Refusal::Service(path.to_owned()))?;
+    let compression = Compression::named(head.headers.get(ENCODING)).map_err(Refusal::Encoding)?;
+    let received = intake.receive(visit, &mut body, PREFIX).await?;
     let (is_compressed, message) = unframe(received)?;
-    let message = match (is_compressed, is_gzip) {
+    let message = match (is_compressed, compression) {
         (false, _) => message,
-        (true, true) => intake.inflate(message)?,
-        (true, false) => {
+        (true, Some(compression)) => intake.inflate(message, compression)?,
+        (true, None) => {
             return Err(Refusal::Framing(
                 "a compressed message, and no `grpc-encoding`",
             ));
         }
     };
-    intake.accept(signal, Encoding::Protobuf, message).await
+    intake
+        .accept(visit, signal, Encoding::Protobuf, message)
+        .await
 }
 
 fn unframe(mut received: Received) -> Result<(bool, Received), Refusal> {
@@ -171,15 +153,20 @@ fn success() -> Response<Reply> {
     response
 }
 
-fn refused(refusal: &Refusal) -> Response<Reply> {
-    let (code, message) = (refusal.code(), refusal.message());
-    let mut response = failure(code, &message);
+/// The answer to a call that was refused.
+pub(crate) fn refused(refusal: &Refusal, message: &str) -> Response<Reply> {
+    let code = refusal.code();
+    let mut response = failure(code, message);
+    let headers = response.headers_mut();
     if code == Code::Unavailable {
-        let mut status = status(code, &message);
+        let mut status = status(code, message);
         put_bytes_field(&mut status, 3, &retry_info());
         let details =
             HeaderValue::try_from(BASE64_STANDARD_NO_PAD.encode(status)).expect("base64 is ASCII");
-        response.headers_mut().insert(DETAILS, details);
+        headers.insert(DETAILS, details);
+    }
+    if let Refusal::Encoding(_) = refusal {
+        headers.insert(ACCEPT_ENCODING, inflate::ACCEPTED);
     }
     response
 }

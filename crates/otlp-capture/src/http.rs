@@ -2,150 +2,87 @@
 //! meaning.
 
 use crate::grpc::{self, Code, RETRY_AFTER_SECONDS};
-use crate::intake::{Encoding, Intake, Refusal, next_chunk};
+use crate::inflate::{self, Compression};
+use crate::intake::{Encoding, Intake, linger};
+use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::schema::Signal;
-use crate::stats::add;
+use crate::visit::Visit;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
-use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::time::timeout;
 
-/// How long the rest of a refused request is read, so that its client comes to read the answer.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Answers one request to the HTTP port.
+/// Answers one request of HTTP.
 pub(crate) async fn answer(
     intake: &Intake,
+    visit: &mut Visit<'_>,
     request: Request<Incoming>,
-    grpc: SocketAddr,
 ) -> Response<Reply> {
-    if grpc::is_grpc(request.headers()) {
-        add(&intake.counters.rejected_requests, 1);
-        let hint = format!("this port takes OTLP over HTTP; OTLP over gRPC goes to http://{grpc}");
-        return grpc::failure(Code::Unimplemented, &hint);
-    }
     let (head, mut body) = request.into_parts();
-    let encoding = content_type(&head.headers);
-    let response = match Plan::of(&head.method, head.uri.path(), &head.headers, encoding) {
-        Err(misfit) => {
-            add(&intake.counters.rejected_requests, 1);
-            misfit.response(encoding.unwrap_or(Encoding::Json))
-        }
-        Ok(plan) => match plan.export(intake, &mut body).await {
-            Ok(()) => return success(plan.encoding),
-            Err(refusal) => {
-                intake.count(&refusal);
-                refused(&refusal, plan.encoding)
-            }
-        },
-    };
-    // The client may be gone, or never end: either way it has had its chance.
-    let _ = timeout(LINGER, async {
-        while let Ok(Some(_)) = next_chunk(&mut body).await {}
-    })
-    .await;
-    response
-}
-
-/// What is to be done with a request, from its head.
-struct Plan {
-    signal: Signal,
-    encoding: Encoding,
-    is_gzip: bool,
-}
-
-/// A head that doesn't fit.
-struct Misfit {
-    status: StatusCode,
-    message: String,
-    header: Option<(HeaderName, &'static str)>,
-}
-
-impl Plan {
-    fn of(
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        encoding: Option<Encoding>,
-    ) -> Result<Self, Misfit> {
-        let Some(signal) = Signal::ALL
-            .into_iter()
-            .find(|signal| signal.http_path() == path)
-        else {
-            let message =
-                format!("nothing at `{path}`: OTLP goes to /v1/traces, /v1/metrics and /v1/logs");
-            return Err(Misfit {
-                status: StatusCode::NOT_FOUND,
-                message,
-                header: None,
-            });
-        };
-        if method != Method::POST {
-            let message = format!("`{method}` where only POST is possible");
-            let header = Some((ALLOW, "POST"));
-            return Err(Misfit {
-                status: StatusCode::METHOD_NOT_ALLOWED,
-                message,
-                header,
-            });
-        }
-        let Some(encoding) = encoding else {
-            let message =
-                "the content type has to be application/x-protobuf or application/json".to_owned();
-            return Err(Misfit {
-                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                message,
-                header: None,
-            });
-        };
-        let is_gzip = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-            None | Some(b"identity") => false,
-            Some(name) if name.eq_ignore_ascii_case(b"gzip") => true,
-            Some(other) => {
-                let message = format!("no decompressor for `{}`", String::from_utf8_lossy(other));
-                let header = Some((ACCEPT_ENCODING, "gzip"));
-                return Err(Misfit {
-                    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    message,
-                    header,
-                });
-            }
-        };
-        Ok(Self {
-            signal,
-            encoding,
-            is_gzip,
-        })
-    }
-
-    async fn export(&self, intake: &Intake, body: &mut Incoming) -> Result<(), Refusal> {
-        let received = intake.receive(body, 0).await?;
-        let request = if self.is_gzip {
-            intake.inflate(received)?
-        } else {
-            received
-        };
-        intake.accept(self.signal, self.encoding, request).await
+    match export(intake, visit, &head, &mut body).await {
+        Ok(encoding) => success(encoding),
+        Err(refusal) => refuse_rest(visit, &refusal, &head, &mut body).await,
     }
 }
 
-impl Misfit {
-    fn response(self, encoding: Encoding) -> Response<Reply> {
-        let mut response = failure(self.status, Code::Unimplemented, &self.message, encoding);
-        if let Some((name, value)) = self.header {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
-        }
-        response
+/// Refuses a request of HTTP.
+pub(crate) async fn refuse(
+    visit: &mut Visit<'_>,
+    refusal: &Refusal,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let (head, mut body) = request.into_parts();
+    refuse_rest(visit, refusal, &head, &mut body).await
+}
+
+async fn refuse_rest(
+    visit: &mut Visit<'_>,
+    refusal: &Refusal,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Response<Reply> {
+    let message = visit.refuse(refusal);
+    linger(body).await;
+    let encoding = content_type(&head.headers).unwrap_or(Encoding::Json);
+    refused(refusal, &message, encoding)
+}
+
+async fn export(
+    intake: &Intake,
+    visit: &mut Visit<'_>,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<Encoding, Refusal> {
+    let path = head.uri.path();
+    let signal = Signal::ALL
+        .into_iter()
+        .find(|signal| signal.http_path() == path)
+        .ok_or_else(|| Refusal::Path(path.to_owned()))?;
+    if head.method != Method::POST {
+        return Err(Refusal::Method(head.method.to_string()));
     }
+    let encoding =
+        content_type(&head.headers).ok_or_else(|| Refusal::ContentType(quoted(&head.headers)))?;
+    let compression =
+        Compression::named(head.headers.get(CONTENT_ENCODING)).map_err(Refusal::Encoding)?;
+    let mut request = intake.receive(visit, body, 0).await?;
+    if let Some(compression) = compression {
+        request = intake.inflate(request, compression)?;
+    }
+    intake.accept(visit, signal, encoding, request).await?;
+    Ok(encoding)
+}
+
+/// The content type as a message names it.
+fn quoted(headers: &HeaderMap) -> String {
+    headers.get(CONTENT_TYPE).map_or_else(
+        || "not given".to_owned(),
+        |value| format!("`{}`", String::from_utf8_lossy(value.as_bytes())),
+    )
 }
 
 fn content_type(headers: &HeaderMap) -> Option<Encoding> {
@@ -173,24 +110,8 @@ fn success(encoding: Encoding) -> Response<Reply> {
     response
 }
 
-fn refused(refusal: &Refusal, encoding: Encoding) -> Response<Reply> {
+fn refused(refusal: &Refusal, message: &str, encoding: Encoding) -> Response<Reply> {
     let code = refusal.code();
-    let status = match code {
-        Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
-        Code::InvalidArgument | Code::Cancelled | Code::Unimplemented => StatusCode::BAD_REQUEST,
-    };
-    let mut response = failure(status, code, &refusal.message(), encoding);
-    if code == Code::Unavailable {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-    }
-    response
-}
-
-fn failure(status: StatusCode, code: Code, message: &str, encoding: Encoding) -> Response<Reply> {
     let body = match encoding {
         Encoding::Protobuf => grpc::status(code, message),
         Encoding::Json => json!({ "code": code as u32, "message": message })
@@ -198,11 +119,31 @@ fn failure(status: StatusCode, code: Code, message: &str, encoding: Encoding) ->
             .into_bytes(),
     };
     let mut response = Response::new(Reply::new(body));
-    *response.status_mut() = status;
+    *response.status_mut() = status(refusal, code);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, name_of(encoding));
+    match refusal {
+        Refusal::Encoding(_) => drop(headers.insert(ACCEPT_ENCODING, inflate::ACCEPTED)),
+        Refusal::Method(_) => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
+        _ if code == Code::Unavailable => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        _ => {}
+    }
     response
-        .headers_mut()
-        .insert(CONTENT_TYPE, name_of(encoding));
-    response
+}
+
+fn status(refusal: &Refusal, code: Code) -> StatusCode {
+    match (refusal, code) {
+        (Refusal::Path(_), _) => StatusCode::NOT_FOUND,
+        (Refusal::Method(_), _) => StatusCode::METHOD_NOT_ALLOWED,
+        (Refusal::CrossOrigin(_), _) => StatusCode::FORBIDDEN,
+        (_, Code::ResourceExhausted) => StatusCode::PAYLOAD_TOO_LARGE,
+        (_, Code::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Code::DeadlineExceeded) => StatusCode::REQUEST_TIMEOUT,
+        (_, Code::Unimplemented) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        (_, Code::InvalidArgument | Code::Cancelled) => StatusCode::BAD_REQUEST,
+    }
 }
 
 fn name_of(encoding: Encoding) -> HeaderValue {

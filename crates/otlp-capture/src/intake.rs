@@ -3,42 +3,24 @@
 
 use crate::Limits;
 use crate::budget::{Budget, Reservation};
+use crate::identity;
+use crate::inflate::Compression;
+use crate::ledger::{Ledger, Who};
+use crate::refusal::Refusal;
 use crate::schema::Signal;
-use crate::stats::{Counters, add};
-use crate::transcode::{Malformed, json_to_protobuf, protobuf_to_json};
+use crate::secrets::Secrets;
+use crate::transcode::{json_to_protobuf, protobuf_to_json};
+use crate::visit::Visit;
 use crate::writer::{Job, Line, Queue};
-use flate2::bufread::MultiGzDecoder;
 use hyper::body::{Body, Bytes, Incoming};
 use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Read as _;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-
-/// Why a request was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("not an OTLP request: {0}")]
-    Malformed(#[from] Malformed),
-    #[error("not an OTLP request: {0}")]
-    Framing(&'static str),
-    #[error("the gzip data is damaged: {0}")]
-    Gzip(std::io::Error),
-    #[error("the request is larger than {limit} bytes{when}")]
-    TooLarge { limit: usize, when: &'static str },
-    #[error("the queue is full, send again later")]
-    Full,
-    #[error("the request could not be stored, send again later: {0}")]
-    NotStored(String),
-    #[error("the capture is stopping, send again later")]
-    Stopping,
-    #[error("the request broke off while it was sent")]
-    Broken,
-    #[error("the request took longer than {} s to be sent", .0.as_secs())]
-    Slow(std::time::Duration),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -49,9 +31,10 @@ pub(crate) enum Encoding {
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) limits: Limits,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) ledger: Arc<Ledger>,
     budget: Budget,
     queue: Queue,
+    secrets: Secrets,
     is_forwarding: bool,
 }
 
@@ -64,34 +47,28 @@ pub(crate) struct Received {
     reservation: Reservation,
 }
 
-/// Counts a request as broken off, unless it is forgotten. It is dropped with the call when a
-/// client resets its stream.
-struct Unfinished<'a>(&'a Counters);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        add(&self.0.broken_requests, 1);
-    }
-}
-
 /// Even an empty request costs something while it waits.
 const OVERHEAD: usize = 512;
-const MAX_MESSAGE: usize = 400;
 const INFLATE_STEP: usize = 64 << 10;
+/// How much of a request it is recognized by, beside its length. The ids of its first spans stand there.
+const DIGESTED: usize = 16 << 10;
+/// How long the rest of a refused request is read, so that its client comes to read the answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 impl Intake {
     pub(crate) fn new(
         limits: Limits,
-        budget: Budget,
-        counters: Arc<Counters>,
+        ledger: Arc<Ledger>,
         queue: Queue,
+        secrets: Secrets,
         is_forwarding: bool,
     ) -> Self {
         Self {
             limits,
-            counters,
-            budget,
+            ledger,
+            budget: Budget::new(limits.queue_bytes),
             queue,
+            secrets,
             is_forwarding,
         }
     }
@@ -100,46 +77,39 @@ impl Intake {
     /// it.
     pub(crate) async fn receive(
         &self,
+        visit: &mut Visit<'_>,
         body: &mut Incoming,
         framing: usize,
     ) -> Result<Received, Refusal> {
-        let limit = self.limits.received_bytes.saturating_add(framing);
-        let too_large = Refusal::TooLarge {
-            limit: self.limits.received_bytes,
-            when: "",
-        };
-        if body.size_hint().lower() > limit as u64 {
-            return Err(too_large);
-        }
+        let allowed = self.limits.receive_timeout;
         let mut received = Received {
             buffer: Vec::new(),
             start: 0,
             reservation: self.budget.reserve(),
         };
-        let unfinished = Unfinished(&self.counters);
-        let reading = async {
-            while let Some(chunk) = next_chunk(body).await? {
-                let length = received.buffer.len() + chunk.len();
-                if length > limit {
-                    return Err(too_large);
-                }
-                received.reserve(length)?;
-                received.buffer.extend_from_slice(&chunk);
-            }
-            Ok(())
-        };
-        let allowed = self.limits.receive_timeout;
+        let limit = self.limits.received_bytes;
+        let reading = received.read(body, limit.saturating_add(framing), limit);
         let read = timeout(allowed, reading)
             .await
             .unwrap_or(Err(Refusal::Slow(allowed)));
-        if !matches!(read, Err(Refusal::Broken | Refusal::Slow(_))) {
-            mem::forget(unfinished);
+        match &read {
+            Ok(()) => visit.recognize(digest(&received.buffer, received.buffer.len())),
+            Err(Refusal::Full) => {
+                if let Some(digest) = received.digest_to_the_end(body).await {
+                    visit.recognize(digest);
+                }
+            }
+            Err(_) => {}
         }
         read.map(|()| received)
     }
 
     /// Decompresses what was received, and stops where the limit is passed.
-    pub(crate) fn inflate(&self, received: Received) -> Result<Received, Refusal> {
+    pub(crate) fn inflate(
+        &self,
+        received: Received,
+        compression: Compression,
+    ) -> Result<Received, Refusal> {
         let limit = self.limits.decompressed_bytes;
         let mut inflated = Vec::new();
         let Received {
@@ -147,13 +117,20 @@ impl Intake {
             start,
             mut reservation,
         } = received;
-        let mut decoder = MultiGzDecoder::new(&compressed[start..]);
+        let mut reader = compression.reader(&compressed[start..]);
         loop {
-            if !reservation.resize(OVERHEAD + compressed.len() + inflated.len() + INFLATE_STEP) {
+            let inflating = inflated.len() + INFLATE_STEP;
+            let held = compressed.len() + inflating + compression.window(inflating);
+            if !reservation.resize(OVERHEAD + held) {
                 return Err(Refusal::Full);
             }
-            let mut step = decoder.by_ref().take(INFLATE_STEP as u64);
-            let length = step.read_to_end(&mut inflated).map_err(Refusal::Gzip)?;
+            let mut step = reader.by_ref().take(INFLATE_STEP as u64);
+            let length = step
+                .read_to_end(&mut inflated)
+                .map_err(|source| Refusal::Damaged {
+                    compression: compression.name(),
+                    source,
+                })?;
             if inflated.len() > limit {
                 return Err(Refusal::TooLarge {
                     limit,
@@ -173,18 +150,25 @@ impl Intake {
     /// Stores a request, and returns once it is written.
     pub(crate) async fn accept(
         &self,
+        visit: &mut Visit<'_>,
         signal: Signal,
         encoding: Encoding,
         request: Received,
     ) -> Result<(), Refusal> {
-        let Some(line) = self.line(signal, encoding, request)? else {
-            self.counters.kept(signal, 0, 0);
+        let (protobuf, reservation) = self.protobuf(visit, signal, encoding, request)?;
+        if let Some(program) = identity::of_protobuf(&protobuf) {
+            visit.identify(Who::Program(program));
+        }
+        let Some(line) = self.line(visit, signal, protobuf, reservation)? else {
+            self.ledger.stored(visit.hand_over(), signal, 0, 0);
             return Ok(());
         };
         let (done, written) = oneshot::channel();
         self.queue
             .send(Job::Write { line, done })
             .map_err(|_| Refusal::Stopping)?;
+        // The writer counts it, whether or not anybody waits for that.
+        visit.hand_over();
         match written.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Refusal::NotStored(error)),
@@ -201,40 +185,46 @@ impl Intake {
         }
     }
 
-    pub(crate) fn count(&self, refusal: &Refusal) {
-        let counters = &self.counters;
-        let counter = match refusal {
-            Refusal::Malformed(_) | Refusal::Framing(_) | Refusal::Gzip(_) => {
-                &counters.malformed_requests
+    /// The request in protobuf, without secrets, and what it came as is gone.
+    fn protobuf(
+        &self,
+        visit: &mut Visit<'_>,
+        signal: Signal,
+        encoding: Encoding,
+        request: Received,
+    ) -> Result<(Bytes, Reservation), Refusal> {
+        let Received {
+            buffer: mut request_bytes,
+            start,
+            reservation,
+        } = request;
+        let (mut protobuf, start) = match encoding {
+            Encoding::Protobuf => (request_bytes, start),
+            Encoding::Json => {
+                let mut protobuf = Vec::new();
+                let json = &mut request_bytes[start..];
+                json_to_protobuf(signal, json, &mut protobuf).inspect_err(|_| {
+                    if let Some(program) = identity::of_json(json) {
+                        visit.identify(Who::Program(program));
+                    }
+                })?;
+                (protobuf, 0)
             }
-            Refusal::TooLarge { .. } => &counters.rejected_requests,
-            Refusal::Full | Refusal::Stopping => &counters.refused_requests,
-            // The receiving has counted the former, the writer the records of the latter.
-            Refusal::Broken | Refusal::Slow(_) | Refusal::NotStored(_) => return,
         };
-        add(counter, 1);
+        if !self.secrets.is_empty() {
+            self.secrets.redact(&mut protobuf[start..]);
+        }
+        Ok((Bytes::from(protobuf).slice(start..), reservation))
     }
 
     /// The line to store; `None` for a request without any record.
     fn line(
         &self,
+        visit: &Visit<'_>,
         signal: Signal,
-        encoding: Encoding,
-        request: Received,
+        protobuf: Bytes,
+        mut reservation: Reservation,
     ) -> Result<Option<Line>, Refusal> {
-        let Received {
-            buffer,
-            start,
-            mut reservation,
-        } = request;
-        let protobuf = match encoding {
-            Encoding::Protobuf => Bytes::from(buffer).slice(start..),
-            Encoding::Json => {
-                let mut protobuf = Vec::new();
-                json_to_protobuf(signal, &buffer[start..], &mut protobuf)?;
-                Bytes::from(protobuf)
-            }
-        };
         // Names, quotes and digits make about three times as much of what SDKs send.
         let mut json = Vec::with_capacity(protobuf.len() * 3);
         let records = protobuf_to_json(signal, &protobuf, &mut json)?;
@@ -253,19 +243,9 @@ impl Intake {
             records,
             message,
             reservation,
+            sender: visit.sender(),
+            digest: visit.digest(),
         }))
-    }
-}
-
-impl Refusal {
-    /// What the client is told. It may quote the request, which may be long.
-    pub(crate) fn message(&self) -> String {
-        let mut message = self.to_string();
-        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
-            message.truncate(end);
-            message.push('…');
-        }
-        message
     }
 }
 
@@ -279,6 +259,51 @@ impl Received {
         self.start += length;
     }
 
+    /// Reads a body until its end, or until it is larger than `most`; the client is told of `limit`.
+    async fn read(
+        &mut self,
+        body: &mut Incoming,
+        most: usize,
+        limit: usize,
+    ) -> Result<(), Refusal> {
+        let too_large = Refusal::TooLarge { limit, when: "" };
+        if body.size_hint().lower() > most as u64 {
+            return Err(too_large);
+        }
+        while let Some(chunk) = next_chunk(body).await? {
+            let length = self.buffer.len() + chunk.len();
+            if length > most {
+                return Err(too_large);
+            }
+            if let Err(full) = self.reserve(length) {
+                self.buffer.extend_from_slice(&chunk);
+                return Err(full);
+            }
+            self.buffer.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+
+    /// Reads the rest of a body that there is no room for, for what it is recognized by when it comes again. Its memory
+    /// is free at once.
+    async fn digest_to_the_end(&mut self, body: &mut Incoming) -> Option<u64> {
+        let mut length = self.buffer.len();
+        self.buffer.truncate(DIGESTED);
+        self.buffer.shrink_to_fit();
+        // Less is always possible.
+        let _ = self.reservation.resize(OVERHEAD);
+        let read = timeout(LINGER, async {
+            while let Some(chunk) = next_chunk(body).await? {
+                length += chunk.len();
+                let room = DIGESTED - self.buffer.len();
+                self.buffer
+                    .extend_from_slice(&chunk[..chunk.len().min(room)]);
+            }
+            Ok::<_, Refusal>(())
+        });
+        matches!(read.await, Ok(Ok(()))).then(|| digest(&self.buffer, length))
+    }
+
     fn reserve(&mut self, length: usize) -> Result<(), Refusal> {
         if self.reservation.resize(OVERHEAD + length) {
             Ok(())
@@ -286,6 +311,34 @@ impl Received {
             Err(Refusal::Full)
         }
     }
+}
+
+/// What a request of that length is recognized by when it comes again.
+fn digest(received: &[u8], length: usize) -> u64 {
+    const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+    /// Where gzip's header says when it was written, which differs from one attempt to the next.
+    const TIME: std::ops::Range<usize> = 4..8;
+    let mut hasher = DefaultHasher::new();
+    hasher.write_usize(length);
+    let mut head = &received[..received.len().min(DIGESTED)];
+    // It stands at the beginning, or after gRPC's prefix.
+    if let Some(gzip) = [0, 5].into_iter().find(|&at| {
+        let header = head.get(at..at + TIME.end);
+        header.is_some_and(|header| header.starts_with(&GZIP))
+    }) {
+        hasher.write(&head[..gzip + TIME.start]);
+        head = &head[gzip + TIME.end..];
+    }
+    hasher.write(head);
+    hasher.finish()
+}
+
+/// Reads what is left of a refused request. The client may be gone, or never end: either way it has had its chance.
+pub(crate) async fn linger(body: &mut Incoming) {
+    let _ = timeout(LINGER, async {
+        while let Ok(Some(_)) = next_chunk(body).await {}
+    })
+    .await;
 }
 
 /// The next piece of a body's data; `None` at its end.

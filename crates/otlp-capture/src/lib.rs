@@ -1,8 +1,8 @@
 //! An OpenTelemetry receiver that writes what it is sent to files, as OTLP JSON, one request a
 //! line.
 //!
-//! It takes traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON, plain or
-//! gzip) and judges nothing about them. `capture.jsonl`, `metrics.jsonl` and `logs.jsonl` can be
+//! It takes traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON; plain, gzip,
+//! deflate or zstd) and judges nothing about them. `capture.jsonl`, `metrics.jsonl` and `logs.jsonl` can be
 //! read by anything that reads what the Collector's file exporter writes.
 //!
 //! **Acknowledgement.** A request is answered with success once its line was handed to the
@@ -10,30 +10,39 @@
 //! though not of the machine. Until then it is held in memory, of which there is a fixed amount
 //! ([`Limits::queue_bytes`]); what doesn't fit is refused with the error that OTLP calls retryable.
 //! A line that can't be written is cut off the file again, its client is told to retry, and its
-//! records are counted as [dropped](Stats::dropped_records). A client that gives up waiting and
+//! records are counted as [unwritten](Account::unwritten_records). A client that gives up waiting and
 //! sends again may be stored twice.
 
 mod budget;
+mod cors;
 mod forward;
 mod grpc;
 mod http;
+mod identity;
+mod inflate;
 mod intake;
+mod ledger;
+mod refusal;
 mod reply;
 mod schema;
+mod secrets;
 mod server;
-mod stats;
 pub mod transcode;
+mod visit;
 mod writer;
 
 pub use forward::Forward;
+pub use ledger::{
+    Account, ForwardStats, Program, Refused, RefusedAs, Sender, SignalStats, Stats, Who,
+};
 pub use schema::Signal;
-pub use stats::{ForwardStats, SignalStats, Stats};
+pub use secrets::{Redacting, Secrets};
 
-use budget::Budget;
+use cors::Origins;
 use forward::Peer;
 use intake::Intake;
-use server::{Door, Doors};
-use stats::Counters;
+use ledger::{Advice, Ledger};
+use server::{Desk, Door, Doors};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -63,6 +72,10 @@ pub struct Config {
     pub rotation: Option<Rotation>,
     /// Where what was stored is sent on to; `None`: nowhere.
     pub forward: Option<Forward>,
+    /// What is starred out wherever it stands in a request, before that is stored, sent on, or quoted.
+    pub secrets: Secrets,
+    /// Origins whose pages may send from a browser (CORS), as `http://localhost:3000`; `*` is any. Default: none.
+    pub allowed_origins: Vec<String>,
     /// Sees every line, on the writer's thread: what it takes long for delays the writing.
     pub observer: Option<Observer>,
 }
@@ -79,6 +92,8 @@ impl Config {
             limits,
             rotation: None,
             forward: None,
+            secrets: Secrets::default(),
+            allowed_origins: Vec::new(),
             observer: None,
         }
     }
@@ -93,6 +108,8 @@ impl fmt::Debug for Config {
             .field("limits", &self.limits)
             .field("rotation", &self.rotation)
             .field("forward", &self.forward)
+            .field("secrets", &self.secrets)
+            .field("allowed_origins", &self.allowed_origins)
             .field("observer", &self.observer.as_ref().map(|_| ".."))
             .finish()
     }
@@ -110,6 +127,8 @@ pub struct Limits {
     pub queue_bytes: usize,
     /// Connections at a time, over gRPC and HTTP each; another is closed at once. Default: 256.
     pub connections: usize,
+    /// Senders whose accounts are kept apart; those of all others are summed up. Default: 256.
+    pub senders: usize,
     /// How long the sending of one request may take. Default: 30 s.
     pub receive_timeout: Duration,
 }
@@ -122,6 +141,7 @@ impl Default for Limits {
             decompressed_bytes: 64 * MIB,
             queue_bytes: 32 * MIB,
             connections: 256,
+            senders: 256,
             receive_timeout: Duration::from_secs(30),
         }
     }
@@ -176,8 +196,8 @@ pub enum Error {
 pub struct Capture {
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
-    counters: Arc<Counters>,
-    intake: Arc<Intake>,
+    ledger: Arc<Ledger>,
+    desk: Arc<Desk>,
     doors: Doors,
     writer: Writer,
     forwarding: Option<forward::Queue>,
@@ -201,23 +221,25 @@ impl Capture {
             limits,
             rotation,
             forward,
+            secrets,
+            allowed_origins,
             observer,
         } = config;
         let (grpc_listener, grpc_addr) = listen(grpc, "gRPC").await?;
         let (http_listener, http_addr) = listen(http, "HTTP").await?;
-        let counters = Arc::new(Counters::default());
+        let advice = Advice {
+            grpc: grpc_addr,
+            http: http_addr,
+        };
+        let ledger = Arc::new(Ledger::new(limits.senders, secrets.clone(), advice));
 
         let mut forwarder = JoinSet::new();
         let forwarding = match forward {
             None => None,
             Some(forward) => {
                 let peer = peer(&forward, grpc_addr).await?;
-                let queue = forward::Queue::start(
-                    peer,
-                    forward.queue_bytes,
-                    &counters.forward,
-                    &mut forwarder,
-                );
+                let queue =
+                    forward::Queue::start(peer, forward.queue_bytes, &ledger, &mut forwarder);
                 Some(queue)
             }
         };
@@ -226,25 +248,23 @@ impl Capture {
             rotation,
             observer,
             forwarding.clone(),
-            Arc::clone(&counters),
+            Arc::clone(&ledger),
         )?;
-        let budget = Budget::new(limits.queue_bytes);
-        let intake = Intake::new(
-            limits,
-            budget,
-            Arc::clone(&counters),
-            queue,
-            forwarding.is_some(),
-        );
-        let intake = Arc::new(intake);
-        let mut doors = Doors::new(Arc::clone(&intake));
-        doors.open(grpc_listener, Door::Grpc { http: http_addr });
-        doors.open(http_listener, Door::Http { grpc: grpc_addr });
+        let is_forwarding = forwarding.is_some();
+        let desk = Arc::new(Desk {
+            intake: Intake::new(limits, Arc::clone(&ledger), queue, secrets, is_forwarding),
+            origins: Origins(allowed_origins),
+            grpc: grpc_addr,
+            http: http_addr,
+        });
+        let mut doors = Doors::new(Arc::clone(&desk));
+        doors.open(grpc_listener, Door::Grpc);
+        doors.open(http_listener, Door::Http);
         Ok(Self {
             grpc_addr,
             http_addr,
-            counters,
-            intake,
+            ledger,
+            desk,
             doors,
             writer,
             forwarding,
@@ -262,14 +282,14 @@ impl Capture {
         self.http_addr
     }
 
-    /// What was received so far.
+    /// What was received so far, from whom, and what became of it.
     pub fn stats(&self) -> Stats {
-        self.counters.snapshot()
+        self.ledger.snapshot()
     }
 
     /// Waits until everything that was accepted before is written and the observer has seen it.
     pub async fn flush(&self) {
-        self.intake.flush().await;
+        self.desk.intake.flush().await;
     }
 
     /// Waits until everything that was accepted before was also sent on, or is lost; for as long as
@@ -289,7 +309,7 @@ impl Capture {
     /// A panic of the observer.
     pub async fn stop(mut self) -> Result<Stats, Error> {
         self.doors.close().await;
-        drop(self.intake);
+        drop(self.desk);
         self.writer.finish().await?;
         drop(self.forwarding);
         let _ = timeout(DRAIN, async {
@@ -297,8 +317,8 @@ impl Capture {
         })
         .await;
         self.forwarder.shutdown().await;
-        self.counters.forward.abandon();
-        Ok(self.counters.snapshot())
+        self.ledger.abandon_forwarding();
+        Ok(self.ledger.snapshot())
     }
 }
 

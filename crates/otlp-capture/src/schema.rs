@@ -5,8 +5,8 @@
 //! opentelemetry-proto 1.11.
 
 use Kind::{
-    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int32, Message as Of, Sfixed64, Sint32,
-    String, Uint32, Uint64,
+    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Int32, Message as Of, Sfixed64, Sint32, String,
+    Uint32, Uint64,
 };
 
 /// What kind of telemetry a request carries.
@@ -84,6 +84,8 @@ pub(crate) struct Field {
     pub(crate) key: &'static str,
     pub(crate) kind: Kind,
     pub(crate) label: Label,
+    /// The number and name that it had before OTLP 0.15, which old SDKs still send.
+    former: Option<(u32, &'static str)>,
 }
 
 /// How often a field stands in its message, and when it is written.
@@ -115,8 +117,8 @@ pub(crate) enum Kind {
     String,
     /// Bytes that JSON shows in base64.
     Bytes,
-    /// A trace or span id, which JSON shows in hexadecimal.
-    Id,
+    /// A trace or span id of that many bytes, or none; JSON shows it in hexadecimal.
+    Id(usize),
     /// A number that JSON shows as such; the names are accepted on input.
     Enum(&'static [(&'static str, i32)]),
     Message(&'static Message),
@@ -125,8 +127,10 @@ pub(crate) enum Kind {
 impl Message {
     /// The field of that number, where this message has one.
     pub(crate) fn field(&self, number: u32) -> Option<&'static Field> {
-        let position = *self.positions.get(number as usize)?;
-        self.fields.get(position as usize)
+        match self.positions.get(number as usize) {
+            Some(&position) => self.fields.get(position as usize),
+            None => self.fields.iter().find(|field| field.has_number(number)),
+        }
     }
 
     /// The field of that name, in JSON's lowerCamelCase or in the definition's snake_case.
@@ -140,8 +144,21 @@ impl Field {
         &self.key[1..self.key.len() - 2]
     }
 
+    /// Whether it has that number, or had it.
+    pub(crate) fn has_number(&self, number: u32) -> bool {
+        self.number == number || self.former.is_some_and(|(former, _)| former == number)
+    }
+
     fn is_named(&self, name: &str) -> bool {
-        self.name() == name || is_snake_case_of(name, self.name())
+        let is_name = |own: &str| own == name || is_snake_case_of(name, own);
+        is_name(self.name()) || self.former.is_some_and(|(_, former)| is_name(former))
+    }
+
+    const fn formerly(self, number: u32, name: &'static str) -> Self {
+        Self {
+            former: Some((number, name)),
+            ..self
+        }
     }
 }
 
@@ -188,6 +205,7 @@ const fn one(number: u32, key: &'static str, kind: Kind) -> Field {
         key,
         kind,
         label: Label::Implicit,
+        former: None,
     }
 }
 
@@ -197,6 +215,7 @@ const fn optional(number: u32, key: &'static str, kind: Kind) -> Field {
         key,
         kind,
         label: Label::Explicit,
+        former: None,
     }
 }
 
@@ -206,6 +225,7 @@ const fn oneof(number: u32, key: &'static str, kind: Kind) -> Field {
         key,
         kind,
         label: Label::Oneof,
+        former: None,
     }
 }
 
@@ -215,6 +235,7 @@ const fn many(number: u32, key: &'static str, kind: Kind) -> Field {
         key,
         kind,
         label: Label::Repeated,
+        former: None,
     }
 }
 
@@ -223,6 +244,9 @@ macro_rules! key {
         concat!("\"", $name, "\":")
     };
 }
+
+const TRACE_ID: Kind = Kind::Id(16);
+const SPAN_ID: Kind = Kind::Id(8);
 
 // opentelemetry.proto.common.v1
 
@@ -296,7 +320,7 @@ static RESOURCE_SPANS: Message = message(
     "ResourceSpans",
     &[
         one(1, key!("resource"), Of(&RESOURCE)),
-        many(2, key!("scopeSpans"), Of(&SCOPE_SPANS)),
+        many(2, key!("scopeSpans"), Of(&SCOPE_SPANS)).formerly(1000, "instrumentationLibrarySpans"),
         one(3, key!("schemaUrl"), String),
     ],
 );
@@ -304,7 +328,7 @@ static RESOURCE_SPANS: Message = message(
 static SCOPE_SPANS: Message = message(
     "ScopeSpans",
     &[
-        one(1, key!("scope"), Of(&INSTRUMENTATION_SCOPE)),
+        one(1, key!("scope"), Of(&INSTRUMENTATION_SCOPE)).formerly(1, "instrumentationLibrary"),
         many(2, key!("spans"), Of(&SPAN)),
         one(3, key!("schemaUrl"), String),
     ],
@@ -313,10 +337,10 @@ static SCOPE_SPANS: Message = message(
 static SPAN: Message = record(
     "Span",
     &[
-        one(1, key!("traceId"), Id),
-        one(2, key!("spanId"), Id),
+        one(1, key!("traceId"), TRACE_ID),
+        one(2, key!("spanId"), SPAN_ID),
         one(3, key!("traceState"), String),
-        one(4, key!("parentSpanId"), Id),
+        one(4, key!("parentSpanId"), SPAN_ID),
         one(5, key!("name"), String),
         one(6, key!("kind"), Enum(SPAN_KIND)),
         one(7, key!("startTimeUnixNano"), Fixed64),
@@ -345,8 +369,8 @@ static SPAN_EVENT: Message = message(
 static SPAN_LINK: Message = message(
     "Span.Link",
     &[
-        one(1, key!("traceId"), Id),
-        one(2, key!("spanId"), Id),
+        one(1, key!("traceId"), TRACE_ID),
+        one(2, key!("spanId"), SPAN_ID),
         one(3, key!("traceState"), String),
         many(4, key!("attributes"), Of(&KEY_VALUE)),
         one(5, key!("droppedAttributesCount"), Uint32),
@@ -388,7 +412,8 @@ static RESOURCE_METRICS: Message = message(
     "ResourceMetrics",
     &[
         one(1, key!("resource"), Of(&RESOURCE)),
-        many(2, key!("scopeMetrics"), Of(&SCOPE_METRICS)),
+        many(2, key!("scopeMetrics"), Of(&SCOPE_METRICS))
+            .formerly(1000, "instrumentationLibraryMetrics"),
         one(3, key!("schemaUrl"), String),
     ],
 );
@@ -396,7 +421,7 @@ static RESOURCE_METRICS: Message = message(
 static SCOPE_METRICS: Message = message(
     "ScopeMetrics",
     &[
-        one(1, key!("scope"), Of(&INSTRUMENTATION_SCOPE)),
+        one(1, key!("scope"), Of(&INSTRUMENTATION_SCOPE)).formerly(1, "instrumentationLibrary"),
         many(2, key!("metrics"), Of(&METRIC)),
         one(3, key!("schemaUrl"), String),
     ],
@@ -548,8 +573,8 @@ static EXEMPLAR: Message = message(
     &[
         one(2, key!("timeUnixNano"), Fixed64),
         oneof(3, key!("asDouble"), Double),
-        one(4, key!("spanId"), Id),
-        one(5, key!("traceId"), Id),
+        one(4, key!("spanId"), SPAN_ID),
+        one(5, key!("traceId"), TRACE_ID),
         oneof(6, key!("asInt"), Sfixed64),
         many(7, key!("filteredAttributes"), Of(&KEY_VALUE)),
     ],
@@ -572,7 +597,7 @@ static RESOURCE_LOGS: Message = message(
     "ResourceLogs",
     &[
         one(1, key!("resource"), Of(&RESOURCE)),
-        many(2, key!("scopeLogs"), Of(&SCOPE_LOGS)),
+        many(2, key!("scopeLogs"), Of(&SCOPE_LOGS)).formerly(1000, "instrumentationLibraryLogs"),
         one(3, key!("schemaUrl"), String),
     ],
 );
@@ -580,7 +605,7 @@ static RESOURCE_LOGS: Message = message(
 static SCOPE_LOGS: Message = message(
     "ScopeLogs",
     &[
-        one(1, key!("scope"), Of(&INSTRUMENTATION_SCOPE)),
+        one(1, key!("scope"), Of(&INSTRUMENTATION_SCOPE)).formerly(1, "instrumentationLibrary"),
         many(2, key!("logRecords"), Of(&LOG_RECORD)),
         one(3, key!("schemaUrl"), String),
     ],
@@ -596,8 +621,8 @@ static LOG_RECORD: Message = record(
         many(6, key!("attributes"), Of(&KEY_VALUE)),
         one(7, key!("droppedAttributesCount"), Uint32),
         one(8, key!("flags"), Fixed32),
-        one(9, key!("traceId"), Id),
-        one(10, key!("spanId"), Id),
+        one(9, key!("traceId"), TRACE_ID),
+        one(10, key!("spanId"), SPAN_ID),
         one(11, key!("observedTimeUnixNano"), Fixed64),
         one(12, key!("eventName"), String),
     ],

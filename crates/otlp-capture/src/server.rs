@@ -1,12 +1,14 @@
 //! The two ports: connections accepted, limited in number, served, and closed in order.
 
+use crate::cors::{Origins, permit};
 use crate::intake::Intake;
+use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::stats::add;
+use crate::visit::{Connection, Visit};
 use crate::{grpc, http};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
@@ -19,17 +21,26 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// What a port takes, and where the other protocol goes.
-#[derive(Clone, Copy, Debug)]
+/// Which protocol a port takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
-    Grpc { http: SocketAddr },
-    Http { grpc: SocketAddr },
+    Grpc,
+    Http,
+}
+
+/// What every request is answered with.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) intake: Intake,
+    pub(crate) origins: Origins,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) http: SocketAddr,
 }
 
 /// The open ports. Dropping it ends every connection.
 #[derive(Debug)]
 pub(crate) struct Doors {
-    intake: Arc<Intake>,
+    desk: Arc<Desk>,
     is_closing: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -38,13 +49,15 @@ pub(crate) struct Doors {
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a request's head may take, and how long a peer may leave a ping unanswered.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What the first record of a TLS connection begins with.
+const TLS_HANDSHAKE: [u8; 1] = [0x16];
 /// How long nothing is accepted after an error such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Doors {
-    pub(crate) fn new(intake: Arc<Intake>) -> Self {
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
         Self {
-            intake,
+            desk,
             is_closing: watch::Sender::new(false),
             tasks: JoinSet::new(),
         }
@@ -54,7 +67,7 @@ impl Doors {
         let attending = attend(
             listener,
             door,
-            Arc::clone(&self.intake),
+            Arc::clone(&self.desk),
             self.is_closing.subscribe(),
         );
         self.tasks.spawn(attending);
@@ -67,6 +80,7 @@ impl Doors {
             while self.tasks.join_next().await.is_some() {}
         })
         .await;
+        self.desk.intake.ledger.close();
         self.tasks.shutdown().await;
     }
 }
@@ -74,7 +88,7 @@ impl Doors {
 async fn attend(
     listener: TcpListener,
     door: Door,
-    intake: Arc<Intake>,
+    desk: Arc<Desk>,
     mut is_closing: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -86,14 +100,15 @@ async fn attend(
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok(_) if connections.len() >= intake.limits.connections => {
-                add(&intake.counters.refused_connections, 1);
+            Ok(_) if connections.len() >= desk.intake.limits.connections => {
+                desk.intake.ledger.refused_connection();
             }
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 connections.spawn(serve(
                     stream,
+                    Arc::new(Connection::of(peer.ip())),
                     door,
-                    Arc::clone(&intake),
+                    Arc::clone(&desk),
                     closing_too.clone(),
                 ));
             }
@@ -106,15 +121,22 @@ async fn attend(
 
 async fn serve(
     stream: TcpStream,
+    connection: Arc<Connection>,
     door: Door,
-    intake: Arc<Intake>,
+    desk: Arc<Desk>,
     mut is_closing: watch::Receiver<bool>,
 ) {
     // It only delays small answers where it fails.
     let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    let is_tls = tokio::select! {
+        peeked = stream.peek(&mut first) => peeked.is_ok() && first == TLS_HANDSHAKE,
+        () = closing(&mut is_closing) => return,
+    };
+    let (at_desk, of_connection) = (Arc::clone(&desk), Arc::clone(&connection));
     let service = service_fn(move |request| {
-        let intake = Arc::clone(&intake);
-        async move { Ok::<_, Infallible>(door.answer(&intake, request).await) }
+        let (desk, connection) = (Arc::clone(&at_desk), Arc::clone(&of_connection));
+        async move { Ok::<_, Infallible>(desk.answer(door, &connection, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -126,14 +148,22 @@ async fn serve(
         .timer(TokioTimer::new())
         .keep_alive_interval(PATIENCE)
         .keep_alive_timeout(PATIENCE);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // A connection that breaks has told its request so; there is nobody else to tell.
-    tokio::select! {
-        _ = connection.as_mut() => {}
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
         () = closing(&mut is_closing) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
+    };
+    // A connection that breaks later on has told its request so.
+    let failed = served
+        .err()
+        .and_then(|error| error.downcast::<hyper::Error>().ok());
+    if failed.is_some_and(|error| error.is_parse()) {
+        let spoken = if is_tls { "TLS" } else { "another protocol" };
+        let mut visit = Visit::begin(&desk.intake.ledger, &connection, &HeaderMap::new());
+        visit.refuse(&Refusal::NotHttp(spoken));
     }
 }
 
@@ -142,11 +172,38 @@ async fn closing(is_closing: &mut watch::Receiver<bool>) {
     let _ = is_closing.wait_for(|is_closing| *is_closing).await;
 }
 
-impl Door {
-    async fn answer(self, intake: &Intake, request: Request<Incoming>) -> Response<Reply> {
-        match self {
-            Door::Grpc { http } => grpc::answer(intake, request, http).await,
-            Door::Http { grpc } => http::answer(intake, request, grpc).await,
+impl Desk {
+    async fn answer(
+        &self,
+        door: Door,
+        connection: &Connection,
+        request: Request<Incoming>,
+    ) -> Response<Reply> {
+        let preflight = self.origins.preflight(&request);
+        if let Some(Ok(response)) = preflight {
+            return response;
         }
+        let origin = self.origins.allowed(request.headers());
+        let mut visit = Visit::begin(&self.intake.ledger, connection, request.headers());
+        let (grpc, http) = (self.grpc, self.http);
+        let mut response = match (door, grpc::is_grpc(request.headers())) {
+            (Door::Grpc, true) => grpc::answer(&self.intake, &mut visit, request).await,
+            (Door::Http, true) => {
+                let refusal = Refusal::GrpcOnHttpPort { grpc, http };
+                grpc::refused(&refusal, &visit.refuse(&refusal))
+            }
+            (Door::Grpc, false) => {
+                let refusal = Refusal::HttpOnGrpcPort { grpc, http };
+                http::refuse(&mut visit, &refusal, request).await
+            }
+            (Door::Http, false) => match preflight {
+                Some(Err(refusal)) => http::refuse(&mut visit, &refusal, request).await,
+                _ => http::answer(&self.intake, &mut visit, request).await,
+            },
+        };
+        if let Some(origin) = origin {
+            permit(response.headers_mut(), origin);
+        }
+        response
     }
 }

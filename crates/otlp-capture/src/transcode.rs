@@ -44,8 +44,8 @@ pub enum Malformed {
 /// their numbers.
 ///
 /// # Errors
-/// Input that isn't protobuf, has a known field of another type, text that isn't UTF-8, or nests
-/// too deeply. `line` is as it was then.
+/// Input that isn't protobuf, has a known field of another type, text that isn't UTF-8, an id of the
+/// wrong length, or nests too deeply. `line` is as it was then.
 pub fn protobuf_to_json(
     signal: Signal,
     request: &[u8],
@@ -77,18 +77,28 @@ pub fn protobuf_to_json(
 ///
 /// Takes what proto3's JSON mapping allows, ids in hexadecimal as OTLP has it: integers as numbers
 /// or strings, enums as numbers or names, names in lowerCamelCase or snake_case, `null` for absent,
-/// `NaN` and `Infinity` in strings, base64 of either alphabet. Unknown names are ignored.
+/// `NaN` and `Infinity` in strings, base64 of either alphabet. Unknown names are ignored. Half of a surrogate pair, which
+/// JavaScript and Python write for a text that was cut, is read as U+FFFD. The names that OTLP had before 0.15
+/// (`instrumentationLibrarySpans`) are taken too.
 ///
 /// # Errors
-/// Input that isn't JSON, a value of the wrong type or out of range, a name or a oneof given twice,
-/// and nesting that is too deep.
+/// Input that isn't JSON, a value of the wrong type or out of range, an id of the wrong length, a
+/// name or a oneof given twice, and nesting that is too deep.
 pub fn json_to_protobuf(
     signal: Signal,
     request: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
     let start = out.len();
-    json::request(signal.request(), request, out).map_err(|error| {
+    let mut attempt = |request: &[u8]| {
+        out.truncate(start);
+        json::request(signal.request(), request, out)
+    };
+    let read = attempt(request).or_else(|error| match json::mended(request) {
+        Some(mended) => attempt(&mended),
+        None => Err(error),
+    });
+    read.map_err(|error| {
         out.truncate(start);
         Malformed::Json(error)
     })
@@ -239,7 +249,9 @@ impl Writer<'_> {
         match (field.kind, entry.value) {
             (Kind::Message(inner), Value::Bytes(piece)) => self.message(inner, &[piece], depth)?,
             (Kind::String, Value::Bytes(bytes)) => self.string(table, field, bytes)?,
-            (Kind::Id, Value::Bytes(bytes)) => self.hex(bytes),
+            (Kind::Id(length), Value::Bytes(bytes)) => {
+                self.id(table, field, length, bytes)?;
+            }
             (Kind::Bytes, Value::Bytes(bytes)) => self.base64(bytes),
             (Kind::Bool, Value::Varint(n)) => {
                 self.out
@@ -325,8 +337,19 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn hex(&mut self, bytes: &[u8]) {
+    fn id(
+        &mut self,
+        table: &'static Message,
+        field: &'static Field,
+        length: usize,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        if bytes.len() != length && !bytes.is_empty() {
+            let (message, name) = (table.name, field.name());
+            let what = format!("`{message}.{name}` of {} bytes, not {length}", bytes.len());
+            return Err(Fault::at(bytes, what));
+        }
         self.out.push(b'"');
         let digits = bytes
             .iter()
@@ -334,6 +357,7 @@ impl Writer<'_> {
             .map(|digit| DIGITS[usize::from(digit)]);
         self.out.extend(digits);
         self.out.push(b'"');
+        Ok(())
     }
 
     fn base64(&mut self, bytes: &[u8]) {
@@ -361,7 +385,7 @@ impl Kind {
     fn is_number(self) -> bool {
         !matches!(
             self,
-            Kind::String | Kind::Bytes | Kind::Id | Kind::Message(_)
+            Kind::String | Kind::Bytes | Kind::Id(_) | Kind::Message(_)
         )
     }
 
@@ -455,7 +479,7 @@ fn entries_of<'a>(
     entries(pieces).filter(|entry| {
         entry
             .as_ref()
-            .map_or(true, |entry| entry.number == field.number)
+            .map_or(true, |entry| field.has_number(entry.number))
     })
 }
 

@@ -1,12 +1,14 @@
 //! The one thread that writes: a line a request, a file a signal, begun anew when it is full.
 
 use crate::budget::Reservation;
+use crate::ledger::{Ledger, SenderId};
 use crate::schema::Signal;
-use crate::stats::Counters;
 use crate::{Error, Observer, Rotation, forward};
 use bytes::Bytes;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -35,6 +37,10 @@ pub(crate) struct Line {
     /// The request in protobuf, where it is to be sent on.
     pub(crate) message: Option<Bytes>,
     pub(crate) reservation: Reservation,
+    /// In whose account it is counted.
+    pub(crate) sender: SenderId,
+    /// What the request is recognized by when it comes again.
+    pub(crate) digest: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -49,9 +55,13 @@ impl Writer {
         rotation: Option<Rotation>,
         observer: Option<Observer>,
         forward: Option<forward::Queue>,
-        counters: Arc<Counters>,
+        ledger: Arc<Ledger>,
     ) -> Result<(Self, Queue), Error> {
-        fs::create_dir_all(&dir).map_err(|source| Error::File {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        builder.mode(0o700);
+        builder.create(&dir).map_err(|source| Error::File {
             path: dir.clone(),
             source,
         })?;
@@ -62,7 +72,7 @@ impl Writer {
         let (queue, jobs) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
             .name("otlp-capture".to_owned())
-            .spawn(move || write(jobs, files, observer, forward, &counters))
+            .spawn(move || write(jobs, files, observer, forward, &ledger))
             .map_err(|source| Error::File { path: dir, source })?;
         Ok((Self { thread }, queue))
     }
@@ -81,7 +91,7 @@ fn write(
     mut files: Vec<LineFile>,
     mut observer: Option<Observer>,
     forward: Option<forward::Queue>,
-    counters: &Counters,
+    ledger: &Ledger,
 ) {
     while let Some(job) = jobs.blocking_recv() {
         match job {
@@ -94,16 +104,19 @@ fn write(
                     records,
                     message,
                     reservation,
+                    sender,
+                    digest,
                 } = line;
                 if let Err(error) = files[signal as usize].append(&json) {
-                    counters.dropped(records, error.clone());
+                    ledger.not_written(sender, records, &error);
+                    ledger.asked_again(sender, digest);
                     drop(done.send(Err(error)));
                     continue;
                 }
-                counters.kept(signal, records, json.len());
+                ledger.stored(sender, signal, records, json.len());
                 drop(done.send(Ok(())));
                 if let (Some(forward), Some(message)) = (&forward, message) {
-                    forward.offer(signal, message, records);
+                    forward.offer(signal, message, records, sender);
                 }
                 if let Some(observer) = &mut observer {
                     observer(signal, json.trim_ascii_end());
@@ -203,11 +216,11 @@ impl LineFile {
 /// Opens a file to append to. A part of a line at its end, which a crash may have left, is closed
 /// with a line feed.
 fn open_after_whole_line(path: &Path) -> io::Result<(File, u64)> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).append(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = options.open(path)?;
     let mut length = file.seek(SeekFrom::End(0))?;
     if length > 0 {
         let mut last = [0];

@@ -3,7 +3,7 @@
 //!
 //!     cargo test -p otlp-capture --test slow -- --ignored
 
-use otlp_capture::{Capture, Config, Signal, Stats};
+use otlp_capture::{Account, Capture, Config, Signal};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,20 +128,22 @@ fn slow_everything_that_telemetrygen_sends_is_counted_and_kept() {
     }
     let stats = runtime.block_on(capture.stop()).expect("stopped");
 
+    let account = stats.total();
     let kept = |signal, name| {
         (
-            stats.signal(signal).records,
+            account.signal(signal).records,
             count(dir.path(), signal, name),
         )
     };
     assert_eq!(kept(Signal::Traces, "spans"), (2 * 4_402, 2 * 4_402));
     assert_eq!(kept(Signal::Metrics, "dataPoints"), (2 * 2_000, 2 * 2_000));
     assert_eq!(kept(Signal::Logs, "logRecords"), (2 * 2_000, 2 * 2_000));
-    let good = Stats {
-        traces: stats.traces,
-        metrics: stats.metrics,
-        logs: stats.logs,
-        ..Stats::default()
+    let good = Account {
+        requests: account.requests,
+        traces: account.traces,
+        metrics: account.metrics,
+        logs: account.logs,
+        ..Account::default()
     };
-    assert_eq!(stats, good, "nothing went wrong");
+    assert_eq!(account, good, "nothing went wrong");
 }

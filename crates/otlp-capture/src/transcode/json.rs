@@ -138,7 +138,8 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
             Some(Kind::Double) => "a number",
             Some(Kind::String) => "a string",
             Some(Kind::Bytes) => "a string in base64",
-            Some(Kind::Id) => "a string of hexadecimal digits",
+            Some(Kind::Id(16)) => "32 hexadecimal digits",
+            Some(Kind::Id(_)) => "16 hexadecimal digits",
             Some(Kind::Enum(_)) => "an enum's number",
             Some(Kind::Message(_)) => "an object",
         };
@@ -183,7 +184,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
         let unexpected = Unexpected::Str(text);
         match self.single() {
             Some(Kind::String) => self.bytes(Some(text.as_bytes()), unexpected),
-            Some(Kind::Id) => self.bytes(unhex(text), unexpected),
+            Some(Kind::Id(length)) => self.bytes(unhex(text, length), unexpected),
             Some(Kind::Bytes) => self.bytes(unbase64(text), unexpected),
             Some(Kind::Enum(names)) => match names.iter().find(|(name, _)| *name == text) {
                 Some(&(_, value)) => self.number(Some(Number::Integer(value.into())), unexpected),
@@ -274,7 +275,7 @@ fn put_number(out: &mut Vec<u8>, field: u32, kind: Kind, number: Number) -> Opti
         Kind::Uint64 => put_varint_field(out, field, number.integer()?),
         Kind::Fixed64 => put_fixed64_field(out, field, number.integer()?),
         Kind::Sfixed64 => put_fixed64_field(out, field, number.integer::<i64>()? as u64),
-        Kind::Bool | Kind::String | Kind::Bytes | Kind::Id | Kind::Message(_) => return None,
+        Kind::Bool | Kind::String | Kind::Bytes | Kind::Id(_) | Kind::Message(_) => return None,
     }
     Some(())
 }
@@ -325,10 +326,42 @@ impl Number {
     }
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// The request with U+FFFD for each half of a surrogate pair; `None` where there is none.
+pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = json.to_vec();
+    let (mut at, mut is_mended) = (0, false);
+    while let Some(escape) = json[at..].iter().position(|&byte| byte == b'\\') {
+        at += escape;
+        let (high, low) = (code_unit(json, at), code_unit(json, at + 6));
+        at += match (high, low) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                mended[at + 2..at + 6].copy_from_slice(b"fffd");
+                is_mended = true;
+                6
+            }
+            // A backslash that is escaped escapes nothing.
+            _ => 2,
+        };
+        at = at.min(json.len());
+    }
+    is_mended.then_some(mended)
+}
+
+/// The UTF-16 code unit that `\uXXXX` stands for, where one begins there.
+fn code_unit(json: &[u8], at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// An id of that length, or an empty one.
+fn unhex(text: &str, length: usize) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
         return None;
     };
+    if pairs.len() != length && !pairs.is_empty() {
+        return None;
+    }
     let digit = |c: u8| char::from(c).to_digit(16).map(|digit| digit as u8);
     pairs
         .iter()

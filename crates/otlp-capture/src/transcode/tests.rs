@@ -42,7 +42,7 @@ fn the_tables_are_the_definitions() {
         let mut ours = String::new();
         for field in table.fields {
             let kind = match field.kind {
-                Kind::Id => "Bytes".to_owned(),
+                Kind::Id(_) => "Bytes".to_owned(),
                 Kind::Enum(values) => format!("{values:?}"),
                 Kind::Message(inner) => inner.name.to_owned(),
                 kind => format!("{kind:?}"),
@@ -223,7 +223,15 @@ impl Maker<'_> {
                 nested.expect("nothing fails");
             }
             Kind::String => put_bytes_field(out, number, self.text().as_bytes()),
-            Kind::Bytes | Kind::Id => put_bytes_field(out, number, &self.word().to_be_bytes()),
+            Kind::Bytes => put_bytes_field(out, number, &self.word().to_be_bytes()),
+            Kind::Id(length) => {
+                let id = [self.word().to_be_bytes(), self.word().to_be_bytes()].concat();
+                put_bytes_field(
+                    out,
+                    number,
+                    &id[..length * usize::from(!self.byte().is_multiple_of(8))],
+                );
+            }
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => {
                 put_fixed64_field(out, number, self.word());
             }
@@ -243,7 +251,7 @@ impl Maker<'_> {
     fn unknown(&mut self, out: &mut Vec<u8>) {
         match self.byte() % 3 {
             0 => put_varint_field(out, 99, self.word()),
-            1 => put_bytes_field(out, 1000, b"\xff"),
+            1 => put_bytes_field(out, 1001, b"\xff"),
             _ => {
                 put_varint(out, 99 << 3 | 3);
                 put_varint_field(out, 1, self.word());
@@ -296,8 +304,10 @@ proptest! {
         let at = at % (request.len() + 1);
         request.splice(at..(at + bytes.len() / 2).min(request.len()), bytes);
         let line = line_of(signal, &request);
-        // The other way round doesn't hold: a value that a later one replaces is not looked into.
-        if DynamicMessage::decode(descriptor(signal), &request[..]).is_ok() {
+        // The definitions don't say how long an id is. The other way round doesn't hold either: a value that a later one
+        // replaces is not looked into.
+        let is_length = matches!(&line, Err(error) if error.to_string().contains(" bytes, not "));
+        if !is_length && DynamicMessage::decode(descriptor(signal), &request[..]).is_ok() {
             let json: Value = serde_json::from_str(&line.expect("a request")).expect("JSON");
             prop_assert_eq!(json, reference(signal, &request));
         }
@@ -330,7 +340,15 @@ fn json_is_taken_as_proto3_allows() {
     }
     for (given, expected) in [
         ("{}", "{}"),
-        (r#"{"traceId":"0AFF","spanId":""}"#, r#"{"traceId":"0aff"}"#),
+        (
+            r#"{"traceId":"0AF7651916CD43DD8448EB211C80319C","spanId":""}"#,
+            r#"{"traceId":"0af7651916cd43dd8448eb211c80319c"}"#,
+        ),
+        (
+            r#"{"name":"cut \ud83d, \ude00\\ud83d"}"#,
+            r#"{"name":"cut �, �\\ud83d"}"#,
+        ),
+        (r#"{"name":"\ud83d\ude00\udc00"}"#, r#"{"name":"😀�"}"#),
         (r#"{"kind":3}"#, r#"{"kind":3}"#),
         (r#"{"kind":"3"}"#, r#"{"kind":3}"#),
         (r#"{"kind":77}"#, r#"{"kind":77}"#),
@@ -354,8 +372,8 @@ fn json_is_taken_as_proto3_allows() {
         (r#"{"attributes":[],"status":{}}"#, r#"{"status":{}}"#),
         (r#"{"later":{"a":[1]},"name":"x"}"#, r#"{"name":"x"}"#),
         (
-            r#"{"name":"x","spanId":"01"}"#,
-            r#"{"spanId":"01","name":"x"}"#,
+            r#"{"name":"x","spanId":"b7ad6b7169203331"}"#,
+            r#"{"spanId":"b7ad6b7169203331","name":"x"}"#,
         ),
     ] {
         check(with_span, given, expected);
@@ -383,8 +401,63 @@ fn json_is_taken_as_proto3_allows() {
             r#"{"stringValue":null,"intValue":1}"#,
             r#"{"intValue":"1"}"#,
         ),
+        // Unset, and no zero.
+        (r#"{"doubleValue":null}"#, "{}"),
     ] {
         check(with_value, given, expected);
+    }
+}
+
+#[test]
+fn what_otlp_was_before_0_15_becomes_what_it_is() {
+    for (signal, resource, old, new, records) in [
+        (
+            Signal::Traces,
+            "resourceSpans",
+            "instrumentationLibrarySpans",
+            "scopeSpans",
+            "spans",
+        ),
+        (
+            Signal::Metrics,
+            "resourceMetrics",
+            "instrumentationLibraryMetrics",
+            "scopeMetrics",
+            "metrics",
+        ),
+        (
+            Signal::Logs,
+            "resourceLogs",
+            "instrumentation_library_logs",
+            "scopeLogs",
+            "logRecords",
+        ),
+    ] {
+        let request = |list: &str, scope: &str| {
+            format!(
+                r#"{{"{resource}":[{{"resource":{{}},"{list}":[{{"{scope}":{{"name":"x"}},"{records}":[{{}}]}}],"schemaUrl":"u"}}]}}"#
+            )
+        };
+        let expected = request(new, "scope");
+        let mut protobuf = Vec::new();
+        json_to_protobuf(
+            signal,
+            request(old, "instrumentationLibrary").as_bytes(),
+            &mut protobuf,
+        )
+        .expect(old);
+        assert_eq!(line_of(signal, &protobuf).expect(old), expected);
+
+        // In protobuf the list had the number 1000, and stands after the schema's address.
+        let mut old_protobuf = Vec::new();
+        let nested = put_nested_field::<()>(&mut old_protobuf, 1, |out| {
+            put_bytes_field(out, 1, b"");
+            put_bytes_field(out, 3, b"u");
+            put_bytes_field(out, 1000, b"\x0a\x03\x0a\x01x\x12\x00");
+            Ok(())
+        });
+        nested.expect("nothing fails");
+        assert_eq!(line_of(signal, &old_protobuf).expect(old), expected);
     }
 }
 
@@ -395,6 +468,10 @@ fn json_of_another_shape_is_refused_with_its_place() {
         "null",
         r#"{"traceId":"0X"}"#,
         r#"{"traceId":"abc"}"#,
+        r#"{"traceId":"b7ad6b7169203331"}"#,
+        r#"{"traceId":"0x07651916cd43dd8448eb211c80319c"}"#,
+        r#"{"parentSpanId":"0af7651916cd43dd8448eb211c80319c"}"#,
+        r#"{"links":[{"spanId":"00"}]}"#,
         r#"{"kind":"CLIENT"}"#,
         r#"{"kind":2147483648}"#,
         r#"{"startTimeUnixNano":-1}"#,
@@ -466,7 +543,7 @@ fn malformed_protobuf_is_refused_with_its_place() {
     let mut nested = Vec::new();
     put_bytes_field(&mut nested, 9, &attribute);
 
-    let cases: [(&str, Vec<u8>); 14] = [
+    let cases: [(&str, Vec<u8>); 16] = [
         ("text", b"hello".to_vec()),
         ("field number 0", span(b"\0\0")),
         ("a varint cut off", span(b"\x30\xff")),
@@ -478,6 +555,8 @@ fn malformed_protobuf_is_refused_with_its_place() {
         ("64 bits cut off", span(b"\x39\0\0\0")),
         ("32 bits cut off", span(b"\x85\x01\0\0")),
         ("a name of the type varint", span(b"\x28\x01")),
+        ("a trace id of 8 bytes", span(b"\x0a\x08abcdefgh")),
+        ("a link's span id of 1 byte", span(b"\x6a\x03\x12\x01a")),
         ("an attribute of the type varint", span(b"\x48\x01")),
         ("a name that isn't UTF-8", span(b"\x2a\x03ab\xff")),
         ("the end of a group", span(b"\x4c")),

@@ -47,7 +47,8 @@ async fn what_is_stored_arrives_as_it_was_stored() {
         let file = signal.file_name(0);
         assert_eq!(second.lines(&file), first.lines(&file), "{file}");
     }
-    let stats = first.stop().await.forward;
+    let whole = first.stop().await;
+    let stats = whole.total().forward;
     assert_eq!(
         (
             stats.sent_records,
@@ -57,8 +58,8 @@ async fn what_is_stored_arrives_as_it_was_stored() {
         (14, 0, 0),
         "{stats:?}"
     );
-    assert_eq!(stats.last_error, None);
-    let stats = second.stop().await;
+    assert_eq!(whole.last_forward_error, None);
+    let stats = second.stop().await.total();
     assert_eq!(
         (
             stats.traces.records,
@@ -88,10 +89,11 @@ async fn a_receiver_that_is_full_is_sent_it_again() {
         .await
         .expect("accepted");
     eventually("it is refused", async || {
-        first.capture.stats().forward.last_error.is_some()
+        first.capture.stats().last_forward_error.is_some()
     })
     .await;
-    let stats = first.capture.stats().forward;
+    let whole = first.capture.stats();
+    let stats = whole.total().forward;
     assert_eq!(
         (
             stats.sent_records,
@@ -101,13 +103,13 @@ async fn a_receiver_that_is_full_is_sent_it_again() {
         (20, 200, 0)
     );
     assert_eq!(
-        stats.last_error.as_deref(),
+        whole.last_forward_error.as_deref(),
         Some("gRPC status 14: the queue is full, send again later")
     );
     drop(open);
     first.capture.flush_forward().await;
     assert_eq!(second.lines("capture.jsonl"), first.lines("capture.jsonl"));
-    assert_eq!(first.stop().await.forward.sent_records, 220);
+    assert_eq!(first.stop().await.total().forward.sent_records, 220);
     second.stop().await;
 }
 
@@ -120,14 +122,23 @@ async fn a_receiver_that_restarts_is_found_again() {
     client.export(spans("before", 1)).await.expect("accepted");
     first.capture.flush_forward().await;
     let Lab { capture, dir } = second;
-    assert_eq!(capture.stop().await.expect("stopped").traces.records, 1);
+    assert_eq!(
+        capture
+            .stop()
+            .await
+            .expect("stopped")
+            .total()
+            .traces
+            .records,
+        1
+    );
 
     client
         .export(spans("while it is away", 1))
         .await
         .expect("accepted");
     eventually("it is missed", async || {
-        first.capture.stats().forward.last_error.is_some()
+        first.capture.stats().last_forward_error.is_some()
     })
     .await;
     let mut config = Config::new(dir.path());
@@ -138,7 +149,7 @@ async fn a_receiver_that_restarts_is_found_again() {
         lines(dir.path(), "capture.jsonl"),
         first.lines("capture.jsonl")
     );
-    assert_eq!(first.stop().await.forward.sent_records, 2);
+    assert_eq!(first.stop().await.total().forward.sent_records, 2);
     capture.stop().await.expect("stopped");
 }
 
@@ -158,7 +169,7 @@ async fn a_receiver_that_is_not_there_costs_the_capture_nothing() {
     }
     assert_eq!(lab.lines("capture.jsonl").len(), 100);
     lab.capture.flush().await;
-    let before = lab.capture.stats().forward;
+    let before = lab.capture.stats().total().forward;
     assert!(
         before.waiting_records > 0 && before.lost_records > 0,
         "the queue is small: {before:?}"
@@ -166,13 +177,13 @@ async fn a_receiver_that_is_not_there_costs_the_capture_nothing() {
     assert_eq!(before.waiting_records + before.lost_records, 1_000);
 
     let started = std::time::Instant::now();
-    let stats = lab.capture.stop().await.expect("stopped");
+    let stats = lab.capture.stop().await.expect("stopped").total();
     assert!(started.elapsed().as_secs() < 8, "{:?}", started.elapsed());
     assert_eq!(
         (
             stats.traces.records,
-            stats.dropped_records,
-            stats.refused_requests
+            stats.unwritten_records,
+            stats.asked_again
         ),
         (1_000, 0, 0)
     );
@@ -193,13 +204,14 @@ async fn what_a_receiver_will_never_take_is_lost_and_the_next_is_sent() {
         .expect("accepted");
     client.export(spans("fits", 1)).await.expect("accepted");
     first.capture.flush_forward().await;
-    let stats = first.stop().await.forward;
+    let whole = first.stop().await;
+    let stats = whole.total().forward;
     assert_eq!((stats.sent_records, stats.lost_records), (1, 100));
     assert_eq!(
-        stats.last_error.as_deref(),
+        whole.last_forward_error.as_deref(),
         Some("gRPC status 8: the request is larger than 1000 bytes")
     );
-    assert_eq!(second.stop().await.traces.records, 1);
+    assert_eq!(second.stop().await.total().traces.records, 1);
 }
 
 #[tokio::test]
@@ -211,7 +223,8 @@ async fn a_signal_that_a_receiver_does_not_know_is_no_loss() {
     client.export(spans("x", 3)).await.expect("accepted");
     client.export(spans("y", 4)).await.expect("accepted");
     first.capture.flush_forward().await;
-    let stats = first.stop().await.forward;
+    let whole = first.stop().await;
+    let stats = whole.total().forward;
     assert_eq!(
         (
             stats.unsupported_records,
@@ -220,7 +233,11 @@ async fn a_signal_that_a_receiver_does_not_know_is_no_loss() {
         ),
         (7, 0, 0)
     );
-    assert_eq!(second.stop().await.rejected_requests, 1, "it is asked once");
+    assert_eq!(
+        second.stop().await.total().refused_requests(),
+        1,
+        "it is asked once"
+    );
 }
 
 #[tokio::test]

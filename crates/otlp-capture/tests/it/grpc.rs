@@ -1,7 +1,7 @@
 //! OTLP/gRPC: what clients get wrong, and how they are told.
 
 use crate::lab::*;
-use otlp_capture::{Limits, Signal};
+use otlp_capture::{Limits, RefusedAs, Signal};
 use prost::Message as _;
 use tonic::Code;
 
@@ -19,6 +19,9 @@ async fn what_grpc_clients_get_wrong_is_answered_and_harms_nothing() {
     let traces = Signal::Traces.grpc_path();
     let good = spans("x", 1).encode_to_vec();
     let cut = gzip(&good)[..20].to_vec();
+    let mut short_id = spans("x", 1);
+    short_id.resource_spans[0].scope_spans[0].spans[0].trace_id = vec![1; 8];
+    let short_id = short_id.encode_to_vec();
 
     #[rustfmt::skip]
     let cases: Vec<(&str, &str, &str, Vec<u8>)> = vec![
@@ -31,6 +34,9 @@ async fn what_grpc_clients_get_wrong_is_answered_and_harms_nothing() {
         ("gzip unannounced",    traces, "identity", framed(1, &gzip(&good))),
         ("over the limit",      traces, "identity", framed(0, &vec![0; 200_000])),
         ("gzip bomb",           traces, "gzip",     framed(1, &gzip(&vec![0; 10_000_000]))),
+        ("damaged zstd",        traces, "zstd",     framed(1, &zstd(&good)[..20])),
+        ("zstd bomb",           traces, "zstd",     framed(1, &zstd(&vec![0; 10_000_000]))),
+        ("an id of 8 bytes",    traces, "identity", framed(0, &short_id)),
         ("unknown encoding",    traces, "snappy",   framed(0, &good)),
         ("unknown service",     "/a.B/C", "identity", framed(0, &good)),
     ];
@@ -51,14 +57,17 @@ async fn what_grpc_clients_get_wrong_is_answered_and_harms_nothing() {
         plain.status, "0",
         "a message may be plain where gzip was announced"
     );
-    let stats = lab.stop().await;
+    let account = lab.stop().await.total();
+    let kinds = [
+        RefusedAs::Malformed,
+        RefusedAs::TooLarge,
+        RefusedAs::UnknownEncoding,
+        RefusedAs::UnknownPath,
+    ];
+    assert_eq!(kinds.map(|kind| account.refused_as(kind)), [9, 3, 1, 1]);
     assert_eq!(
-        (
-            stats.malformed_requests,
-            stats.rejected_requests,
-            stats.traces.records
-        ),
-        (7, 4, 12)
+        (account.refused_requests(), account.traces.records),
+        (14, 15)
     );
 }
 
@@ -87,11 +96,14 @@ async fn each_port_says_where_the_other_protocol_goes() {
     let good = spans("x", 1).encode_to_vec();
 
     let answer = post(grpc_addr, "/v1/traces", PROTOBUF, &good).await;
-    let text = String::from_utf8(answer.body).expect("text");
+    // A `google.rpc.Status`: the code, and the message with its length.
+    let text = String::from_utf8(answer.body[4..].to_vec()).expect("text");
     assert_eq!(answer.status, 415);
     assert_eq!(
         text,
-        format!("this port takes OTLP over gRPC; OTLP over HTTP goes to http://{http_addr}\n")
+        format!(
+            "a request in OTLP over HTTP came to {grpc_addr}, the port of OTLP over gRPC; OTLP over HTTP goes to http://{http_addr}"
+        )
     );
 
     let answer = grpc(
@@ -104,9 +116,19 @@ async fn each_port_says_where_the_other_protocol_goes() {
     assert_eq!(answer.status, "12");
     assert_eq!(
         answer.message,
-        format!("this port takes OTLP over HTTP; OTLP over gRPC goes to http://{grpc_addr}")
+        format!(
+            "a request in OTLP over gRPC came to {http_addr}, the port of OTLP over HTTP; OTLP over gRPC goes to http://{grpc_addr}"
+        )
     );
 
     lab.still_keeps("what comes to the right port").await;
-    assert_eq!(lab.stop().await.rejected_requests, 2);
+    let account = lab.stop().await.total();
+    let kinds = [RefusedAs::HttpOnGrpcPort, RefusedAs::GrpcOnHttpPort];
+    assert_eq!(kinds.map(|kind| account.refused_as(kind)), [1, 1]);
+    assert_eq!(
+        account.refused[0].advice,
+        format!(
+            "set `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://{http_addr}/v1/traces`, or export over gRPC"
+        )
+    );
 }

@@ -1,7 +1,7 @@
 //! OTLP/HTTP: what clients get wrong, and how they are told.
 
 use crate::lab::*;
-use otlp_capture::Limits;
+use otlp_capture::{Limits, RefusedAs};
 use prost::Message as _;
 
 #[tokio::test]
@@ -24,6 +24,7 @@ async fn what_http_clients_get_wrong_is_answered_and_harms_nothing() {
         "{} bytes pass the first limit",
         small_bomb.len()
     );
+    let encoded = |encoding: &str| format!("{PROTOBUF}\r\nContent-Encoding: {encoding}");
     let zipped = |content_type: &str| format!("{content_type}\r\nContent-Encoding: gzip");
 
     #[rustfmt::skip]
@@ -35,11 +36,16 @@ async fn what_http_clients_get_wrong_is_answered_and_harms_nothing() {
         ("over the limit",       "POST /v1/traces", PROTOBUF.into(), vec![0; 2_000_000], 413),
         ("gzip over the limit",  "POST /v1/traces", zipped(PROTOBUF), bomb, 413),
         ("gzip bomb",            "POST /v1/traces", zipped(JSON), small_bomb, 413),
+        ("damaged deflate",      "POST /v1/traces", encoded("deflate"), gzip(&good), 400),
+        ("damaged zstd",         "POST /v1/traces", encoded("zstd"), zstd(&good)[..20].to_vec(), 400),
+        ("zstd bomb",            "POST /v1/traces", encoded("zstd"), zstd(&vec![0; 10_000_000]), 413),
+        ("an id of one byte",    "POST /v1/traces", JSON.into(), br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"00"}]}]}]}"#.to_vec(), 400),
         ("unknown type",         "POST /v1/traces", "Content-Type: text/plain".into(), good.clone(), 415),
         ("no type",              "POST /v1/traces", "X-Nothing: 1".into(), good.clone(), 415),
         ("unknown encoding",     "POST /v1/traces", format!("{PROTOBUF}\r\nContent-Encoding: br"), good.clone(), 415),
         ("another path",         "POST /v1/profiles", PROTOBUF.into(), good.clone(), 404),
         ("the wrong signal",     "POST /v1/metrics", PROTOBUF.into(), b"\x08\x01".to_vec(), 400),
+        ("a page's question",    "OPTIONS /v1/traces", "Origin: http://a.example\r\nAccess-Control-Request-Method: POST".into(), Vec::new(), 403),
         ("another method",       "GET /v1/traces", PROTOBUF.into(), Vec::new(), 405),
     ];
     for (what, request, headers, body, status) in cases {
@@ -70,7 +76,58 @@ async fn what_http_clients_get_wrong_is_answered_and_harms_nothing() {
     let allowed = http(addr, "PUT /v1/logs HTTP/1.1\r\nX-Nothing: 1", b"").await;
     assert!(allowed.head.contains("allow: post"), "{}", allowed.head);
 
-    let stats = lab.stop().await;
-    assert_eq!((stats.malformed_requests, stats.rejected_requests), (5, 9));
-    assert_eq!((stats.traces.records, stats.dropped_records), (13, 0));
+    let account = lab.stop().await.total();
+    let kinds = [
+        RefusedAs::Malformed,
+        RefusedAs::TooLarge,
+        RefusedAs::UnknownEncoding,
+        RefusedAs::UnknownContentType,
+        RefusedAs::UnknownPath,
+        RefusedAs::UnknownMethod,
+        RefusedAs::CrossOrigin,
+    ];
+    assert_eq!(
+        kinds.map(|kind| account.refused_as(kind)),
+        [8, 4, 1, 2, 1, 2, 1]
+    );
+    assert_eq!(account.refused_requests(), 19);
+    assert_eq!((account.traces.records, account.unwritten_records), (18, 0));
+}
+
+#[tokio::test]
+async fn a_page_may_send_from_an_origin_that_was_allowed() {
+    let lab = Lab::start(|config| {
+        config.allowed_origins = vec!["http://localhost:3000".to_owned()];
+    })
+    .await;
+    let addr = lab.capture.http_addr();
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /v1/traces HTTP/1.1\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\n\
+             Access-Control-Request-Headers: content-type,x-own"
+        )
+    };
+    let answer = http(addr, &preflight("http://localhost:3000"), b"").await;
+    assert_eq!(answer.status, 204);
+    for header in [
+        "access-control-allow-origin: http://localhost:3000",
+        "access-control-allow-methods: post",
+        "access-control-allow-headers: content-type,x-own",
+        "vary: origin",
+    ] {
+        assert!(answer.head.contains(header), "{header}: {}", answer.head);
+    }
+    let answer = http(addr, &preflight("http://a.example"), b"").await;
+    assert_eq!(answer.status, 403);
+    assert!(!answer.head.contains("access-control"), "{}", answer.head);
+
+    let good = spans("x", 1).encode_to_vec();
+    let headers = format!("{PROTOBUF}\r\nOrigin: http://localhost:3000");
+    let answer = post(addr, "/v1/traces", &headers, &good).await;
+    assert_eq!(answer.status, 200);
+    let header = "access-control-allow-origin: http://localhost:3000";
+    assert!(answer.head.contains(header), "{}", answer.head);
+    let account = lab.stop().await.total();
+    // A question that is answered is no request.
+    assert_eq!((account.requests, account.traces.records), (2, 1));
 }

@@ -1,7 +1,7 @@
 //! A capture in a directory of its own, requests to send to it, and clients to send them with.
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use otlp_capture::{Capture, Config, Stats};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -95,6 +96,16 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("written to memory");
     encoder.finish().expect("written to memory")
+}
+
+pub(crate) fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("written to memory");
+    encoder.finish().expect("written to memory")
+}
+
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
 pub(crate) async fn traces_client(addr: SocketAddr) -> TraceServiceClient<Channel> {
@@ -215,6 +226,7 @@ where
     B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
     let stream = TcpStream::connect(addr).await.expect("connected");
+    stream.set_nodelay(true).expect("a socket");
     let stream = stream.into_std().expect("a socket");
     let to_cut = stream.try_clone().expect("the same socket");
     let stream = TcpStream::from_std(stream).expect("a socket");

@@ -5,7 +5,7 @@ use crate::lab::*;
 use http_body_util::channel::Channel;
 use hyper::Request;
 use hyper::body::Bytes;
-use otlp_capture::{Capture, Config, Rotation, Signal};
+use otlp_capture::{Capture, Config, RefusedAs, Rotation, Signal};
 use prost::Message as _;
 use std::convert::Infallible;
 use std::net::Shutdown;
@@ -40,6 +40,11 @@ async fn a_directory_that_cannot_be_made_is_named() {
         error.starts_with(&format!("cannot write `{}`: ", file.path().display())),
         "{error}"
     );
+}
+
+/// Requests that broke off.
+fn broken(lab: &Lab) -> u64 {
+    lab.capture.stats().total().refused_as(RefusedAs::BrokenOff)
 }
 
 /// An observer that lets the writer on only when it is told to.
@@ -88,9 +93,9 @@ async fn a_full_queue_refuses_with_the_error_that_clients_send_again_after() {
         client.clone().export(spans("again", 200)).await.is_ok()
     })
     .await;
-    let stats = lab.stop().await;
-    assert!(stats.refused_requests >= 2, "{stats:?}");
-    assert_eq!((stats.traces.requests, stats.traces.records), (2, 220));
+    let account = lab.stop().await.total();
+    assert!(account.asked_again >= 2, "{account:?}");
+    assert_eq!((account.traces.requests, account.traces.records), (2, 220));
 }
 
 #[cfg(target_os = "linux")]
@@ -116,15 +121,20 @@ async fn a_disk_error_is_told_and_counted_and_stops_nothing_else() {
     .await;
     assert_eq!(answer.status, 200);
     let stats = capture.stop().await.expect("stopped");
+    let account = stats.total();
     assert_eq!(
         (
-            stats.dropped_records,
-            stats.traces.records,
-            stats.logs.records
+            account.unwritten_records,
+            account.traces.records,
+            account.logs.records
         ),
         (14, 0, 1)
     );
-    let error = stats.last_error.expect("an error");
+    assert_eq!(
+        (account.requests, account.asked_again, account.came_again),
+        (3, 2, 1)
+    );
+    let error = stats.last_file_error.expect("an error");
     assert!(
         error.starts_with(&format!(
             "cannot write `{}`: ",
@@ -216,7 +226,7 @@ async fn files_make_way_for_new_ones() {
                 .len()
                 <= 1_000
     );
-    assert_eq!(lab.stop().await.traces.records, 141);
+    assert_eq!(lab.stop().await.total().traces.records, 141);
 }
 
 #[tokio::test]
@@ -233,7 +243,7 @@ async fn clients_that_break_off_leave_nothing_behind() {
         stream.write_all(&[0; 50_000]).await.expect("sent");
     }
     eventually("the broken requests are counted", async || {
-        lab.capture.stats().broken_requests == 5
+        broken(&lab) == 5
     })
     .await;
 
@@ -251,14 +261,11 @@ async fn clients_that_break_off_leave_nothing_behind() {
     }
     socket.shutdown(Shutdown::Both).expect("it was open");
     call.await.expect("no panic").expect_err("broken off");
-    eventually("it is counted", async || {
-        lab.capture.stats().broken_requests == 6
-    })
-    .await;
+    eventually("it is counted", async || broken(&lab) == 6).await;
 
     // All memory is free again: a request of nearly all of it is taken.
     lab.still_keeps(&"x".repeat(90_000)).await;
-    assert_eq!(lab.stop().await.refused_requests, 0);
+    assert_eq!(lab.stop().await.total().asked_again, 0);
 }
 
 #[tokio::test]
@@ -275,7 +282,8 @@ async fn a_client_that_takes_too_long_is_told_so() {
     stream.read_to_string(&mut answer).await.expect("answered");
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     lab.still_keeps("what comes in time").await;
-    assert_eq!(lab.stop().await.broken_requests, 1);
+    assert_eq!(broken(&lab), 1);
+    lab.stop().await;
 }
 
 #[tokio::test]
@@ -319,7 +327,7 @@ async fn stopping_does_not_wait_for_connections() {
     idle.export(spans("x", 1)).await.expect("accepted");
     let mut half = TcpStream::connect(http_addr).await.expect("connected");
     half.write_all(b"POST /v1/traces HTTP/1.1\r\nHost: capture\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").await.expect("sent");
-    assert_eq!(lab.stop().await.traces.records, 1);
+    assert_eq!(lab.stop().await.total().traces.records, 1);
     assert!(
         TcpStream::connect(grpc_addr).await.is_err(),
         "the port is closed"
@@ -388,7 +396,7 @@ async fn many_clients_at_once_lose_nothing() {
         (CLIENTS * REQUESTS, CLIENTS * REQUESTS)
     );
     assert_eq!(
-        lab.stop().await.traces.records,
+        lab.stop().await.total().traces.records,
         3 * (CLIENTS * REQUESTS) as u64
     );
 }

@@ -1,10 +1,13 @@
 //! A running capture and its clients: a real OTLP/gRPC client, and plainer ones for what such a
 //! client never sends.
 
+mod accounts;
 mod corpus;
 mod forward;
 mod grpc;
 mod http;
 mod lab;
 mod life;
+mod process;
+mod secrets;
 mod signals;

@@ -4,7 +4,7 @@ use crate::lab::*;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use otlp_capture::{Signal, Stats};
+use otlp_capture::{Account, Signal};
 use prost::Message;
 use std::sync::mpsc;
 use tonic::codec::CompressionEncoding;
@@ -44,6 +44,15 @@ async fn three_signals_over_two_protocols_are_kept_and_counted() {
         metrics.export(points(4)).await.expect("accepted");
         logs_client.export(logs(5)).await.expect("accepted");
     }
+    for (signal, request) in [
+        (Signal::Traces, spans("zstd", 3).encode_to_vec()),
+        (Signal::Metrics, points(4).encode_to_vec()),
+        (Signal::Logs, logs(5).encode_to_vec()),
+    ] {
+        let body = framed(1, &zstd(&request));
+        let answer = crate::lab::grpc(grpc, signal.grpc_path(), "zstd", body).await;
+        assert_eq!(answer.status, "0", "{}", answer.message);
+    }
     for (path, protobuf) in [
         ("/v1/traces", spans("http", 3).encode_to_vec()),
         ("/v1/metrics", points(4).encode_to_vec()),
@@ -70,9 +79,15 @@ async fn three_signals_over_two_protocols_are_kept_and_counted() {
                 .expect("a type")
                 .to_lowercase();
             assert!(plain.head.contains(&expected), "{}", plain.head);
-            let headers = format!("{content_type}\r\nContent-Encoding: gzip");
-            let compressed = post(http, path, &headers, &gzip(body)).await;
-            assert_eq!(compressed.status, 200, "{path} {content_type}");
+            for (encoding, compressed) in [
+                ("gzip", gzip(body)),
+                ("deflate", zlib(body)),
+                ("zstd", zstd(body)),
+            ] {
+                let headers = format!("{content_type}\r\nContent-Encoding: {encoding}");
+                let answer = post(http, path, &headers, &compressed).await;
+                assert_eq!(answer.status, 200, "{path} {content_type} {encoding}");
+            }
         }
     }
 
@@ -89,7 +104,7 @@ async fn three_signals_over_two_protocols_are_kept_and_counted() {
             .map(|(_, line)| line.clone())
             .collect();
         assert_eq!(lab.lines(file), observed, "{file}");
-        assert_eq!(observed.len(), 6, "{file}");
+        assert_eq!(observed.len(), 11, "{file}");
     }
     let dir = lab.dir.path().to_owned();
     let sizes = ["capture", "metrics", "logs"].map(|stem| {
@@ -97,21 +112,22 @@ async fn three_signals_over_two_protocols_are_kept_and_counted() {
             .expect(stem)
             .len()
     });
-    let stats = lab.stop().await;
+    let account = lab.stop().await.total();
     let counts = |signal| {
-        let of = stats.signal(signal);
+        let of = account.signal(signal);
         (of.requests, of.records, of.bytes)
     };
-    assert_eq!(counts(Signal::Traces), (6, 18, sizes[0]));
-    assert_eq!(counts(Signal::Metrics), (6, 24, sizes[1]));
-    assert_eq!(counts(Signal::Logs), (6, 30, sizes[2]));
-    let bad = Stats {
-        traces: stats.traces,
-        metrics: stats.metrics,
-        logs: stats.logs,
-        ..Stats::default()
+    assert_eq!(counts(Signal::Traces), (11, 33, sizes[0]));
+    assert_eq!(counts(Signal::Metrics), (11, 44, sizes[1]));
+    assert_eq!(counts(Signal::Logs), (11, 55, sizes[2]));
+    let good = Account {
+        requests: 33,
+        traces: account.traces,
+        metrics: account.metrics,
+        logs: account.logs,
+        ..Account::default()
     };
-    assert_eq!(stats, bad, "nothing went wrong");
+    assert_eq!(account, good, "nothing went wrong");
 }
 
 #[tokio::test]
@@ -132,6 +148,6 @@ async fn an_empty_request_is_accepted_and_leaves_no_line() {
         lab.lines("capture.jsonl").len() + lab.lines("logs.jsonl").len(),
         0
     );
-    let stats = lab.stop().await;
-    assert_eq!((stats.traces.requests, stats.logs.requests), (1, 1));
+    let account = lab.stop().await.total();
+    assert_eq!((account.traces.requests, account.logs.requests), (1, 1));
 }

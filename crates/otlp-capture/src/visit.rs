@@ -1,0 +1,141 @@
+//! One request from its head to its end, and the connection that it came over.
+
+use crate::ledger::{Ledger, SenderId, Who};
+use crate::refusal::Refusal;
+use hyper::header::{HeaderMap, USER_AGENT};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A peer, and who sends over its connection as far as its requests have shown.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    peer: IpAddr,
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Nobody,
+    One(SenderId),
+    /// What can't be read could be anybody's.
+    Several,
+}
+
+/// A request whose fate isn't decided yet. Dropped so, it has broken off.
+#[derive(Debug)]
+pub(crate) struct Visit<'a> {
+    ledger: &'a Ledger,
+    connection: &'a Connection,
+    user_agent: Option<String>,
+    sender: Option<SenderId>,
+    /// What the request is recognized by when it comes again.
+    digest: Option<u64>,
+    is_decided: bool,
+}
+
+impl Connection {
+    pub(crate) fn of(peer: IpAddr) -> Self {
+        Self {
+            peer,
+            known: Mutex::new(Known::Nobody),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Visit<'a> {
+    pub(crate) fn begin(
+        ledger: &'a Ledger,
+        connection: &'a Connection,
+        headers: &HeaderMap,
+    ) -> Self {
+        let user_agent = headers.get(USER_AGENT);
+        Self {
+            ledger,
+            connection,
+            user_agent: user_agent
+                .map(|name| ledger.text(&String::from_utf8_lossy(name.as_bytes()))),
+            sender: None,
+            digest: None,
+            is_decided: false,
+        }
+    }
+
+    /// Notes whose request it is.
+    pub(crate) fn identify(&mut self, who: Who) {
+        let sender = self.ledger.sender(who, self.user_agent.as_deref());
+        self.sender = Some(sender);
+        let mut known = self.connection.known();
+        *known = match *known {
+            Known::Nobody => Known::One(sender),
+            Known::One(other) if other == sender => Known::One(sender),
+            Known::One(_) | Known::Several => Known::Several,
+        };
+    }
+
+    /// Notes what the request is recognized by when it comes again; and that it came, if it was told to come again.
+    pub(crate) fn recognize(&mut self, digest: u64) {
+        self.digest = Some(digest);
+        self.ledger.came(digest);
+    }
+
+    /// The account that the request is counted in from now on, by whoever decides its fate.
+    pub(crate) fn hand_over(&mut self) -> SenderId {
+        self.is_decided = true;
+        self.sender()
+    }
+
+    /// Counts a refusal, unless its fate was decided by then, and returns what the client is told.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) -> String {
+        let message = self.ledger.text(&refusal.to_string());
+        if !self.is_decided {
+            self.count(refusal, &message);
+        }
+        message
+    }
+
+    fn count(&mut self, refusal: &Refusal, message: &str) {
+        let sender = self.hand_over();
+        match refusal.kind() {
+            Some(kind) => {
+                let user_agent = self.user_agent.as_deref();
+                self.ledger.refused(sender, kind, message, user_agent);
+            }
+            None => self.ledger.asked_again(sender, self.digest),
+        }
+    }
+
+    pub(crate) fn digest(&self) -> Option<u64> {
+        self.digest
+    }
+
+    pub(crate) fn sender(&self) -> SenderId {
+        let known = match *self.connection.known() {
+            Known::One(sender) => Some(sender),
+            Known::Nobody | Known::Several => None,
+        };
+        self.sender.or(known).unwrap_or_else(|| {
+            let peer = Who::Peer {
+                address: self.connection.peer,
+                user_agent: self.user_agent.clone(),
+            };
+            self.ledger.sender(peer, self.user_agent.as_deref())
+        })
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        if !self.is_decided {
+            let refusal = if self.ledger.is_closed() {
+                Refusal::Stopping
+            } else {
+                Refusal::Broken
+            };
+            self.refuse(&refusal);
+        }
+    }
+}
