@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness::{CaptureArgument, SECRET_FLAG};
+use supervise::{Failure, Result};
 use trace_report::Detail;
 
 /// Traces a request end to end, from a client in any language into Milvus and back, and proves it.
@@ -103,10 +104,10 @@ pub(crate) enum Command {
     Prepare(Selection),
     /// Measure which versions keep a trace whole, and draw the map
     #[command(after_help = "Example: cargo xtask matrix --example java --variant 'agent*'")]
-    Matrix(crate::matrix::Matrix),
+    Matrix(Matrix),
     /// Find the version at which an example's trace changes
     #[command(after_help = "Example: cargo xtask bisect java --axis agent --from 2.20")]
-    Bisect(crate::matrix::Bisect),
+    Bisect(Bisect),
     /// Formatting, lints and documentation, in every language
     #[command(after_help = "Example: cargo xtask check")]
     Check,
@@ -117,7 +118,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: cargo xtask test --slow")]
     Test(Test),
     /// Stands between the runner and a program it started
-    #[command(name = harness::GUARD_COMMAND, hide = true)]
+    #[command(name = supervise::GUARD_COMMAND, hide = true)]
     Guard(Guard),
     /// Holds the stack that `up` started
     #[command(name = harness::KEEPER_COMMAND, hide = true)]
@@ -359,6 +360,72 @@ pub(crate) struct Up {
     pub(crate) auth: Auth,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Matrix {
+    /// Only this example; may be given several times
+    #[arg(long = "example", value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    #[arg(long = "examples", value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Only variants whose name has this in it, or fits where it has `*`
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) variant: Option<String>,
+    /// Only what was never measured as it is now
+    #[arg(long)]
+    pub(crate) changed: bool,
+    /// Variants prepared at a time; they run one after the other [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: Option<u16>,
+    /// Another list of variants than matrix.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Measure nothing: draw the map of what was measured before
+    #[arg(long, conflicts_with_all = ["changed", "jobs", "update"])]
+    pub(crate) draw: bool,
+    /// Measure nothing: propose newer versions for the variants marked `newest`
+    #[arg(long, conflicts_with_all = ["changed", "jobs", "write"])]
+    pub(crate) update: bool,
+    /// Write docs/compatibility.md, and its JSON and schema
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) write: bool,
+    #[arg(long, value_enum, default_value_t = MapFormat::Text)]
+    pub(crate) format: MapFormat,
+}
+
+/// How the map is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MapFormat {
+    Text,
+    Json,
+    Markdown,
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bisect {
+    /// The example's name
+    pub(crate) example: String,
+    /// The axis of matrix.toml whose versions are tried
+    #[arg(long, value_name = "AXIS")]
+    pub(crate) axis: String,
+    /// The oldest version; `2.20` is the first 2.20.x [default: the example's own]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) from: Option<String>,
+    /// The newest version [default: the registry's newest]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<String>,
+    /// A version of another axis, for all that is tried, `*` for any that fits; may be given several times
+    #[arg(long = "with", value_name = "AXIS=VERSION", value_parser = pair)]
+    pub(crate) with: Vec<(String, String)>,
+    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    #[arg(long = "examples", value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Another list of axes than matrix.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+}
+
 /// Whether Milvus asks who its clients are.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Auth {
@@ -376,4 +443,10 @@ pub(crate) struct Guard {
     pub(crate) afterwards: Vec<String>,
     #[arg(last = true, required = true)]
     pub(crate) program: Vec<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String)> {
+    text.split_once('=')
+        .map(|(axis, version)| (axis.to_owned(), version.to_owned()))
+        .ok_or_else(|| Failure::new("it needs an axis, `=` and a version"))
 }

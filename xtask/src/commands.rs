@@ -1,21 +1,19 @@
 //! One function per command: arguments in, exit code or failure out.
 
-use std::future::Future;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use harness::{
-    Down, Failure, Interrupt, Judged, Kept, Options, Result, RunFolder, StackState, Workspace,
-};
-use tokio::signal::unix::{SignalKind, signal};
-use trace_parity::{Outcome, Rule, Severity};
-use trace_report::{Run, escape};
+use harness::{Down, Judged, Kept, Options, RunFolder, StackState};
+use supervise::{Failure, Result};
+use trace_parity::{Outcome, Rule};
+use trace_report::escape;
 
 use crate::cli::{
-    Accept, Compare, Diff, Explain, FailOn, Format, Judging, Report, RunAll, RunOne, Selection,
-    Trace, Up,
+    Accept, Compare, Diff, Explain, Judging, Report, RunAll, RunOne, Selection, Trace, Up,
 };
+use crate::interrupt::block_on;
+use crate::place::{relative, workspace};
+use crate::report::{exit_code, rendered};
 use crate::{progress, stacks, terminal};
 
 pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
@@ -345,115 +343,4 @@ pub(crate) fn keep_stack(arguments: Up) -> Result<ExitCode> {
     let workspace = workspace()?;
     block_on(async |interrupt| harness::keep(&workspace, kept(arguments), interrupt).await)?;
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn workspace() -> Result<Workspace> {
-    let here = std::env::current_dir()
-        .map_err(|error| Failure::new(format!("the current folder can't be read: {error}")))?;
-    Workspace::find(&here).or_else(|failure| {
-        // Called by its path, from a project of the user's: it belongs to the checkout that it was built in.
-        let own = std::env::current_exe().ok();
-        own.and_then(|own| Workspace::find(&own).ok())
-            .ok_or(failure)
-    })
-}
-
-/// The report in the format that was asked for.
-pub(crate) fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
-    let folder = judged.run.folder.as_deref().map(relative);
-    let run = Run {
-        folder,
-        ..judged.run.clone()
-    };
-    match judging.format {
-        Format::Text => trace_report::terminal(&run, &terminal::style()).into_bytes(),
-        Format::Json => trace_report::json(&run).into_bytes(),
-        Format::Junit => trace_report::junit(&run, least(judging.fail_on)).into_bytes(),
-        Format::Markdown => trace_report::markdown(&run).into_bytes(),
-        Format::Github => {
-            add_to_step_summary(&run);
-            trace_report::github(&run).into_bytes()
-        }
-        Format::Html => {
-            let mut page = Vec::new();
-            trace_report::html(&run, &judged.traces, &judged.raw, &mut page)
-                .expect("memory takes what is written");
-            page
-        }
-    }
-}
-
-/// GitHub shows what a step adds to this file beside the step.
-fn add_to_step_summary(run: &Run) {
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
-        return;
-    };
-    let file = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(&path);
-    let added = file.and_then(|mut file| file.write_all(trace_report::markdown(run).as_bytes()));
-    if let Err(error) = added {
-        let path = Path::new(&path).display();
-        terminal::print_failure(&Failure::new(format!(
-            "can't add to the step summary `{path}`: {error}"
-        )));
-    }
-}
-
-/// The path as seen from here, where that is shorter.
-pub(crate) fn relative(path: &Path) -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here)
-        .map_or_else(|_| path.to_owned(), Path::to_owned)
-}
-
-fn least(fail_on: FailOn) -> Severity {
-    match fail_on {
-        FailOn::Error => Severity::Error,
-        FailOn::Warning => Severity::Warning,
-    }
-}
-
-pub(crate) fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
-    if run.verdict.outcome == Outcome::CouldNotRun {
-        return ExitCode::from(2);
-    }
-    let failed = run
-        .verdict
-        .findings
-        .iter()
-        .any(|finding| finding.severity >= least(fail_on));
-    ExitCode::from(u8::from(failed))
-}
-
-/// Runs to the end, or until a signal asks for one.
-pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
-    body: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = Interrupt> + Send>>) -> F,
-) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("can't start: {error}")))?;
-    runtime.block_on(async {
-        let interrupt = interrupted()?;
-        body(Box::pin(interrupt)).await
-    })
-}
-
-/// Listens from the moment it is called, so that no signal is missed.
-fn interrupted() -> Result<impl Future<Output = Interrupt> + Send + 'static> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| Failure::new(format!("can't listen for signals: {error}")))
-    };
-    let mut ctrl_c = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = ctrl_c.recv() => Interrupt::CtrlC,
-            _ = terminate.recv() => Interrupt::Terminate,
-            _ = hang_up.recv() => Interrupt::Terminate,
-        }
-    })
 }

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use harness::{Example, Failure, Result};
+use harness::Example;
+use supervise::{Failure, Result};
 use xshell::{Shell, cmd};
 
 use crate::cli::{Bench, Benchmark, Test};
-use crate::commands::workspace;
+use crate::place::workspace;
 
 /// Programs that the test of the report's page needs.
 const BROWSER_NEEDS: &[&str] = &["chromium", "node", "npm"];

@@ -3,11 +3,13 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use harness::{Check, Examination, Result, Status};
+use compat::doctor::{Check, Examination, Status};
+use supervise::Result;
 use trace_report::escape;
 
 use crate::cli::Doctor;
-use crate::commands::{block_on, workspace};
+use crate::interrupt::block_on;
+use crate::place::workspace;
 use crate::terminal;
 
 /// A finding is cut after so many columns: it may quote a file or a log.
@@ -17,8 +19,8 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode> {
     let workspace = workspace()?;
     let examination = block_on(async |interrupt| {
         tokio::select! {
-            by = interrupt => Err(harness::Failure::interrupted(by)),
-            examination = harness::doctor(&workspace) => examination,
+            by = interrupt => Err(supervise::Failure::interrupted(by)),
+            examination = compat::doctor::doctor(&workspace) => examination,
         }
     })?;
     let text = if arguments.json {

@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
-use harness::{Judged, Result};
+use harness::Judged;
+use supervise::Result;
 
 use crate::cli::{Exec, Format};
-use crate::commands::{block_on, exit_code, rendered, workspace};
+use crate::interrupt::block_on;
+use crate::place::workspace;
+use crate::report::{exit_code, rendered};
 use crate::{progress, stacks, terminal};
 
 pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
@@ -18,6 +21,7 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
         contract: judging.contract.clone(),
         stack: stacks::choice(&arguments.stack, arguments.auth)?,
         auth: arguments.auth.auth,
+        notes: compat::project::notes(&arguments.command),
         stdout_is_data: judging.format != Format::Text,
     };
     let report = |judged: &Judged| terminal::print(&rendered(judged, judging));

@@ -5,8 +5,11 @@ mod commands;
 mod develop;
 mod doctor;
 mod exec;
+mod interrupt;
 mod matrix;
+mod place;
 mod progress;
+mod report;
 mod stacks;
 mod terminal;
 
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Guard(guard) => {
             let grace = std::time::Duration::from_millis(guard.grace_ms);
-            return harness::guard::run(grace, &guard.program, &guard.afterwards);
+            return supervise::guard::run(grace, &guard.program, &guard.afterwards);
         }
         Command::KeepStack(arguments) => commands::keep_stack(arguments),
         Command::RunAll(arguments) => commands::run_all(arguments),

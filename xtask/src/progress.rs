@@ -52,7 +52,7 @@ impl Progress {
         let verbose = self.detail == Detail::Verbose;
         Some(match event {
             Event::Preparing { name, log, last } => {
-                let log = crate::commands::relative(log);
+                let log = crate::place::relative(log);
                 format!(
                     "  prepare   {name}, output in {}{}",
                     log.display(),
@@ -169,7 +169,7 @@ mod tests {
             },
             Event::ExampleExited {
                 name: java(),
-                exit: trace_parity::Exit::Code(1),
+                exit: supervise::Exit::Code(1),
                 took: Duration::from_millis(9_870),
             },
             Event::PhaseStarted(Phase::Settle),

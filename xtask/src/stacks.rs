@@ -1,9 +1,10 @@
 //! Which stack the command line and the environment name.
 
-use harness::{External, ExternalSettings, Failure, Result, StackChoice};
+use harness::{External, ExternalSettings, StackChoice};
+use supervise::{Failure, Result};
 
 use crate::cli::{Auth, Backend, Stack, StackArguments};
-use crate::commands::workspace;
+use crate::place::workspace;
 
 /// The stack that is asked for. A flag goes before its variable, and that before the file.
 pub(crate) fn choice(arguments: &StackArguments, auth: Auth) -> Result<StackChoice> {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
-use harness::Failure;
+use supervise::Failure;
 use trace_report::{Charset, Detail, TerminalStyle, escape};
 
 /// A quoted log line is cut after so many columns.

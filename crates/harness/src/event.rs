@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trace_parity::Exit;
+use supervise::Exit;
 
 #[derive(Clone, Debug)]
 pub enum Event {

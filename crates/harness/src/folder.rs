@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use supervise::{Failure, IoContext, Result};
 
-use crate::failure::{Failure, IoContext, Result};
 use crate::workspace::Workspace;
 
 /// `target/milvus-otel/runs/<id>/`.
@@ -65,7 +65,7 @@ impl RunFolder {
     }
 
     /// Whether it still has the name that [`RunFolder::make`] gave it.
-    pub(crate) fn has_given_name(&self) -> bool {
+    pub fn has_given_name(&self) -> bool {
         let shape = self.id.bytes().map(|byte| match byte {
             b'0'..=b'9' => b'0',
             other => other,
@@ -82,7 +82,7 @@ impl RunFolder {
     }
 
     /// Held for as long as the run goes on.
-    pub(crate) fn lock(&self) -> PathBuf {
+    pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
 

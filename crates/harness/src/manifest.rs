@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use trace_parity::{Drops, ExampleFacts, Exit, RunFacts, TraceId};
+use supervise::{Exit, Failure, IoContext, Result, disk};
+use trace_parity::{Drops, ExampleFacts, RunFacts, TraceId};
 
-use crate::failure::{Failure, IoContext, Result};
-use crate::prepare::{Versions, write_whole};
+use crate::prepare::versions::Versions;
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
 
@@ -16,7 +16,7 @@ pub const SECRET_FLAG: &str = "header";
 const HIDDEN: &str = "…";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Manifest {
+pub struct Manifest {
     pub schema: String,
     pub run: String,
     /// RFC 3339, UTC.
@@ -37,7 +37,7 @@ pub(crate) struct Manifest {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct StackManifest {
+pub struct StackManifest {
     pub kind: String,
     pub milvus_uri: Option<String>,
     pub otlp_grpc: Option<String>,
@@ -49,7 +49,7 @@ pub(crate) struct StackManifest {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ExampleManifest {
+pub struct ExampleManifest {
     pub name: String,
     pub folder: String,
     pub command: Vec<String>,
@@ -57,34 +57,25 @@ pub(crate) struct ExampleManifest {
     pub environment: BTreeMap<String, String>,
     pub versions: Versions,
     /// `None` while it runs.
-    pub exit: Option<ExitManifest>,
+    pub exit: Option<Exit>,
     pub seconds: f64,
     pub trace_id: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "how", content = "value")]
-pub enum ExitManifest {
-    Code(i32),
-    Signal(i32),
-    TimedOut,
-    NotStarted,
-}
-
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct DropsManifest {
+pub struct DropsManifest {
     pub refused_requests: u64,
     pub dropped_spans: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct PhaseManifest {
+pub struct PhaseManifest {
     pub name: String,
     pub seconds: f64,
 }
 
 impl Manifest {
-    pub(crate) fn new(run: &str, started: String, stack: &str) -> Self {
+    pub fn new(run: &str, started: String, stack: &str) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
             run: run.to_owned(),
@@ -103,7 +94,7 @@ impl Manifest {
         }
     }
 
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).at("read", path)?;
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(format!(
@@ -122,12 +113,12 @@ impl Manifest {
         Ok(manifest)
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        write_whole(path, &serde_json::to_vec_pretty(self).unwrap_or_default())
+    pub fn write(&self, path: &Path) -> Result<()> {
+        disk::write_whole(path, &serde_json::to_vec_pretty(self).unwrap_or_default())
     }
 
     /// What the engine gets to know of the run.
-    pub(crate) fn facts(&self) -> RunFacts {
+    pub fn facts(&self) -> RunFacts {
         RunFacts {
             run: (!self.unclaimed).then(|| self.run.clone()),
             examples: self
@@ -135,7 +126,7 @@ impl Manifest {
                 .iter()
                 .map(|example| ExampleFacts {
                     name: example.name.clone(),
-                    exit: example.exit.map_or(Exit::NotStarted, Exit::from),
+                    exit: exit_fact(example.exit.unwrap_or(Exit::NotStarted)),
                     trace_id: example.trace_id.as_deref().and_then(parse_trace_id),
                 })
                 .collect(),
@@ -156,25 +147,13 @@ impl From<&trace_report::Phase> for PhaseManifest {
     }
 }
 
-impl From<Exit> for ExitManifest {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Code(code) => Self::Code(code),
-            Exit::Signal(signal) => Self::Signal(signal),
-            Exit::TimedOut => Self::TimedOut,
-            Exit::NotStarted => Self::NotStarted,
-        }
-    }
-}
-
-impl From<ExitManifest> for Exit {
-    fn from(exit: ExitManifest) -> Self {
-        match exit {
-            ExitManifest::Code(code) => Self::Code(code),
-            ExitManifest::Signal(signal) => Self::Signal(signal),
-            ExitManifest::TimedOut => Self::TimedOut,
-            ExitManifest::NotStarted => Self::NotStarted,
-        }
+/// An exit as the engine has it.
+pub fn exit_fact(exit: Exit) -> trace_parity::Exit {
+    match exit {
+        Exit::Code(code) => trace_parity::Exit::Code(code),
+        Exit::Signal(signal) => trace_parity::Exit::Signal(signal),
+        Exit::TimedOut => trace_parity::Exit::TimedOut,
+        Exit::NotStarted => trace_parity::Exit::NotStarted,
     }
 }
 

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-
-use crate::failure::{Failure, IoContext, Result};
+use supervise::{Failure, IoContext, Result};
 
 /// A checkout of the project.
 #[derive(Clone, Debug)]
@@ -25,11 +24,11 @@ struct CargoWorkspace {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Metadata {
-    milvus_otel: Settings,
+    milvus_otel: CheckoutSettings,
 }
 
 #[derive(Deserialize)]
-struct Settings {
+struct CheckoutSettings {
     examples: Vec<PathBuf>,
 }
 
@@ -53,7 +52,7 @@ impl Workspace {
 
     /// One at `root`, whatever is there.
     #[cfg(test)]
-    pub(crate) fn fixture(root: &Path) -> Self {
+    pub fn fixture(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
@@ -91,7 +90,7 @@ impl Workspace {
     }
 }
 
-fn settings(root: &Path) -> Result<Settings> {
+fn settings(root: &Path) -> Result<CheckoutSettings> {
     let path = root.join("Cargo.toml");
     let text = std::fs::read_to_string(&path).at("read", &path)?;
     let manifest: CargoManifest = toml::from_str(&text)

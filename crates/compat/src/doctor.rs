@@ -1,0 +1,53 @@
+//! What is wrong with this machine, this project or the stack that is up, each with its cure.
+
+mod checks;
+mod examination;
+mod milvus_config;
+
+pub use examination::{Check, Examination, Status};
+
+use std::path::PathBuf;
+
+use harness::stack::state;
+use harness::workspace::Workspace;
+use supervise::{IoContext, Result};
+
+use crate::doctor::examination::{Patient, SCHEMA};
+
+/// Looks at everything.
+pub async fn doctor(workspace: &Workspace) -> Result<Examination> {
+    let patient = Patient {
+        workspace: workspace.clone(),
+        folders: project_folders()?,
+        up: state::status(workspace)?,
+    };
+    let mut checks = Vec::new();
+    for look in checks::LOOKS {
+        checks.extend(look(&patient));
+    }
+    checks.extend(checks::stack_that_is_up(&patient).await);
+    Ok(Examination {
+        schema: SCHEMA,
+        checks,
+    })
+}
+
+/// The current folder and those directly in it, but what is hidden or built.
+fn project_folders() -> Result<Vec<PathBuf>> {
+    let here = PathBuf::from(".");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(&here)
+        .at("read", &here)?
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            entry.path().is_dir()
+                && !name.starts_with('.')
+                && !["target", "node_modules"].contains(&name.as_ref())
+        })
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort();
+    folders.insert(0, here);
+    Ok(folders)
+}

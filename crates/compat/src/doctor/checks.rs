@@ -1,0 +1,478 @@
+//! The checks, each a function from what there is to what it says.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use harness::folder::RunFolder;
+use harness::prepare::example::{Example, Need};
+use harness::prepare::preflight;
+use harness::run::environment;
+use harness::spans::follow::Follow;
+use harness::spans::http::{self, Url};
+use harness::stack::embedded;
+use harness::stack::ports::{TUTORIAL, TUTORIAL_OTLP};
+use harness::stack::set_up;
+use harness::stack::state::StackState;
+use jiff::Timestamp;
+use serde_json::json;
+use supervise::{ask, log, ports};
+
+use crate::doctor::examination::{Check, Patient, Status};
+use crate::doctor::milvus_config;
+use crate::project;
+
+/// The checks that need no stack, in the order of their lines.
+pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
+    tools,
+    room,
+    prepared,
+    environment,
+    versions,
+    configurations,
+    clock,
+    docker_and_ports,
+];
+
+/// How long a span may take from being sent to being on disk.
+const SPAN_LIMIT: Duration = Duration::from_secs(5);
+const SPAN_POLL: Duration = Duration::from_millis(20);
+/// A clock that is behind by less is one that was set right.
+const SKEW: i64 = 60;
+
+/// Toolchains, each once, with those who need it.
+fn tools(patient: &Patient) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Err(failure) = embedded::check_platform() {
+        checks.push(Check::with_cure(
+            Status::Fault,
+            failure.message,
+            failure.hint.unwrap_or_default(),
+        ));
+    }
+    let examples = match Example::select(&patient.workspace, &[], &[]) {
+        Ok(examples) => examples,
+        Err(failure) => {
+            let cure = failure
+                .hint
+                .unwrap_or_else(|| "git status shows what was changed".to_owned());
+            return vec![Check::with_cure(Status::Fault, failure.message, cure)];
+        }
+    };
+    let stack = embedded::needs();
+    let of_stack = stack.iter().map(|need| ("the stack", need));
+    let of_examples = examples.iter().flat_map(|example| {
+        example
+            .needs
+            .iter()
+            .map(|need| (example.name.as_str(), need))
+    });
+    let mut by_need: BTreeMap<String, (&Need, Vec<&str>)> = BTreeMap::new();
+    for (whom, need) in of_stack.chain(of_examples) {
+        let key = format!(
+            "{} {:?} {:?}",
+            need.command, need.version, need.version_args
+        );
+        by_need
+            .entry(key)
+            .or_insert((need, Vec::new()))
+            .1
+            .push(whom);
+    }
+    // Some tools take half a second to say their version.
+    let answers: Vec<Check> = std::thread::scope(|scope| {
+        let asked: Vec<_> = by_need
+            .values()
+            .map(|(need, whom)| scope.spawn(|| tool(need, &whom.join(", "))))
+            .collect();
+        asked
+            .into_iter()
+            .map(|answer| answer.join().expect("asking a tool does not panic"))
+            .collect()
+    });
+    checks.extend(answers);
+    checks
+}
+
+fn tool(need: &Need, whom: &str) -> Check {
+    match preflight::look_for(need, None) {
+        None => Check::ok(format!("`{}` is there, for {whom}", need.command)),
+        Some(missing) => Check::with_cure(
+            Status::Fault,
+            format!("{}, for {whom}", missing.what),
+            format!("get it: {}", missing.cure),
+        ),
+    }
+}
+
+fn room(patient: &Patient) -> Vec<Check> {
+    let state = patient.workspace.state();
+    vec![match preflight::room(&state) {
+        None => Check::ok("there is room on the disk"),
+        Some(missing) => Check::with_cure(Status::Fault, missing.what, missing.cure),
+    }]
+}
+
+/// Whether what is built can be written, and what was built is whole.
+fn prepared(patient: &Patient) -> Vec<Check> {
+    let state = patient.workspace.state();
+    let probe = state.join(format!("doctor-{}", std::process::id()));
+    let written = std::fs::create_dir_all(&state).and_then(|()| std::fs::write(&probe, b""));
+    if let Err(error) = written {
+        return vec![Check::with_cure(
+            Status::Fault,
+            format!("`{}` can't be written: {error}", state.display()),
+            "make it writable, or remove it: it is made again",
+        )];
+    }
+    let _ = std::fs::remove_file(probe);
+    let missing: Vec<String> = set_up::unprepared(&patient.workspace);
+    vec![if missing.is_empty() {
+        Check::ok("the stack and all examples are prepared")
+    } else {
+        Check::with_cure(
+            Status::Note,
+            format!("not prepared yet, or changed since: {}", missing.join(", ")),
+            "`cargo xtask prepare`, or the next run does it",
+        )
+    }]
+}
+
+/// `run-all` sets its own; a program that is run by hand, or by `exec`, has the user's.
+fn environment(patient: &Patient) -> Vec<Check> {
+    let get = |name: &str| std::env::var(name).ok();
+    let status = if patient.up.is_some() {
+        Status::Fault
+    } else {
+        Status::Note
+    };
+    let mut checks: Vec<Check> = environment::complaints(get)
+        .into_iter()
+        .map(|found| {
+            Check::with_cure(
+                status,
+                format!("`{}={}` {}", found.variable, found.value, found.what),
+                format!("unset {}", found.variable),
+            )
+        })
+        .collect();
+    if let Some((variable, value)) = environment::endpoint(get) {
+        let ours =
+            [TUTORIAL_OTLP.0, TUTORIAL_OTLP.1].map(|port| format!("http://localhost:{port}"));
+        if !ours
+            .iter()
+            .any(|one| environment::is_same_port(&value, one))
+        {
+            checks.push(Check::with_cure(
+                status,
+                format!("`{variable}={value}` sends spans elsewhere than to a stack of ours"),
+                format!("unset {variable}, or set it to {}", ours[0]),
+            ));
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok("no variable keeps spans away"));
+    }
+    checks
+}
+
+/// What the lists of dependencies in the project are known for.
+fn versions(patient: &Patient) -> Vec<Check> {
+    let lists = patient
+        .folders
+        .iter()
+        .flat_map(|folder| project::lists_in(folder));
+    let mut checks = Vec::new();
+    let mut read = 0;
+    for list in lists {
+        let list = list.strip_prefix(".").unwrap_or(&list);
+        match project::warnings(list) {
+            Ok(warnings) => {
+                read += 1;
+                let told =
+                    |one: project::Warning| Check::with_cure(Status::Note, one.what, one.cure);
+                checks.extend(warnings.into_iter().map(told));
+            }
+            Err(failure) => checks.push(Check::with_cure(
+                Status::Note,
+                failure.message,
+                "mend or remove it; nothing could be said of its versions",
+            )),
+        }
+    }
+    if checks.is_empty() && read > 0 {
+        checks.push(Check::ok(format!(
+            "{read} lists of dependencies hold no versions that are known not to work"
+        )));
+    }
+    checks
+}
+
+/// Configurations of Milvus and of Compose in the project.
+fn configurations(patient: &Patient) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for folder in &patient.folders {
+        for file in ["milvus.yaml", "user.yaml"] {
+            let path = folder.join(file);
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            let found = milvus_config::complaints(&text);
+            if found.is_empty() {
+                checks.push(Check::ok(format!(
+                    "`{}` lets the server trace",
+                    shown(&path)
+                )));
+            }
+            checks.extend(found.into_iter().map(|(what, cure)| {
+                Check::with_cure(Status::Note, format!("`{}`: {what}", shown(&path)), cure)
+            }));
+        }
+        for file in [
+            "docker-compose.yaml",
+            "docker-compose.yml",
+            "compose.yaml",
+            "compose.yml",
+        ] {
+            let path = folder.join(file);
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            if text.lines().any(|line| line.starts_with("Services:")) {
+                checks.push(Check::with_cure(
+                    Status::Note,
+                    format!(
+                        "`{}` has `Services:`, which Compose doesn't know",
+                        shown(&path)
+                    ),
+                    "write `services:`",
+                ));
+            }
+        }
+    }
+    checks
+}
+
+/// Runs are named by the time they began: one in the future says that the clock went back.
+fn clock(patient: &Patient) -> Vec<Check> {
+    let newest = RunFolder::all(&patient.workspace).pop();
+    let began = newest.as_ref().and_then(|run| {
+        let (time, _) = run.id.split_once('-')?;
+        jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time)
+            .ok()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+    });
+    let ahead = began.map_or(0, |began| {
+        began.timestamp().as_second() - Timestamp::now().as_second()
+    });
+    vec![if ahead > SKEW {
+        Check::with_cure(
+            Status::Note,
+            format!(
+                "the clock is {ahead} s behind the newest run, `{}`",
+                newest.map(|run| run.id).unwrap_or_default()
+            ),
+            "set the clock: spans are joined by ids, but told apart by time where a context was lost",
+        )
+    } else {
+        Check::ok("the clock has not gone back since the newest run")
+    }]
+}
+
+/// What merely isn't running is no fault.
+fn docker_and_ports(patient: &Patient) -> Vec<Check> {
+    let mut checks = vec![docker()];
+    if patient.up.is_none() {
+        let taken: Vec<_> = TUTORIAL
+            .named()
+            .into_iter()
+            .chain([
+                ("OTLP over gRPC", TUTORIAL_OTLP.0),
+                ("OTLP over HTTP", TUTORIAL_OTLP.1),
+            ])
+            .filter(|(_, port)| !ports::is_free(*port))
+            .map(|(name, port)| {
+                Check::with_cure(
+                    Status::Note,
+                    format!("port {port} ({name}) is taken{}", ports::held_by(port)),
+                    "end its holder before `up` or `exec`; `run-all` takes ports of its own",
+                )
+            })
+            .collect();
+        if taken.is_empty() {
+            checks.push(Check::ok("the tutorial's ports are free"));
+        }
+        checks.extend(taken);
+        checks.push(Check::with_cure(
+            Status::Note,
+            "no stack is up",
+            "`cargo xtask up` starts one",
+        ));
+    }
+    checks
+}
+
+fn docker() -> Check {
+    let mut question = Command::new("docker");
+    question.args(["version", "--format", "{{.Server.Version}}"]);
+    match ask::ask(&mut question) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Check::with_cure(
+            Status::Note,
+            "Docker is not on PATH",
+            "only `--stack compose` needs it: https://docs.docker.com/engine/install/",
+        ),
+        Ok(answer) if answer.status.success() => {
+            let version = String::from_utf8_lossy(&answer.stdout);
+            Check::ok(format!("Docker {} is running", version.trim()))
+        }
+        _ => Check::with_cure(
+            Status::Note,
+            "Docker is installed, and its engine doesn't answer",
+            "only `--stack compose` needs it: start it, or join the group `docker`",
+        ),
+    }
+}
+
+/// The health of Milvus, its configuration and its log, and whether a span that is sent arrives.
+pub(super) async fn stack_that_is_up(patient: &Patient) -> Vec<Check> {
+    let Some(state) = &patient.up else {
+        return Vec::new();
+    };
+    let mut checks = vec![milvus_health().await];
+    checks.extend(tracing_is_on(patient, state));
+    checks.push(span_arrives(state).await);
+    checks
+}
+
+async fn milvus_health() -> Check {
+    let url = format!("http://127.0.0.1:{}/healthz", TUTORIAL.metrics());
+    let asked = match Url::parse(&url) {
+        Ok(parsed) => http::get(&parsed).await,
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(answer) if answer.status == 200 => Check::ok("Milvus says that it is healthy"),
+        Ok(answer) => Check::with_cure(
+            Status::Fault,
+            format!("Milvus answers {url} with status {}", answer.status),
+            "its log says why; `cargo xtask down && cargo xtask up` starts it afresh",
+        ),
+        Err(error) => Check::with_cure(
+            Status::Fault,
+            format!("Milvus doesn't answer {url}: {error}"),
+            "`cargo xtask down && cargo xtask up` starts it afresh",
+        ),
+    }
+}
+
+fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
+    let run = state.folder.file_name().unwrap_or_default();
+    let configuration = embedded::configuration(&patient.workspace, Path::new(run));
+    let mut checks = Vec::new();
+    match std::fs::read_to_string(&configuration) {
+        Ok(text) => {
+            let found = milvus_config::complaints(&text);
+            if found.is_empty() {
+                checks.push(Check::ok(
+                    "Milvus's configuration has tracing on, of every request",
+                ));
+            }
+            checks.extend(found.into_iter().map(|(what, cure)| {
+                Check::with_cure(
+                    Status::Fault,
+                    format!("`{}`: {what}", configuration.display()),
+                    cure,
+                )
+            }));
+        }
+        Err(error) => checks.push(Check::with_cure(
+            Status::Fault,
+            format!("Milvus's configuration can't be read: {error}"),
+            "`cargo xtask down && cargo xtask up` writes it again",
+        )),
+    }
+    let milvus_log = state.folder.join("logs").join("milvus.log");
+    checks.push(match log::line_with(&milvus_log, "Init tracer finished") {
+        Some(line) if line.contains("[Exporter=otlp]") => {
+            Check::ok("Milvus's log says that its tracer exports OTLP")
+        }
+        Some(line) => Check::with_cure(
+            Status::Fault,
+            format!("Milvus's log says of its tracer: {}", line.trim()),
+            "set `trace.exporter: otlp` and start it again",
+        ),
+        None => Check::with_cure(
+            Status::Note,
+            "Milvus's log says nothing of its tracer",
+            format!("its whole log is in `{}`", milvus_log.display()),
+        ),
+    });
+    checks
+}
+
+/// Sends one span over OTLP and looks for it in the capture.
+async fn span_arrives(state: &StackState) -> Check {
+    let cure = "`cargo xtask down && cargo xtask up` starts the capture afresh";
+    match send_and_find(state).await {
+        Ok(took) => Check::ok(format!(
+            "a span that was sent to {} was captured after {} ms",
+            state.otlp_http,
+            took.as_millis()
+        )),
+        Err(what) => Check::with_cure(Status::Fault, what, cure),
+    }
+}
+
+async fn send_and_find(state: &StackState) -> Result<Duration, String> {
+    let mut follow =
+        Follow::from_end(state.folder.join("capture.jsonl")).map_err(|failure| failure.message)?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let trace_id = format!("{now:032x}");
+    let span = json!({
+        "traceId": trace_id,
+        "spanId": &trace_id[16..],
+        "name": "doctor",
+        "kind": 1,
+        "startTimeUnixNano": now.to_string(),
+        "endTimeUnixNano": now.to_string(),
+    });
+    let service = json!({"key": "service.name", "value": {"stringValue": "milvus-otel-doctor"}});
+    let request = json!({"resourceSpans": [{
+        "resource": {"attributes": [service]},
+        "scopeSpans": [{"spans": [span]}],
+    }]});
+    let url = Url::parse(&state.otlp_http)?.at("/v1/traces");
+    let began = Instant::now();
+    let answer = http::post_json(&url, request.to_string().into_bytes())
+        .await
+        .map_err(|error| format!("{} takes no OTLP: {error}", state.otlp_http))?;
+    if answer.status != 200 {
+        let said = String::from_utf8_lossy(&answer.body);
+        return Err(format!(
+            "{} answers OTLP with status {}: {said}",
+            state.otlp_http, answer.status
+        ));
+    }
+    while began.elapsed() < SPAN_LIMIT {
+        let lines = follow.lines().map_err(|failure| failure.message)?;
+        if String::from_utf8_lossy(&lines).contains(&trace_id) {
+            return Ok(began.elapsed());
+        }
+        tokio::time::sleep(SPAN_POLL).await;
+    }
+    Err(format!(
+        "a span that {} took was not captured within {} s",
+        state.otlp_http,
+        SPAN_LIMIT.as_secs()
+    ))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,430 @@
+//! A variant's own copy of an example, with other versions.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::event::Events;
+use harness::prepare::example::{Example, Prepare};
+use harness::prepare::fingerprint::fingerprint;
+use harness::prepare::task::{self, Task};
+use harness::prepare::versions::Versions;
+use harness::workspace::Workspace;
+use supervise::{Failure, IoContext, Result, Supervisor};
+
+use crate::diagnosis::{Unready, diagnosed};
+use crate::outcome::{Cause, Outcome};
+use crate::plan::{ExamplePlan, Variant};
+
+/// How long one variant's preparation may take.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Asks for whatever version goes with the others.
+const ANY: &str = "*";
+/// The version that a package gets which is a file of this machine.
+const LOCAL_VERSION: &str = "0-local";
+
+/// What a variant is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub example: Arc<Example>,
+    pub variant: Variant,
+    /// The version or path of each package that isn't the example's own.
+    pub packages: BTreeMap<String, String>,
+    /// The folder that stands first on `PATH`; the first of its candidates that exists.
+    runtime: Option<std::result::Result<PathBuf, String>>,
+}
+
+/// An example with a variant's versions, installed and built.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    pub example: Arc<Example>,
+    pub versions: Versions,
+}
+
+impl Recipe {
+    pub(crate) fn new(
+        example: Arc<Example>,
+        plan: &ExamplePlan,
+        variant: &Variant,
+    ) -> Result<Self> {
+        let packages = plan.packages(&variant.set)?;
+        if !packages.is_empty() && example.matrix.set.is_empty() {
+            return Err(Failure::new(format!(
+                "`{}` can't get other versions: its example.toml has no `[matrix]` with a `set`",
+                example.name
+            ))
+            .hint("CONTRIBUTING.md has the format; a variant without `set` may still have `env`"));
+        }
+        let runtime = variant.runtime.as_ref().map(|name| {
+            let folders = plan
+                .runtimes
+                .get(name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let there = folders.iter().find(|folder| folder.is_dir()).cloned();
+            there.ok_or_else(|| format!("`{name}` is not installed"))
+        });
+        Ok(Self {
+            example,
+            variant: variant.clone(),
+            packages,
+            runtime,
+        })
+    }
+
+    /// Changes whenever anything that the outcome depends on does.
+    pub(crate) fn fingerprint(&self) -> Result<String> {
+        let mut parts: Vec<Vec<u8>> = vec![
+            format!("{:?}", self.packages).into_bytes(),
+            format!("{:?} {:?}", self.variant.env, self.runtime).into_bytes(),
+            format!(
+                "{:?} {:?} {:?}",
+                self.example.prepare, self.example.run, self.example.matrix
+            )
+            .into_bytes(),
+            harness::stack::embedded::stack_name().into_bytes(),
+        ];
+        for file in tracked_files(&self.example.folder)? {
+            let path = self.example.folder.join(&file);
+            parts.push(file.as_os_str().as_encoded_bytes().to_vec());
+            parts.push(std::fs::read(&path).at("read", &path)?);
+        }
+        parts.push(self.local_content().to_le_bytes().to_vec());
+        if self.has_local_folder() {
+            parts.push(jiff::Timestamp::now().to_string().into_bytes());
+        }
+        if self.packages.is_empty() {
+            // What isn't copied may be prepared from files that are elsewhere.
+            parts.push(task::fingerprint_of(&Task::from(&*self.example))?.into_bytes());
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Ok(format!("{:016x}", fingerprint(&parts)))
+    }
+
+    /// The files and folders of this machine that it is made with.
+    fn local(&self) -> impl Iterator<Item = PathBuf> {
+        self.packages
+            .values()
+            .filter_map(|version| local_path(version))
+    }
+
+    /// Nobody knows what changed in a checkout.
+    fn has_local_folder(&self) -> bool {
+        self.local().any(|path| path.is_dir())
+    }
+
+    /// Changes with the content of the files of this machine that it is made with.
+    fn local_content(&self) -> u64 {
+        let parts: Vec<Vec<u8>> = self
+            .local()
+            .map(|path| std::fs::read(path).unwrap_or_default())
+            .collect();
+        fingerprint(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// Installs and builds it, unless that is done; a failure is an outcome.
+    pub(crate) async fn prepare(
+        &self,
+        workspace: &Workspace,
+        supervisor: &Supervisor,
+        events: &Events,
+    ) -> std::result::Result<Ready, Unready> {
+        if let Some(Err(missing)) = &self.runtime {
+            return Err(Unready {
+                outcome: Outcome::CouldNotRun,
+                cause: Cause::RuntimeMissing,
+                message: missing.clone(),
+                log: None,
+            });
+        }
+        let folder = self.folder(workspace);
+        let log = folder.join("prepare.log");
+        let prepared = self.prepare_alone(workspace, &log, supervisor, events);
+        match tokio::time::timeout(LIMIT, prepared).await {
+            Ok(prepared) => prepared
+                .and_then(|ready| self.checked(ready))
+                .map(|ready| self.with_settings(ready)),
+            Err(_) => Err(Unready {
+                outcome: Outcome::CouldNotRun,
+                cause: Cause::TimedOut,
+                message: format!(
+                    "preparing it took longer than {} minutes",
+                    LIMIT.as_secs() / 60
+                ),
+                log: Some(log),
+            }),
+        }
+    }
+
+    /// While it holds the environment's lock, which its clean-up needs as well.
+    async fn prepare_alone(
+        &self,
+        workspace: &Workspace,
+        log: &Path,
+        supervisor: &Supervisor,
+        events: &Events,
+    ) -> std::result::Result<Ready, Unready> {
+        let folder = self.folder(workspace);
+        let signs = &self.example.matrix.signs;
+        let unready = |failure: Failure| diagnosed(&failure, log, signs);
+        std::fs::create_dir_all(&folder)
+            .at("make", &folder)
+            .map_err(unready)?;
+        let lock = task::lock(folder.join("lock")).await;
+        let _lock = lock.map_err(unready)?;
+        let prepared = self.prepare_within(workspace, &folder, log, supervisor, events);
+        let prepared = prepared.await.map_err(unready);
+        if prepared
+            .as_ref()
+            .is_err_and(|why| why.cause == Cause::DiskFull)
+        {
+            // Half of an environment is of no use, and the others need the room.
+            for part in ["source", "state"] {
+                let _ = std::fs::remove_dir_all(folder.join(part));
+            }
+        }
+        prepared
+    }
+
+    async fn prepare_within(
+        &self,
+        workspace: &Workspace,
+        folder: &Path,
+        log: &Path,
+        supervisor: &Supervisor,
+        events: &Events,
+    ) -> Result<Ready> {
+        let example = if self.packages.is_empty() {
+            self.example.clone()
+        } else {
+            Arc::new(self.copy(workspace, folder, log, supervisor).await?)
+        };
+        let mut task = Task::from(&*example);
+        task.name = format!("{} {}", example.name, self.variant.name);
+        let versions = task::prepare_one(&task, log, supervisor, events).await?;
+        Ok(Ready { example, versions })
+    }
+
+    /// One folder for one set of versions: variants that differ in settings alone share it.
+    fn folder(&self, workspace: &Workspace) -> PathBuf {
+        let whose = fingerprint(&[self.example.folder.as_os_str().as_encoded_bytes()]);
+        let name = if self.packages.is_empty() {
+            "own".to_owned()
+        } else {
+            let versions = format!("{:?}", self.packages);
+            let label: Vec<String> = self
+                .variant
+                .set
+                .iter()
+                .map(|(axis, version)| format!("{axis}-{}", plain(version)))
+                .collect();
+            let content = self.local_content().to_le_bytes();
+            let unique = fingerprint(&[versions.as_bytes(), &content]) as u32;
+            format!("{}-{unique:08x}", label.join("-"))
+        };
+        let example = match self.example.folder.starts_with(workspace.root()) {
+            true => self.example.name.clone(),
+            false => format!("{}-{:08x}", self.example.name, whose as u32),
+        };
+        workspace
+            .state()
+            .join("matrix")
+            .join("environments")
+            .join(example)
+            .join(name)
+    }
+
+    async fn copy(
+        &self,
+        workspace: &Workspace,
+        folder: &Path,
+        log: &Path,
+        supervisor: &Supervisor,
+    ) -> Result<Example> {
+        let source = folder.join("source");
+        copy_tracked(&self.example.folder, &source)?;
+        File::create(log).at("write", log)?;
+        let mut example = Example::load_with(workspace, &source, Some(folder.join("state")))?;
+        if self.has_local_folder() {
+            let _ = std::fs::remove_file(example.state.join("prepared.json"));
+        }
+        let edits = Task {
+            prepare: Prepare::default(),
+            ..Task::from(&example)
+        };
+        for (package, version) in &self.packages {
+            for command in edit(&example, package, version)? {
+                task::run(&edits, &command, log, supervisor).await?;
+            }
+        }
+        let changes = example.matrix.prepare.clone();
+        let own = &mut example.prepare;
+        own.inputs = changes.inputs.unwrap_or_else(|| own.inputs.clone());
+        own.outputs = changes.outputs.unwrap_or_else(|| own.outputs.clone());
+        own.commands = changes.commands.unwrap_or_else(|| own.commands.clone());
+        own.versions = changes.versions.unwrap_or_else(|| own.versions.clone());
+        Ok(example)
+    }
+
+    /// Fails where a package manager chose another version than it was told to.
+    fn checked(&self, ready: Ready) -> std::result::Result<Ready, Unready> {
+        let asked = self
+            .packages
+            .iter()
+            .filter(|(_, version)| local_path(version).is_none());
+        for (package, version) in asked {
+            let resolved = resolved(&ready.versions, package);
+            if !resolved.is_some_and(|resolved| fits(resolved, version)) {
+                return Err(Unready {
+                    outcome: Outcome::DoesNotBuild,
+                    cause: Cause::OtherVersion,
+                    message: format!(
+                        "{package} {version} was asked for, and {} was resolved",
+                        resolved.unwrap_or("nothing")
+                    ),
+                    log: None,
+                });
+            }
+        }
+        Ok(ready)
+    }
+
+    fn with_settings(&self, ready: Ready) -> Ready {
+        let mut example = (*ready.example).clone();
+        example.run.env.extend(self.variant.env.clone());
+        if let Some(Ok(runtime)) = &self.runtime {
+            let inherited = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(runtime.clone()).chain(std::env::split_paths(&inherited));
+            if let Ok(path) = std::env::join_paths(folders) {
+                let path = path.to_string_lossy().into_owned();
+                example.run.env.insert("PATH".to_owned(), path);
+            }
+        }
+        Ready {
+            example: Arc::new(example),
+            versions: ready.versions,
+        }
+    }
+}
+
+/// Whether a resolved version is the one that was asked for.
+fn fits(resolved: &str, asked: &str) -> bool {
+    asked == ANY || super::version::compare(resolved, asked).is_eq()
+}
+
+/// The version that was resolved, by the package's name as anybody spells it.
+pub(crate) fn resolved<'a>(versions: &'a Versions, package: &str) -> Option<&'a str> {
+    let same = |name: &str| normal(name) == normal(package);
+    versions
+        .iter()
+        .find(|(name, _)| same(name))
+        .map(|(_, version)| version.as_str())
+}
+
+/// Python's registry takes `_` for `-` and capitals for small letters.
+fn normal(package: &str) -> String {
+    package.to_ascii_lowercase().replace('_', "-")
+}
+
+/// A version that has a slash is a file or folder of this machine.
+pub(crate) fn local_path(version: &str) -> Option<PathBuf> {
+    version.contains('/').then(|| PathBuf::from(version))
+}
+
+fn edit(example: &Example, package: &str, version: &str) -> Result<Vec<Vec<String>>> {
+    let path = local_path(version);
+    let missing = |key: &str| {
+        Failure::new(format!(
+            "`{}` can't set `{package}` to `{version}`: its example.toml has no `{key}` in `[matrix]`",
+            example.name
+        ))
+    };
+    let commands = match &path {
+        Some(path) if !path.exists() => {
+            return Err(Failure::new(format!("there is no `{}`", path.display())));
+        }
+        Some(_) if example.matrix.set_path.is_empty() => return Err(missing("set_path")),
+        Some(_) => &example.matrix.set_path,
+        None if version == ANY && example.matrix.set_any.is_empty() => {
+            return Err(missing("set_any"));
+        }
+        None if version == ANY => &example.matrix.set_any,
+        None => &example.matrix.set,
+    };
+    let path = path
+        .map(|path| path.canonicalize().at("read", &path))
+        .transpose()?
+        .unwrap_or_default();
+    let version = if path.as_os_str().is_empty() {
+        version
+    } else {
+        LOCAL_VERSION
+    };
+    let (group, artifact) = package.rsplit_once(':').unwrap_or(("", package));
+    let filled = |text: &String| {
+        text.replace("{package}", package)
+            .replace("{group}", group)
+            .replace("{artifact}", artifact)
+            .replace("{version}", version)
+            .replace("{path}", &path.to_string_lossy())
+    };
+    let fill = |command: &Vec<String>| command.iter().map(filled).collect();
+    Ok(commands.iter().map(fill).collect())
+}
+
+/// What git would commit: neither what was built nor what was installed.
+fn tracked_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(folder)
+        .output()
+        .at("start `git` in", folder)?;
+    if !listed.status.success() {
+        return Err(Failure::new(format!(
+            "git doesn't know the files of `{}`: {}",
+            folder.display(),
+            String::from_utf8_lossy(&listed.stderr).trim()
+        ))
+        .hint("variants are made from what git has of an example; put it under version control"));
+    }
+    let mut files: Vec<PathBuf> = String::from_utf8_lossy(&listed.stdout)
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .filter(|name| folder.join(name).is_file())
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn copy_tracked(from: &Path, to: &Path) -> Result<()> {
+    for file in tracked_files(from)? {
+        let target = to.join(&file);
+        let parent = target.parent().unwrap_or(to);
+        std::fs::create_dir_all(parent).at("make", parent)?;
+        std::fs::copy(from.join(&file), &target).at("write", &target)?;
+    }
+    Ok(())
+}
+
+fn plain(version: &str) -> String {
+    let name = version.rsplit('/').next().unwrap_or(version);
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}

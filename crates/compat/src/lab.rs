@@ -1,0 +1,343 @@
+//! The one Milvus and capture that variants run against, one after the other.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use harness::event::{Event, Events};
+use harness::folder::RunFolder;
+use harness::manifest::{DropsManifest, ExampleManifest, Manifest};
+use harness::prepare::task;
+use harness::prepare::versions::Versions;
+use harness::run::examples::{Start, environment, run_example};
+use harness::run::judge::Captured;
+use harness::run::report;
+use harness::run::settle::settle;
+use harness::spans::live::Live;
+use harness::spans::source::Spans;
+use harness::stack::bring_up::{Place, RunningStack};
+use harness::stack::embedded;
+use harness::stack::jaeger::Backend;
+use harness::stack::session::Session;
+use harness::workspace::Workspace;
+use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor, log};
+use trace_parity::{Contract, Settlement};
+use trace_report::{ExampleRun, Run};
+
+use crate::diagnosis::Unready;
+use crate::environment::{Ready, Recipe};
+use crate::record::{Measured, Record};
+
+/// A variant that is to be measured.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub recipe: Recipe,
+    pub fingerprint: String,
+    /// Where its record, capture and logs go.
+    pub folder: PathBuf,
+}
+
+pub(super) struct Lab<'a> {
+    pub workspace: &'a Workspace,
+    pub supervisor: Supervisor,
+    pub events: &'a Events,
+    contract: &'a Contract,
+    session: Session,
+    live: Live,
+    up: Option<(RunningStack, Spans)>,
+    runs: usize,
+}
+
+/// The beginning of one variant's part of the capture.
+struct Beginning {
+    length: u64,
+    drops: DropsManifest,
+}
+
+/// Opens a lab for `body`, and stops everything whatever becomes of it.
+pub(super) async fn in_lab<T>(
+    workspace: &Workspace,
+    contract: &Contract,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+    body: impl AsyncFnOnce(&mut Lab<'_>) -> Result<T>,
+) -> Result<T> {
+    let folder = workspace.state().join("matrix").join("session");
+    std::fs::create_dir_all(&folder).at("make", &folder)?;
+    let _only_one = only_one(&folder)?;
+    clear(&folder)?;
+    let folder = RunFolder {
+        id: format!("matrix-{}", std::process::id()),
+        path: folder,
+    };
+    std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
+    let supervisor = Supervisor::default();
+    let mut lab = Lab {
+        workspace,
+        supervisor: supervisor.clone(),
+        events,
+        contract,
+        session: Session::open_in(folder, supervisor.clone(), "embedded"),
+        live: Arc::new(Mutex::new(Settlement::new(contract.clone(), None, &[]))),
+        up: None,
+        runs: 0,
+    };
+    let outcome = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)
+            .hint("what was measured is kept; the same command goes on from there")),
+        outcome = body(&mut lab) => outcome,
+    };
+    supervisor.shut_down().await;
+    let closed = lab.session.close(outcome.as_ref().err()).await;
+    outcome.and_then(|value| closed.map(|()| value))
+}
+
+impl Task {
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.recipe.example.name, self.recipe.variant.name)
+    }
+}
+
+impl Lab<'_> {
+    /// Runs one prepared variant, and writes down what came of it.
+    pub(super) async fn measure(
+        &mut self,
+        task: &Task,
+        prepared: std::result::Result<Ready, Unready>,
+        prepare_seconds: f64,
+    ) -> Result<Measured> {
+        clear(&task.folder)?;
+        std::fs::create_dir_all(&task.folder).at("make", &task.folder)?;
+        let record = match prepared {
+            Ok(ready) => self.run(task, ready).await?,
+            Err(unready) => {
+                if let Some(log) = &unready.log {
+                    let kept = task.folder.join("prepare.log");
+                    std::fs::copy(log, &kept).at("write", &kept)?;
+                }
+                Record {
+                    unready: Some(unready),
+                    ..Record::new(task.fingerprint.clone(), Versions::new())
+                }
+            }
+        };
+        let record = Record {
+            prepare_seconds,
+            ..record
+        };
+        record.write(&task.folder)?;
+        record.judge(&task.folder, self.contract)
+    }
+
+    async fn run(&mut self, task: &Task, ready: Ready) -> Result<Record> {
+        let up = match self.up.take() {
+            Some(up) => up,
+            None => self.bring_up().await?,
+        };
+        let (stack, spans) = self.up.insert(up);
+        self.runs += 1;
+        let run = format!("{}-{}", self.session.folder.id, self.runs);
+        let start = Start {
+            name: ready.example.name.clone(),
+            example: ready.example,
+            versions: ready.versions,
+        };
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
+            Settlement::new(self.contract.clone(), Some(&run), &[&start.name]);
+        let mut variables = environment(&run, stack, &start);
+        // What a failed program left behind is never found by another.
+        if let Some(collection) = variables.get_mut("MILVUS_COLLECTION") {
+            *collection += &format!("_{}", self.runs);
+        }
+        let log = task.folder.join("program.log");
+        let program = Program {
+            command: start.example.run.command.clone(),
+            folder: start.example.folder.clone(),
+            env: variables.clone(),
+            without_env: &["OTEL_", "MILVUS_"],
+            output: Output::File(log.clone()),
+        };
+        let mut manifest = Manifest::new(&run, jiff::Timestamp::now().to_string(), "embedded");
+        manifest.stack = self.session.manifest.stack.clone();
+        let versions = start.versions.clone();
+
+        let beginning = Beginning::of(&mut self.session).await?;
+        let (finished, exit) = tokio::select! {
+            failure = stack.failed() => return Err(failure),
+            finished = run_example(start, &program, &log, &self.supervisor, self.events) => finished?,
+        };
+        let only = std::slice::from_ref(&finished);
+        settle(
+            stack,
+            spans,
+            &self.session.folder,
+            &self.live,
+            only,
+            self.events,
+        )
+        .await?;
+        manifest.drops = beginning
+            .copy_since(&mut self.session, &task.folder.join("capture.jsonl"))
+            .await?;
+
+        manifest.examples.push(ExampleManifest {
+            name: finished.name.clone(),
+            folder: program.folder.to_string_lossy().into_owned(),
+            command: program.command,
+            environment: variables,
+            versions: versions.clone(),
+            exit: Some(exit),
+            seconds: finished.seconds,
+            trace_id: log::last_value(&log, "trace_id="),
+        });
+        let folder = RunFolder {
+            id: run,
+            path: task.folder.clone(),
+        };
+        manifest.write(&folder.manifest())?;
+        self.report(&folder, &manifest, &finished)?;
+        Ok(Record {
+            exit: Some(exit),
+            run_seconds: finished.seconds,
+            ..Record::new(task.fingerprint.clone(), versions)
+        })
+    }
+
+    /// The variant's own reports, which the map links to.
+    fn report(&self, folder: &RunFolder, manifest: &Manifest, finished: &ExampleRun) -> Result<()> {
+        let captured = Captured::of(folder)?;
+        let judged = captured.judge(Some(self.contract), Some(&manifest.facts()), |verdict| {
+            Run {
+                id: Some(folder.id.clone()),
+                folder: Some(folder.path.clone()),
+                stack: Some(embedded::stack_name()),
+                verdict,
+                wall_seconds: Some(finished.seconds),
+                phases: Vec::new(),
+                examples: vec![finished.clone()],
+            }
+        });
+        report::write(&judged, folder)
+    }
+
+    /// Milvus and the capture, started for the first variant that has something to run.
+    async fn bring_up(&mut self) -> Result<(RunningStack, Spans)> {
+        embedded::check_platform()?;
+        let milvus = embedded::preparation(self.workspace);
+        let versions =
+            task::prepare_all(vec![milvus], self.workspace, &self.supervisor, self.events)
+                .await?
+                .pop()
+                .unwrap_or_default();
+        let up = RunningStack::embedded(
+            Backend::Capture,
+            Place::Free,
+            self.workspace,
+            &mut self.session,
+            &self.live,
+            versions,
+        )
+        .await?;
+        self.events.emit(Event::StackReady {
+            milvus: up.0.milvus_uri.clone(),
+            otlp: up.0.otlp_grpc.clone(),
+        });
+        Ok(up)
+    }
+}
+
+impl Beginning {
+    async fn of(session: &mut Session) -> Result<Self> {
+        session.flush_capture().await?;
+        let capture = session.folder.path.join("capture.jsonl");
+        Ok(Self {
+            length: length(&capture)?,
+            drops: session.manifest.drops,
+        })
+    }
+
+    /// Copies what was captured since, and returns what was dropped since.
+    async fn copy_since(&self, session: &mut Session, to: &Path) -> Result<DropsManifest> {
+        session.flush_capture().await?;
+        let capture = session.folder.path.join("capture.jsonl");
+        copy_lines(&capture, self.length, to)?;
+        let after = session.manifest.drops;
+        Ok(DropsManifest {
+            refused_requests: after.refused_requests - self.drops.refused_requests,
+            dropped_spans: after.dropped_spans - self.drops.dropped_spans,
+        })
+    }
+}
+
+/// Two maps of one checkout would write over each other's captures.
+fn only_one(folder: &Path) -> Result<File> {
+    let path = folder.with_extension("lock");
+    let lock = File::create(&path).at("write", &path)?;
+    lock.try_lock().map_err(|_| {
+        Failure::new("another `matrix` or `bisect` of this checkout is running")
+            .hint("wait for it, or work in another clone")
+    })?;
+    Ok(lock)
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).at("empty", folder)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn length(path: &Path) -> Result<u64> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error).at("read", path),
+    }
+}
+
+/// Copies what a file got since it had `from` bytes: whole lines only.
+fn copy_lines(file: &Path, from: u64, to: &Path) -> Result<()> {
+    let mut source = File::open(file).at("read", file)?;
+    // The byte before is a line feed, unless a line was being written just then.
+    source
+        .seek(SeekFrom::Start(from.saturating_sub(1)))
+        .at("read", file)?;
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).at("read", file)?;
+    let line_end = |found: Option<usize>| found.map(|at| at + 1);
+    let begin = match from {
+        0 => 0,
+        _ => line_end(bytes.iter().position(|byte| *byte == b'\n')).unwrap_or(bytes.len()),
+    };
+    let end = line_end(bytes.iter().rposition(|byte| *byte == b'\n')).unwrap_or(begin);
+    std::fs::write(to, &bytes[begin..end.max(begin)]).at("write", to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_gets_the_whole_lines_that_came_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, copy) = (folder.path().join("all"), folder.path().join("part"));
+        let check = |text: &str, from: u64, expected: &str| {
+            std::fs::write(&file, text).unwrap();
+            copy_lines(&file, from, &copy).unwrap();
+            let copied = std::fs::read_to_string(&copy).unwrap();
+            assert_eq!(copied, expected, "{text:?} from {from}");
+        };
+        check("", 0, "");
+        check("one\ntwo\n", 0, "one\ntwo\n");
+        check("one\ntwo\n", 4, "two\n");
+        check("one\ntwo\n", 8, "");
+        // A line that was being written at the beginning is the one before's, one at the end the next one's.
+        check("one\ntwo\nthree\n", 6, "three\n");
+        check("one\ntwo\nthr", 4, "two\n");
+        check("one\ntw", 4, "");
+    }
+}

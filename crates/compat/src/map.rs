@@ -1,0 +1,326 @@
+//! The map itself: one value that every form of it is made from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use harness::prepare::versions::Versions;
+use serde::Serialize;
+use trace_parity::{Family, Severity};
+
+use crate::outcome::{Cause, Outcome};
+use crate::plan::Unmeasured;
+
+/// What `schema` says in the map's JSON.
+pub const SCHEMA: &str = "milvus-otel.compatibility/1";
+
+/// The JSON Schema of the map's JSON.
+pub const JSON_SCHEMA: &str = include_str!("compatibility.schema.json");
+
+/// What was measured, and what was made of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Map {
+    pub schema: &'static str,
+    /// Such as `Milvus 2.3.5 embedded`.
+    pub server: String,
+    pub machine: Machine,
+    pub examples: Vec<Language>,
+    pub unmeasured: Vec<Unmeasured>,
+}
+
+/// What it was measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    pub system: String,
+    pub cores: usize,
+    pub memory_gib: u64,
+}
+
+/// One example and all that was tried of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Language {
+    pub name: String,
+    pub axes: Vec<AxisInfo>,
+    pub variants: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AxisInfo {
+    pub name: String,
+    pub packages: Vec<String>,
+}
+
+/// One variant: what it was, what was expected, what was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    pub name: String,
+    /// Versions by axis, as resolved; a path as it was given.
+    pub versions: BTreeMap<String, String>,
+    /// The axes that are not the example's own.
+    pub set: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub runtime: Option<String>,
+    pub newest: bool,
+    pub expected: Outcome,
+    pub expected_rules: Vec<String>,
+    /// Why it is expected not to be whole.
+    pub reason: Option<String>,
+    /// `None` where it was not measured yet.
+    pub found: Option<Found>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    pub outcome: Outcome,
+    pub as_expected: bool,
+    pub rules: Vec<String>,
+    pub cause: Option<Cause>,
+    /// One line about it. Unescaped.
+    pub message: String,
+    pub hint: Option<String>,
+    /// The nearest variant that is whole, and what to change for it.
+    pub mend: Option<String>,
+    pub client_rpcs: u64,
+    pub joined: u64,
+    /// Differences that the contract expects.
+    pub divergences: Vec<String>,
+    /// RFC 3339, UTC.
+    pub measured: String,
+    /// The worst finding's severity by family of rules; for the page's cells.
+    #[serde(skip)]
+    pub families: Vec<(Family, Severity)>,
+    /// For the page's details.
+    #[serde(skip)]
+    pub findings: Vec<FoundFinding>,
+    #[serde(skip)]
+    pub all_versions: Versions,
+    #[serde(skip)]
+    pub seconds: (f64, f64),
+    /// Where capture, logs and report are.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct FoundFinding {
+    pub rule: String,
+    pub severity: Severity,
+    pub message: String,
+    pub hint: Option<String>,
+    pub count: u64,
+}
+
+impl Map {
+    pub fn entries(&self) -> impl Iterator<Item = (&Language, &Entry)> {
+        self.examples
+            .iter()
+            .flat_map(|language| language.variants.iter().map(move |entry| (language, entry)))
+    }
+
+    /// Every variant was measured, and none was better or worse than expected.
+    pub fn is_as_expected(&self) -> bool {
+        self.entries()
+            .all(|(_, entry)| entry.found.as_ref().is_some_and(|found| found.as_expected))
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.entries().all(|(_, entry)| entry.found.is_some())
+    }
+
+    /// The first and last day of measuring, as `2026-11-22`.
+    pub fn days(&self) -> Option<(String, String)> {
+        let mut days: Vec<String> = self
+            .entries()
+            .filter_map(|(_, entry)| entry.found.as_ref())
+            .map(|found| found.measured.chars().take(10).collect())
+            .collect();
+        days.sort();
+        Some((days.first()?.clone(), days.last()?.clone()))
+    }
+
+    /// How many variants came out how, the best first.
+    pub fn counts(&self) -> Vec<(Outcome, usize)> {
+        let count = |outcome| {
+            let same = |entry: &Entry| {
+                entry
+                    .found
+                    .as_ref()
+                    .is_some_and(|found| found.outcome == outcome)
+            };
+            (
+                outcome,
+                self.entries().filter(|(_, entry)| same(entry)).count(),
+            )
+        };
+        Outcome::ALL
+            .map(count)
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// As the schema beside the documentation describes it.
+    pub fn json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+impl Entry {
+    /// Such as `agent 2.26.1`, of what isn't the example's own.
+    pub fn changes(&self) -> String {
+        let versions = self
+            .set
+            .iter()
+            .filter_map(|axis| Some(format!("{axis} {}", self.versions.get(axis)?)));
+        let env = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let runtime = self.runtime.iter().cloned();
+        let all: Vec<String> = versions.chain(env).chain(runtime).collect();
+        if all.is_empty() {
+            return "the example's own versions".to_owned();
+        }
+        all.join(", ")
+    }
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let kib: u64 = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+            .unwrap_or_default();
+        Self {
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gib: (kib + (1 << 19)) >> 20,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::mend::add_mends;
+
+    fn entry(name: &str, sdk: &str, agent: &str, outcome: Outcome, message: &str) -> Entry {
+        let versions = [("agent", agent), ("sdk", sdk)];
+        Entry {
+            name: name.to_owned(),
+            versions: versions
+                .map(|(axis, version)| (axis.to_owned(), version.to_owned()))
+                .into(),
+            set: if name == "own" {
+                Vec::new()
+            } else {
+                vec!["agent".to_owned()]
+            },
+            env: BTreeMap::new(),
+            runtime: None,
+            newest: name == "newest",
+            expected: outcome,
+            expected_rules: Vec::new(),
+            reason: (outcome != Outcome::Whole).then(|| "a flag | of `traceparent`".to_owned()),
+            found: Some(Found {
+                outcome,
+                as_expected: true,
+                rules: match outcome {
+                    Outcome::ServerHalfLost => vec!["context-lost".to_owned()],
+                    _ => Vec::new(),
+                },
+                cause: (outcome == Outcome::DoesNotBuild).then_some(Cause::BuildFailed),
+                message: message.to_owned(),
+                hint: None,
+                mend: None,
+                client_rpcs: 17,
+                joined: if outcome == Outcome::Whole { 17 } else { 0 },
+                divergences: Vec::new(),
+                measured: "2026-11-22T15:00:00Z".to_owned(),
+                families: vec![(Family::Join, Severity::Error)],
+                findings: vec![FoundFinding {
+                    rule: "context-lost".to_owned(),
+                    severity: Severity::Error,
+                    message: message.to_owned(),
+                    hint: None,
+                    count: 17,
+                }],
+                all_versions: [("a<b>".to_owned(), "1".to_owned())].into(),
+                seconds: (1.0, 2.0),
+                folder: PathBuf::from("target/x"),
+            }),
+        }
+    }
+
+    /// A map with one of everything, and text that tries to be more than text.
+    pub(crate) fn sample() -> Map {
+        let evil = "<script>alert(1)</script> | `x` \u{1b}[31m*bold*";
+        let mut variants = vec![
+            entry("own", "2.5.10", "2.25.0", Outcome::Whole, "one trace"),
+            entry("older", "2.5.10", "2.20.1", Outcome::Whole, "one trace"),
+            entry("lost", "2.5.10", "2.26.1", Outcome::ServerHalfLost, evil),
+            entry(
+                "newest",
+                "2.6.22",
+                "2.33.1",
+                Outcome::ServerHalfLost,
+                "lost",
+            ),
+            entry("broken", "2.5.10", "2.27.0", Outcome::DoesNotBuild, evil),
+        ];
+        variants[4].expected = Outcome::Whole;
+        if let Some(found) = &mut variants[4].found {
+            found.as_expected = false;
+        }
+        add_mends(&mut variants);
+        Map {
+            schema: SCHEMA,
+            server: "Milvus 2.3.5 embedded".to_owned(),
+            machine: Machine {
+                system: "linux x86_64".to_owned(),
+                cores: 2,
+                memory_gib: 24,
+            },
+            examples: vec![Language {
+                name: "java".to_owned(),
+                axes: ["agent", "sdk"]
+                    .map(|name| AxisInfo {
+                        name: name.to_owned(),
+                        packages: vec![format!("group:{name}")],
+                    })
+                    .into(),
+                variants,
+            }],
+            unmeasured: vec![Unmeasured {
+                what: "Milvus 2.6".to_owned(),
+                reason: "images only".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_json_is_as_its_schema_says() {
+        let schema: serde_json::Value = serde_json::from_str(JSON_SCHEMA).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let check = |name: &str, text: &str| {
+            let map: serde_json::Value = serde_json::from_str(text).unwrap();
+            let errors: Vec<String> = validator
+                .iter_errors(&map)
+                .map(|error| error.to_string())
+                .collect();
+            assert!(errors.is_empty(), "{name}: {errors:#?}");
+        };
+        check("a sample", &sample().json());
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let committed = std::fs::read_to_string(docs.join("compatibility.json")).unwrap();
+        check("the documentation", &committed);
+        let beside = std::fs::read_to_string(docs.join("compatibility.schema.json")).unwrap();
+        assert_eq!(beside, JSON_SCHEMA);
+    }
+}

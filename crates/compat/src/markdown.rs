@@ -1,0 +1,220 @@
+//! The map as a page of the documentation.
+
+use crate::map::{Entry, Found, Language, Map};
+use crate::outcome::Outcome;
+
+/// Wide enough for a sentence, too narrow for a log.
+const CELL: usize = 300;
+
+/// `docs/compatibility.md`: a table for each example, a row for each variant.
+pub fn markdown(map: &Map) -> String {
+    let mut text = head(map);
+    for language in &map.examples {
+        text += &section(language);
+    }
+    if !map.unmeasured.is_empty() {
+        text += "\n## Not measured\n\n";
+        for one in &map.unmeasured {
+            text += &format!("- **{}**: {}.\n", inline(&one.what), inline(&one.reason));
+        }
+    }
+    text
+}
+
+fn head(map: &Map) -> String {
+    let days = match map.days() {
+        Some((first, last)) if first == last => format!("on {first}"),
+        Some((first, last)) => format!("from {first} to {last}"),
+        None => "never".to_owned(),
+    };
+    let counts: Vec<String> = map
+        .counts()
+        .into_iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    format!(
+        "<!-- Made by `cargo xtask matrix --write`; change matrix.toml instead. -->\n\
+         # Which versions keep a trace whole\n\n\
+         Each row is one of the examples with other versions or settings, its code unchanged, run against {} and judged by the same\n\
+         contract as `run-all` judges it. Measured {days} on {}, {} cores, {} GiB.\n\
+         [matrix.toml](../matrix.toml) has the variants and what is expected of each; `cargo xtask matrix` measures them again, and\n\
+         `cargo xtask bisect` finds the version at which something changed. For programs: [compatibility.json](compatibility.json)\n\
+         ([schema](compatibility.schema.json)).\n\n\
+         {} variants: {}.\n\n\
+         | outcome | what it means |\n|---|---|\n\
+         | whole | one trace; each call of the client has the server's work below it |\n\
+         | differs | both halves are there, and something in them isn't as the contract says; the rules are named |\n\
+         | server half lost | the client's spans are there, the server's are in traces of their own |\n\
+         | client half lost | the client's calls are not in the trace |\n\
+         | does not build | the versions don't go together, or the program doesn't compile with them |\n\
+         | could not run | the program fails with them, or they could not be had |\n",
+        inline(&map.server),
+        inline(&map.machine.system),
+        map.machine.cores,
+        map.machine.memory_gib,
+        map.entries().count(),
+        counts.join(", "),
+    )
+}
+
+fn section(language: &Language) -> String {
+    let mut text = format!("\n## {}\n\n", inline(&language.name));
+    for axis in &language.axes {
+        let packages: Vec<String> = axis.packages.iter().map(|package| code(package)).collect();
+        text += &format!("- *{}*: {}\n", inline(&axis.name), packages.join(", "));
+    }
+    if !language.axes.is_empty() {
+        text.push('\n');
+    }
+    let axes: Vec<String> = language
+        .axes
+        .iter()
+        .map(|axis| inline(&axis.name))
+        .collect();
+    text += &format!(
+        "| variant |{} outcome | what is to be known |\n",
+        columns(&axes)
+    );
+    text += &format!("|---|{}---|---|\n", "---|".repeat(axes.len()));
+    for entry in &language.variants {
+        text += &row(language, entry);
+    }
+    for entry in language.variants.iter().filter(|entry| entry.newest) {
+        text += &newest(entry);
+    }
+    text
+}
+
+fn row(language: &Language, entry: &Entry) -> String {
+    let versions: Vec<String> = language
+        .axes
+        .iter()
+        .map(|axis| {
+            let version = entry.versions.get(&axis.name).map_or("", String::as_str);
+            match entry.set.contains(&axis.name) {
+                true => format!("**{}**", inline(version)),
+                false => inline(version),
+            }
+        })
+        .collect();
+    let outcome = match &entry.found {
+        None => "not measured".to_owned(),
+        Some(found) if found.outcome == Outcome::Whole => found.outcome.words().to_owned(),
+        Some(found) => format!("**{}**", found.outcome),
+    };
+    format!(
+        "| {} |{} {outcome} | {} |\n",
+        inline(&entry.name),
+        columns(&versions),
+        entry
+            .found
+            .as_ref()
+            .map(|found| note(entry, found))
+            .unwrap_or_default()
+    )
+}
+
+fn note(entry: &Entry, found: &Found) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let settings = entry
+        .env
+        .iter()
+        .map(|(name, value)| code(&format!("{name}={value}")));
+    parts.extend(settings);
+    parts.extend(entry.runtime.as_deref().map(inline));
+    parts.extend(
+        found
+            .rules
+            .iter()
+            .map(|rule| format!("[{rule}](rules/{rule}.md)")),
+    );
+    if found.outcome != Outcome::Whole {
+        let why = match &entry.reason {
+            Some(reason) if found.as_expected => inline(reason),
+            _ => inline(&found.message),
+        };
+        parts.push(why);
+        parts.extend(
+            found
+                .mend
+                .as_deref()
+                .map(|mend| format!("mend: {}", code(mend))),
+        );
+    }
+    parts.join("; ")
+}
+
+fn newest(entry: &Entry) -> String {
+    let Some(found) = &entry.found else {
+        return String::new();
+    };
+    let what = match (&found.mend, found.outcome) {
+        (_, Outcome::Whole) => "keeps the trace whole".to_owned(),
+        (Some(mend), outcome) => format!(
+            "comes to *{outcome}*; the smallest change that mends it: {}",
+            code(mend)
+        ),
+        (None, outcome) => format!("comes to *{outcome}*"),
+    };
+    format!(
+        "\nThe newest of everything ({}) {what}.\n",
+        inline(&entry.changes())
+    )
+}
+
+fn columns(cells: &[String]) -> String {
+    cells.iter().map(|cell| format!(" {cell} |")).collect()
+}
+
+/// Text that may stand in a table's cell, whatever it holds; what stands between backticks stays code.
+fn inline(text: &str) -> String {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(CELL)
+        .collect();
+    let mut escaped = String::with_capacity(line.len());
+    let whole_code = line.matches('`').count().is_multiple_of(2);
+    let mut in_code = false;
+    for c in line.chars() {
+        match c {
+            '`' if whole_code => {
+                in_code = !in_code;
+                escaped.push(c);
+            }
+            '|' => escaped.push_str("\\|"),
+            _ if in_code => escaped.push(c),
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '*' | '_' | '[' | ']' | '`' | '~' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn code(text: &str) -> String {
+    let plain: String = text
+        .chars()
+        .map(|c| match c {
+            '`' => '\'',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .take(CELL)
+        .collect();
+    format!("`{}`", plain.replace('|', "\\|"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::map::tests::sample;
+
+    #[test]
+    fn a_map_is_a_page_of_the_documentation() {
+        insta::assert_snapshot!(super::markdown(&sample()));
+    }
+}

@@ -1,0 +1,264 @@
+//! Makes the map: prepares variants side by side, has them run one at a time, and draws what came of it.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use harness::event::{Event, Events};
+use harness::prepare::example::Example;
+use harness::prepare::fingerprint::fingerprint;
+use harness::prepare::preflight;
+use harness::run::judge;
+use harness::stack::embedded;
+use harness::workspace::Workspace;
+use supervise::{Failure, Interrupt, IoContext, Result, disk};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+use trace_parity::Contract;
+
+use crate::diagnosis::Unready;
+use crate::draw::draw;
+use crate::environment::{Ready, Recipe};
+use crate::lab::{Lab, Task, in_lab};
+use crate::map::{JSON_SCHEMA, Map};
+use crate::markdown::markdown;
+use crate::outcome::Outcome;
+use crate::page::page;
+use crate::plan::Plan;
+use crate::record::{Record, Unfinished};
+
+/// Variants prepared at a time, unless told otherwise: one waits for the network while the other compiles.
+const JOBS: usize = 2;
+
+/// What to measure.
+#[derive(Clone, Debug, Default)]
+pub struct MatrixOptions {
+    /// Only these examples; all of the plan's where it is empty.
+    pub only: Vec<String>,
+    /// Folders of examples beside the built-in ones.
+    pub folders: Vec<PathBuf>,
+    /// Only variants whose name has this in it, or fits where it has `*`.
+    pub variant: Option<String>,
+    /// Only what was never measured as it is now.
+    pub changed: bool,
+    /// Variants prepared at a time.
+    pub jobs: Option<usize>,
+    /// Another list of variants than the checkout's `matrix.toml`.
+    pub plan: Option<PathBuf>,
+}
+
+type Prepared = (Task, std::result::Result<Ready, Unready>, f64);
+
+/// Measures the variants of a plan and draws the map.
+pub async fn matrix(
+    workspace: &Workspace,
+    options: &MatrixOptions,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<Map> {
+    let plan = read_plan(workspace, options)?;
+    let selected = plan.select(&options.only, options.variant.as_deref())?;
+    let contract = judge::contract(None)?;
+    in_lab(workspace, &contract, events, interrupt, async |lab| {
+        measure_all(lab, options, &selected).await
+    })
+    .await?;
+    drawn(workspace, options, &selected, &contract)
+}
+
+/// The map of what was measured before, nothing being run.
+pub fn unchanged_map(workspace: &Workspace, options: &MatrixOptions) -> Result<Map> {
+    let plan = read_plan(workspace, options)?;
+    let selected = plan.select(&options.only, options.variant.as_deref())?;
+    drawn(workspace, options, &selected, &judge::contract(None)?)
+}
+
+/// Writes the map beside its results as JSON, HTML and Markdown; returns the HTML page's path.
+pub fn write_map(workspace: &Workspace, options: &MatrixOptions, map: &Map) -> Result<PathBuf> {
+    let folder = results(workspace, options.plan.as_deref());
+    let file = folder.join("map.html");
+    write_text(&file, &page(map))?;
+    write_text(&folder.join("map.json"), &map.json())?;
+    write_text(&folder.join("map.md"), &markdown(map))?;
+    Ok(file)
+}
+
+/// Writes `docs/compatibility.md`, its JSON and its schema; only a whole map is worth it.
+pub fn write_documentation(workspace: &Workspace, map: &Map) -> Result<()> {
+    if !map.is_complete() {
+        return Err(Failure::new(
+            "the map is not complete, and half of one is not written to docs",
+        )
+        .hint("run `cargo xtask matrix --changed --write` without `--example` and `--variant`"));
+    }
+    let docs = workspace.root().join("docs");
+    std::fs::create_dir_all(&docs).at("make", &docs)?;
+    write_text(&docs.join("compatibility.md"), &markdown(map))?;
+    write_text(&docs.join("compatibility.json"), &map.json())?;
+    write_text(&docs.join("compatibility.schema.json"), JSON_SCHEMA)
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    disk::write_whole(path, text.as_bytes())
+}
+
+async fn measure_all(lab: &mut Lab<'_>, options: &MatrixOptions, plan: &Plan) -> Result<()> {
+    let results = results(lab.workspace, options.plan.as_deref());
+    let tasks = tasks(lab.workspace, options, plan, &results)?;
+    let (unfinished, resumed) =
+        Unfinished::resume_or_begin(&results, tasks.iter().map(Task::name).collect())?;
+    let total = tasks.len();
+    let todo: Vec<Task> = tasks
+        .into_iter()
+        .filter(|task| !is_done(task, options.changed, resumed.then_some(&unfinished)))
+        .collect();
+    let mut done = total - todo.len();
+    if done > 0 {
+        lab.events.emit(Event::MatrixKept {
+            kept: done,
+            of: total,
+        });
+    }
+    let (mut preparing, _work) = prepare_side_by_side(lab, todo, options.jobs.unwrap_or(JOBS));
+    while let Some((task, prepared, seconds)) = preparing.recv().await {
+        let measured = lab.measure(&task, prepared, seconds).await?;
+        done += 1;
+        lab.events.emit(Event::VariantMeasured {
+            name: task.name(),
+            outcome: measured.outcome.words().to_owned(),
+            as_expected: task
+                .recipe
+                .variant
+                .expected
+                .is_met(measured.outcome, &measured.rules),
+            done,
+            of: total,
+        });
+    }
+    Unfinished::finish(&results);
+    Ok(())
+}
+
+fn prepare_side_by_side(
+    lab: &Lab<'_>,
+    tasks: Vec<Task>,
+    jobs: usize,
+) -> (mpsc::Receiver<Prepared>, AbortOnDropHandle<()>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let turns = Arc::new(Semaphore::new(jobs));
+    let (workspace, supervisor, events) = (
+        lab.workspace.clone(),
+        lab.supervisor.clone(),
+        lab.events.clone(),
+    );
+    let work = tokio::spawn(async move {
+        let mut running = JoinSet::new();
+        for task in tasks {
+            let Ok(turn) = turns.clone().acquire_owned().await else {
+                return;
+            };
+            let (workspace, supervisor, events) =
+                (workspace.clone(), supervisor.clone(), events.clone());
+            let sender = sender.clone();
+            running.spawn(async move {
+                let began = Instant::now();
+                let prepared = task.recipe.prepare(&workspace, &supervisor, &events).await;
+                drop(turn);
+                // The receiver is gone when the whole was interrupted.
+                let _ = sender
+                    .send((task, prepared, began.elapsed().as_secs_f64()))
+                    .await;
+            });
+        }
+        running.join_all().await;
+    });
+    (receiver, AbortOnDropHandle::new(work))
+}
+
+pub(super) fn read_plan(workspace: &Workspace, options: &MatrixOptions) -> Result<Plan> {
+    let Some(path) = &options.plan else {
+        return Plan::read(workspace);
+    };
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    Plan::parse(&text, path)
+}
+
+/// Every variant of the plan as a task, in the plan's order.
+fn tasks(
+    workspace: &Workspace,
+    options: &MatrixOptions,
+    plan: &Plan,
+    results: &Path,
+) -> Result<Vec<Task>> {
+    let examples = examples(workspace, options, plan)?;
+    preflight::check(&embedded::needs(), &examples, &workspace.state())?;
+    let mut tasks = Vec::new();
+    for (plan, example) in plan.examples.iter().zip(examples) {
+        let example = Arc::new(example);
+        for variant in &plan.variants {
+            let recipe = Recipe::new(example.clone(), plan, variant)?;
+            tasks.push(Task {
+                fingerprint: recipe.fingerprint()?,
+                folder: results.join(&plan.example).join(&variant.name),
+                recipe,
+            });
+        }
+    }
+    Ok(tasks)
+}
+
+pub(super) fn examples(
+    workspace: &Workspace,
+    options: &MatrixOptions,
+    plan: &Plan,
+) -> Result<Vec<Example>> {
+    let names: Vec<String> = plan
+        .examples
+        .iter()
+        .map(|plan| plan.example.clone())
+        .collect();
+    let mut examples = Example::select(workspace, &options.folders, &names)?;
+    examples.sort_by_key(|example| names.iter().position(|name| name == &example.name));
+    Ok(examples)
+}
+
+fn drawn(
+    workspace: &Workspace,
+    options: &MatrixOptions,
+    plan: &Plan,
+    contract: &Contract,
+) -> Result<Map> {
+    let folder = results(workspace, options.plan.as_deref());
+    draw(plan, contract, |example, variant| {
+        folder.join(example).join(variant)
+    })
+}
+
+fn is_done(task: &Task, changed: bool, resumed: Option<&Unfinished>) -> bool {
+    let Some(record) = Record::read(&task.folder) else {
+        return false;
+    };
+    let same = record.fingerprint == task.fingerprint;
+    // What a network or a full disk kept from running is tried again.
+    let settled = record
+        .unready
+        .as_ref()
+        .is_none_or(|unready| unready.outcome == Outcome::DoesNotBuild);
+    same && settled
+        && (changed || resumed.is_some_and(|unfinished| record.is_since(&unfinished.began)))
+}
+
+/// Other plans' results don't mix with those of the checkout's own.
+fn results(workspace: &Workspace, plan: Option<&Path>) -> PathBuf {
+    let matrix = workspace.state().join("matrix");
+    match plan {
+        None => matrix.join("results"),
+        Some(path) => {
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let unique = fingerprint(&[path.as_os_str().as_encoded_bytes()]) as u32;
+            matrix.join(format!("results-{unique:08x}"))
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What stays of a measured variant: a folder with its capture, its manifest, its logs and this record.
+
+use std::path::{Path, PathBuf};
+
+use harness::prepare::versions::Versions;
+use harness::run::judge::{self, CaptureArgument, Judged};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use supervise::{Exit, IoContext, Result, disk, log};
+use trace_parity::{Contract, Verdict};
+
+use crate::diagnosis::Unready;
+use crate::outcome::{self, Cause, Outcome};
+
+const SCHEMA: &str = "milvus-otel.measured/1";
+const UNFINISHED: &str = "milvus-otel.unfinished/1";
+
+/// Facts of one measurement; what they mean is judged each time they are read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub schema: String,
+    pub fingerprint: String,
+    /// RFC 3339, UTC.
+    pub measured: String,
+    pub versions: Versions,
+    pub unready: Option<Unready>,
+    pub exit: Option<Exit>,
+    pub prepare_seconds: f64,
+    pub run_seconds: f64,
+}
+
+/// A record and what it means.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub record: Record,
+    pub outcome: Outcome,
+    /// The rules that found something at warning or worse, sorted.
+    pub rules: Vec<String>,
+    pub cause: Option<Cause>,
+    /// One line about it, where there is no trace to speak for itself. Unescaped.
+    pub message: Option<String>,
+    pub verdict: Option<Verdict>,
+}
+
+/// A map that is being made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unfinished {
+    schema: String,
+    /// RFC 3339, UTC. What was measured since belongs to it.
+    pub began: String,
+    pub variants: Vec<String>,
+}
+
+impl Record {
+    pub(crate) fn new(fingerprint: String, versions: Versions) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            fingerprint,
+            measured: now(),
+            versions,
+            unready: None,
+            exit: None,
+            prepare_seconds: 0.0,
+            run_seconds: 0.0,
+        }
+    }
+
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        disk::write_whole(
+            &path(folder),
+            &serde_json::to_vec_pretty(self).unwrap_or_default(),
+        )
+    }
+
+    /// The record in a variant's folder; `None` where there is none that this version can read.
+    pub(crate) fn read(folder: &Path) -> Option<Self> {
+        let record: Self = serde_json::from_slice(&std::fs::read(path(folder)).ok()?).ok()?;
+        (record.schema == SCHEMA).then_some(record)
+    }
+
+    pub(crate) fn is_since(&self, began: &str) -> bool {
+        let time = |text: &str| text.parse::<Timestamp>().ok();
+        time(&self.measured) >= time(began)
+    }
+
+    /// Judges what was captured, as `compare` of the folder would.
+    pub(crate) fn judge(self, folder: &Path, contract: &Contract) -> Result<Measured> {
+        if let Some(unready) = &self.unready {
+            return Ok(Measured {
+                outcome: unready.outcome,
+                rules: Vec::new(),
+                cause: Some(unready.cause),
+                message: Some(unready.message.clone()),
+                verdict: None,
+                record: self,
+            });
+        }
+        let verdict = judged(folder, contract)?.run.verdict;
+        let (outcome, rules) = outcome::of_verdict(&verdict);
+        let (cause, message) = match (outcome, self.exit) {
+            (Outcome::CouldNotRun, Some(Exit::TimedOut)) => (Some(Cause::TimedOut), None),
+            (Outcome::CouldNotRun, _) => (Some(Cause::ProgramFailed), failed_line(folder)),
+            _ => (None, None),
+        };
+        Ok(Measured {
+            record: self,
+            outcome,
+            rules,
+            cause,
+            message,
+            verdict: Some(verdict),
+        })
+    }
+}
+
+impl Unfinished {
+    /// The interrupted making of this map, or the beginning of a new one.
+    pub(crate) fn resume_or_begin(folder: &Path, variants: Vec<String>) -> Result<(Self, bool)> {
+        let path = folder.join("unfinished.json");
+        let found: Option<Self> = std::fs::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(found) =
+            found.filter(|found| found.schema == UNFINISHED && found.variants == variants)
+        {
+            return Ok((found, true));
+        }
+        let new = Self {
+            schema: UNFINISHED.to_owned(),
+            began: now(),
+            variants,
+        };
+        std::fs::create_dir_all(folder).at("make", folder)?;
+        disk::write_whole(&path, &serde_json::to_vec_pretty(&new).unwrap_or_default())?;
+        Ok((new, false))
+    }
+
+    pub(crate) fn finish(folder: &Path) {
+        let _ = std::fs::remove_file(folder.join("unfinished.json"));
+    }
+}
+
+/// A variant's capture, judged with the facts that lie beside it.
+pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
+    let capture = CaptureArgument {
+        name: None,
+        path: folder.to_owned(),
+    };
+    judge::compare(&[capture], Some(contract))
+}
+
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("record.json")
+}
+
+/// What a line that tells of a failure has in it, the most telling first.
+const TELLING: [&str; 4] = ["failed:", "Error: ", "Exception: ", "error: "];
+
+/// The line of a program's output that says what went wrong, or else the last.
+fn failed_line(folder: &Path) -> Option<String> {
+    let lines = log::tail(&folder.join("program.log"), 200);
+    let with = |sign: &&str| lines.iter().find(|line| line.contains(*sign));
+    let said = |line: &&String| !line.trim().is_empty() && !line.starts_with("trace_id=");
+    TELLING
+        .iter()
+        .find_map(with)
+        .or_else(|| lines.iter().rev().find(said))
+        .cloned()
+}

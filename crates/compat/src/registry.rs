@@ -1,0 +1,145 @@
+//! What registries have, asked through their own clients.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use harness::event::Events;
+use harness::prepare::example::{Example, Prepare};
+use harness::prepare::task::{self, Task};
+use harness::prepare::versions::Versions;
+use harness::workspace::Workspace;
+use supervise::{Failure, Interrupt, IoContext, Result, Supervisor};
+
+use crate::environment::resolved;
+use crate::measure::{MatrixOptions, examples, read_plan};
+use crate::plan::Axis;
+use crate::version;
+
+/// A newer version than the one that a variant for the newest of everything pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    pub example: String,
+    pub variant: String,
+    pub axis: String,
+    pub pinned: String,
+    pub newest: String,
+}
+
+/// Looks for newer versions than those that `newest` variants pin.
+pub async fn proposals(
+    workspace: &Workspace,
+    options: &MatrixOptions,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<Vec<Proposal>> {
+    let plan = read_plan(workspace, options)?.select(&options.only, options.variant.as_deref())?;
+    let examples = examples(workspace, options, &plan)?;
+    let supervisor = Supervisor::default();
+    let looked = async {
+        let mut proposals = Vec::new();
+        for (plan, example) in plan.examples.iter().zip(&examples) {
+            for variant in plan.variants.iter().filter(|variant| variant.newest) {
+                for (name, pinned) in &variant.set {
+                    let axis = plan.axis(name)?;
+                    let versions = versions(workspace, example, axis, &supervisor, events).await?;
+                    let newest = versions.last().cloned().unwrap_or_default();
+                    if version::compare(&newest, pinned).is_gt() {
+                        proposals.push(Proposal {
+                            example: plan.example.clone(),
+                            variant: variant.name.clone(),
+                            axis: name.clone(),
+                            pinned: pinned.clone(),
+                            newest,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(proposals)
+    };
+    let outcome = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        outcome = looked => outcome,
+    };
+    supervisor.shut_down().await;
+    outcome
+}
+
+/// The versions of an axis's first package, oldest first; previews only where the axis has nothing else.
+pub(super) async fn versions(
+    workspace: &Workspace,
+    example: &Example,
+    axis: &Axis,
+    supervisor: &Supervisor,
+    events: &Events,
+) -> Result<Vec<String>> {
+    let package = axis
+        .packages
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default();
+    if example.matrix.list.is_empty() {
+        return Err(Failure::new(format!(
+            "`{}` can't list versions: its example.toml has no `list` in `[matrix]`",
+            example.name
+        )));
+    }
+    own_versions(workspace, example, supervisor, events).await?;
+    let (group, artifact) = package.rsplit_once(':').unwrap_or(("", package));
+    let fill = |text: &String| {
+        text.replace("{package}", package)
+            .replace("{group}", group)
+            .replace("{artifact}", artifact)
+    };
+    let command: Vec<String> = example.matrix.list.iter().map(fill).collect();
+    let printed = list_file(workspace, example)?;
+    let task = Task {
+        prepare: Prepare::default(),
+        ..Task::from(example)
+    };
+    task::run(&task, &command, &printed, supervisor)
+        .await
+        .map_err(|failure| Failure {
+            message: format!(
+                "the versions of `{package}` can't be listed: {}",
+                failure.message
+            ),
+            ..failure
+        })?;
+    let text = std::fs::read_to_string(&printed).at("read", &printed)?;
+    let mut versions = version::in_text(&text);
+    versions.retain(|version| axis.previews || !version::is_preview(version));
+    if versions.is_empty() {
+        return Err(Failure::new(format!(
+            "the registry's client lists no version of `{package}`"
+        ))
+        .hint(format!("what it printed is in `{}`", printed.display())));
+    }
+    Ok(versions)
+}
+
+/// Prepares an example as it is; its package manager may be part of what is prepared.
+pub(super) async fn own_versions(
+    workspace: &Workspace,
+    example: &Example,
+    supervisor: &Supervisor,
+    events: &Events,
+) -> Result<Versions> {
+    let logs = workspace.preparation_logs();
+    std::fs::create_dir_all(&logs).at("make", &logs)?;
+    let log = logs.join(format!("{}.log", example.name));
+    task::prepare_one(&Task::from(example), &log, supervisor, events).await
+}
+
+/// The version that an example has of an axis by itself.
+pub(super) fn own_version(versions: &Versions, axis: &Axis) -> Option<String> {
+    resolved(versions, axis.packages.first()?).map(str::to_owned)
+}
+
+fn list_file(workspace: &Workspace, example: &Example) -> Result<PathBuf> {
+    let folder = workspace.state().join("matrix");
+    std::fs::create_dir_all(&folder).at("make", &folder)?;
+    let path = folder.join(format!("versions-{}.txt", example.name));
+    std::fs::write(&path, "").at("write", &path)?;
+    Ok(path)
+}

@@ -1,0 +1,148 @@
+//! What has to be there before a run, all that is missing in one message.
+
+use std::path::Path;
+use std::process::Command;
+
+use supervise::{Failure, Result, ask, disk};
+
+use crate::prepare::example::{Example, Need};
+use crate::prepare::versions::first_version;
+
+/// Room for what a first run downloads and builds, in bytes.
+const DISK: u64 = 4 << 30;
+/// Room for one run once everything is prepared, in bytes.
+const DISK_WARM: u64 = 512 << 20;
+
+/// One thing that keeps a run from starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub what: String,
+    pub cure: String,
+    /// The example that can be left out instead.
+    pub example: Option<String>,
+}
+
+/// Looks for everything that the stack and the examples need.
+pub fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result<()> {
+    let of_stack = stack_needs.iter().map(|need| (need, None));
+    let of_examples = examples.iter().flat_map(|example| {
+        example
+            .needs
+            .iter()
+            .map(|need| (need, Some(example.name.as_str())))
+    });
+    let mut missing = look_for_all(of_stack.chain(of_examples));
+    missing.extend(room(state));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(failure(&missing, examples))
+}
+
+/// What keeps this machine from running an example, in words; `None` where nothing does.
+pub fn missing_need(example: &Example) -> Option<String> {
+    example
+        .needs
+        .iter()
+        .find_map(|need| look_for(need, None))
+        .map(|missing| missing.what)
+}
+
+fn failure(missing: &[Missing], examples: &[Example]) -> Failure {
+    let lines = missing.iter().flat_map(|one| {
+        let whom = one.example.as_deref().unwrap_or("the stack");
+        [
+            format!("{whom}: {}", one.what),
+            format!("    get it: {}", one.cure),
+        ]
+    });
+    let failure = Failure::new(match missing.len() {
+        1 => "something that this run needs is missing".to_owned(),
+        several => format!("{several} things that this run needs are missing"),
+    })
+    .detail(lines);
+    let runnable: Vec<_> = examples
+        .iter()
+        .filter(|example| {
+            missing
+                .iter()
+                .all(|one| one.example.as_ref() != Some(&example.name))
+        })
+        .map(|example| format!("--example {}", example.name))
+        .collect();
+    if missing.iter().any(|one| one.example.is_none()) || runnable.is_empty() {
+        return failure.hint("install what is listed, then run the same command again");
+    }
+    failure.hint(format!(
+        "go on without: cargo xtask run-all {}",
+        runnable.join(" ")
+    ))
+}
+
+/// Asks all tools at once: some take half a second to say their version.
+fn look_for_all<'a>(needs: impl Iterator<Item = (&'a Need, Option<&'a str>)>) -> Vec<Missing> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = needs
+            .map(|(need, example)| scope.spawn(move || look_for(need, example)))
+            .collect();
+        asked
+            .into_iter()
+            .filter_map(|answer| answer.join().expect("asking a tool does not panic"))
+            .collect()
+    })
+}
+
+pub fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
+    let missing = |what: String| {
+        Some(Missing {
+            what,
+            cure: need.get.clone(),
+            example: example.map(str::to_owned),
+        })
+    };
+    let output = match ask::ask(Command::new(&need.command).args(&need.version_args)) {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return missing(format!("`{}` is not on PATH", need.command));
+        }
+        Err(error) => return missing(format!("`{}` can't be run: {error}", need.command)),
+    };
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    if !output.status.success() {
+        let line = printed.lines().next().unwrap_or_default();
+        return missing(format!(
+            "`{} {}` failed: {line}",
+            need.command,
+            need.version_args.join(" ")
+        ));
+    }
+    let wanted = need.version.as_ref()?;
+    match first_version(&printed) {
+        Some(version) if wanted.matches(&version) => None,
+        Some(version) => missing(format!(
+            "`{}` is {version}, and {wanted} is needed",
+            need.command
+        )),
+        None => missing(format!("`{}` doesn't say its version", need.command)),
+    }
+}
+
+pub fn room(state: &Path) -> Option<Missing> {
+    let free = disk::free(state)?;
+    let needed = if state.join("milvus").exists() {
+        DISK_WARM
+    } else {
+        DISK
+    };
+    (free < needed).then(|| Missing {
+        what: format!(
+            "{} MB free at `{}`, and {} MB are needed",
+            free >> 20,
+            state.display(),
+            needed >> 20
+        ),
+        cure: "free some space".to_owned(),
+        example: None,
+    })
+}

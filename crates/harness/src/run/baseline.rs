@@ -1,0 +1,58 @@
+//! A run that was accepted, as a text that a review can read, and what has changed since.
+
+use std::path::{Path, PathBuf};
+
+use supervise::{Failure, IoContext, Result};
+use trace_parity::{Change, Contract, Traces, against_baseline, baseline, diff};
+
+use crate::folder::RunFolder;
+use crate::manifest::Manifest;
+use crate::run::judge::{self, CaptureArgument, Judged};
+use crate::workspace::Workspace;
+
+/// Where a baseline is, unless another file is named.
+pub fn baseline_file(workspace: &Workspace) -> PathBuf {
+    workspace.root().join("baseline.txt")
+}
+
+/// Writes the text of a run to `file`; the newest run where none is named.
+pub fn accept(workspace: &Workspace, run: Option<&str>, file: &Path) -> Result<RunFolder> {
+    let run = RunFolder::open(workspace, run.unwrap_or("latest"))?;
+    let traces = judge::traces_of_run(&run)?;
+    let text = text_of(&traces, &run)?;
+    std::fs::write(file, text).at("write", file)?;
+    Ok(run)
+}
+
+/// How a run differs from the baseline in `file`: lines that are gone and lines that are new; `None` where nothing does.
+pub fn since_baseline(judged: &Judged, file: &Path) -> Result<Option<String>> {
+    let accepted = std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(format!(
+            "can't read the baseline `{}`: {error}",
+            file.display()
+        ))
+        .hint("`cargo xtask accept` keeps the newest run as one")
+    })?;
+    let folder = judged.run.folder.clone().unwrap_or_default();
+    let run = RunFolder {
+        id: judged.run.id.clone().unwrap_or_default(),
+        path: folder,
+    };
+    Ok(against_baseline(&accepted, &text_of(&judged.traces, &run)?))
+}
+
+/// What has changed from one capture to another.
+pub fn changes(
+    before: &CaptureArgument,
+    after: &CaptureArgument,
+    contract: &Contract,
+) -> Result<Vec<Change>> {
+    let before = judge::traces_of(before)?;
+    let after = judge::traces_of(after)?;
+    Ok(diff(&before, &after, contract))
+}
+
+fn text_of(traces: &Traces, run: &RunFolder) -> Result<String> {
+    let facts = Manifest::read(&run.manifest())?.facts();
+    Ok(baseline(traces, &Contract::builtin(), Some(&facts)))
+}

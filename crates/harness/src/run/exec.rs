@@ -1,0 +1,350 @@
+//! Any program of the user's, judged by what its spans say.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor};
+use trace_parity::{Contract, ExampleTrace, Kind, Traces};
+use trace_report::ExampleRun;
+
+use crate::event::{Event, Events, Phase};
+use crate::manifest::{ExampleManifest, Manifest, exit_fact};
+use crate::prepare::preflight;
+use crate::prepare::versions::Versions;
+use crate::run::environment;
+use crate::run::judge::{self, Judged};
+use crate::run::life::{Clock, Ending, to_the_end};
+use crate::spans::live::Live;
+use crate::spans::live::{Fresh, fresh, live};
+use crate::spans::source::Spans;
+use crate::stack::authorization;
+use crate::stack::bring_up::{Place, RunningStack, StackChoice};
+use crate::stack::jaeger::Backend;
+use crate::stack::session::Session;
+use crate::stack::state::{self, Kept};
+use crate::workspace::Workspace;
+
+/// What clients of Milvus call, as its server spans name it.
+const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
+
+/// What to run.
+#[derive(Clone, Debug, Default)]
+pub struct Exec {
+    /// The program and its arguments; no shell sees them.
+    pub command: Vec<String>,
+    /// Without one, the rules that need none apply.
+    pub contract: Option<PathBuf>,
+    /// The one that is up goes before an embedded one.
+    pub stack: StackChoice,
+    /// The stack asks its clients who they are.
+    pub auth: bool,
+    /// What the user should know of his program before its verdict, such as of its versions. Unescaped.
+    pub notes: Vec<String>,
+    /// Standard output belongs to the report: the program's own goes to standard error.
+    pub stdout_is_data: bool,
+}
+
+/// Runs a program against the stack that is up, or one brought up for it on the tutorial's ports, and judges its spans.
+///
+/// It runs in the current folder, with no input, and its output goes to the terminal. `report` is called with the filled
+/// run as soon as there is a verdict.
+pub async fn exec(
+    workspace: &Workspace,
+    options: &Exec,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+    report: impl FnOnce(&Judged),
+) -> Result<Judged> {
+    to_the_end(interrupt, async |supervisor, session| {
+        let judged = judge_program(workspace, options, events, supervisor, session).await?;
+        report(&judged);
+        Ok(judged)
+    })
+    .await
+}
+
+async fn judge_program(
+    workspace: &Workspace,
+    options: &Exec,
+    events: &Events,
+    supervisor: &Supervisor,
+    slot: &mut Option<Session>,
+) -> Result<Judged> {
+    let mut clock = Clock::start(events);
+    let contract = match &options.contract {
+        Some(path) => Some(judge::contract(Some(path))?),
+        None => None,
+    };
+    check_is_there(&options.command)?;
+    let name = name_of(&options.command);
+    // A program that can't say whose its spans are is waited for as well.
+    let words = contract.clone().unwrap_or_else(Contract::builtin);
+    let fresh = fresh(&words, None, vec![name.clone()]);
+    let live = live(&fresh);
+    let (stack, mut spans) = match kept_stack(workspace, options, supervisor, slot)? {
+        Some(kept) => kept,
+        None => {
+            own_stack(
+                workspace, options, events, supervisor, slot, &mut clock, &live, fresh,
+            )
+            .await?
+        }
+    };
+    let session = slot
+        .as_mut()
+        .ok_or_else(|| Failure::new("the run has no folder"))?;
+
+    clock.enter(Phase::Examples);
+    let environment = environment_for(&session.folder.id, &name, &stack);
+    let notes = environment::notes(&stack)
+        .into_iter()
+        .chain(options.notes.iter().cloned());
+    for note in notes {
+        events.emit(Event::Note(note));
+    }
+    let program = program(options, environment)?;
+    let folder = session.folder.path.clone();
+    let finished = tokio::select! {
+        failure = spans.lost(&folder, &live) => return Err(failure),
+        finished = run_program(session, &stack, program, &name, events) => finished?,
+    };
+
+    let ending = Ending {
+        session,
+        stack: &stack,
+        spans: &mut spans,
+        live: &live,
+        contract: contract.as_ref(),
+        events,
+    };
+    let look = |traces: &Traces, manifest: &mut Manifest| {
+        manifest.unclaimed = of_the_program(traces, manifest).is_empty();
+        let own = of_the_program(traces, manifest);
+        for note in [no_root_note(&own), untraced_note(&own, traces)]
+            .into_iter()
+            .flatten()
+        {
+            events.emit(Event::Note(note));
+        }
+    };
+    ending.settle_and_judge(clock, vec![finished], look).await
+}
+
+/// The stack that is up, unless another is asked for.
+fn kept_stack(
+    workspace: &Workspace,
+    options: &Exec,
+    supervisor: &Supervisor,
+    slot: &mut Option<Session>,
+) -> Result<Option<(RunningStack, Spans)>> {
+    if !matches!(options.stack, StackChoice::Embedded(Backend::Capture)) {
+        return Ok(None);
+    }
+    let Some(state) = state::status(workspace)? else {
+        return Ok(None);
+    };
+    state.check_is(Kept {
+        auth: options.auth,
+        ..Kept::default()
+    })?;
+    let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
+    session.token = state::token(&state)?;
+    session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
+    session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
+    session.manifest.stack.otlp_http = Some(state.otlp_http.clone());
+    RunningStack::kept(&state).map(Some)
+}
+
+/// One for this program alone, where the tutorial has it, or somebody else's.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another thing that a run holds on to"
+)]
+async fn own_stack(
+    workspace: &Workspace,
+    options: &Exec,
+    events: &Events,
+    supervisor: &Supervisor,
+    slot: &mut Option<Session>,
+    clock: &mut Clock,
+    live: &Live,
+    fresh: Fresh,
+) -> Result<(RunningStack, Spans)> {
+    let choice = &options.stack;
+    clock.enter(Phase::Preflight);
+    let (_, needs) = choice.tasks(workspace)?;
+    preflight::check(&needs, &[], &workspace.state())?;
+    let docker = choice.docker(workspace).await?;
+    choice.check_free(Place::Tutorial)?;
+
+    clock.enter(Phase::Prepare);
+    let (prepared, _) = choice
+        .prepare(docker, Vec::new(), workspace, supervisor, events)
+        .await?;
+
+    clock.enter(Phase::Stack);
+    let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
+    session.token = authorization::token(options.auth)?;
+    let (stack, spans) = prepared
+        .start(Place::Tutorial, workspace, session, live, fresh)
+        .await?;
+    events.emit(Event::StackReady {
+        milvus: stack.milvus_uri.clone(),
+        otlp: stack.otlp_grpc.clone(),
+    });
+    Ok((stack, spans))
+}
+
+fn program(options: &Exec, env: BTreeMap<String, String>) -> Result<Program> {
+    let here = Path::new(".");
+    Ok(Program {
+        command: options.command.clone(),
+        folder: here.canonicalize().at("find", here)?,
+        env,
+        without_env: &[],
+        output: if options.stdout_is_data {
+            Output::StandardError
+        } else {
+            Output::Inherited
+        },
+    })
+}
+
+async fn run_program(
+    session: &mut Session,
+    stack: &RunningStack,
+    mut program: Program,
+    name: &str,
+    events: &Events,
+) -> Result<ExampleRun> {
+    session.manifest.examples.push(ExampleManifest {
+        name: name.to_owned(),
+        folder: program.folder.to_string_lossy().into_owned(),
+        command: program.command.clone(),
+        environment: program.env.clone(),
+        versions: Versions::new(),
+        exit: None,
+        seconds: 0.0,
+        trace_id: None,
+    });
+    session.manifest.write(&session.folder.manifest())?;
+    let began = Instant::now();
+    events.emit(Event::ExampleStarted {
+        name: name.to_owned(),
+    });
+    // Only now, so that it is in no manifest; what the user has set stays.
+    let token = session.token.as_ref();
+    let token = token.filter(|_| std::env::var_os(authorization::VARIABLE).is_none());
+    program.env = authorization::added(program.env, token);
+    let process = session.supervisor().start(&program)?;
+    let exit = tokio::select! {
+        failure = stack.failed() => return Err(failure),
+        exit = process.wait() => exit,
+    };
+    let took = began.elapsed();
+    events.emit(Event::ExampleExited {
+        name: name.to_owned(),
+        exit,
+        took,
+    });
+    let entry = &mut session.manifest.examples[0];
+    entry.exit = Some(exit);
+    entry.seconds = took.as_secs_f64();
+    Ok(ExampleRun {
+        name: name.to_owned(),
+        exit: exit_fact(exit),
+        seconds: took.as_secs_f64(),
+        versions: Versions::new(),
+        log_tail: Vec::new(),
+        log: None,
+    })
+}
+
+/// Fails where the system would find nothing to start.
+fn check_is_there(command: &[String]) -> Result<()> {
+    let Some(program) = command.first() else {
+        return Err(
+            Failure::new("no program is named").hint("cargo xtask exec -- python3 my_program.py")
+        );
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if program.contains('/') {
+        Path::new(program).is_file()
+    } else {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    if found {
+        return Ok(());
+    }
+    Err(Failure::new(match program.contains('/') {
+        true => format!("there is no program `{program}`"),
+        false => format!("`{program}` is not on PATH"),
+    })
+    .hint("no shell is between: name the program itself, or run `sh -c …`"))
+}
+
+/// The program's file name, fit to be an attribute's value.
+fn name_of(command: &[String]) -> String {
+    let program = command.first().map(Path::new).and_then(Path::file_name);
+    program
+        .unwrap_or_default()
+        .to_string_lossy()
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => c,
+            _ => '_',
+        })
+        .collect()
+}
+
+/// The standard variables. What the user has set stays; to his resource attributes those are added that say whose the spans are.
+fn environment_for(run: &str, name: &str, stack: &RunningStack) -> BTreeMap<String, String> {
+    environment::for_program(
+        |variable| std::env::var(variable).ok(),
+        &[("service.instance.id", name), ("milvus_otel.run", run)],
+        stack,
+    )
+}
+
+fn of_the_program<'t>(traces: &'t Traces, manifest: &Manifest) -> Vec<ExampleTrace<'t>> {
+    trace_parity::example_traces(traces, None, Some(&manifest.facts()))
+}
+
+/// Said of a program that makes no span of its own around its calls.
+fn no_root_note(traces: &[ExampleTrace<'_>]) -> Option<String> {
+    let calls = traces
+        .iter()
+        .filter(|trace| {
+            trace
+                .trace
+                .roots()
+                .iter()
+                .all(|root| root.kind() == Kind::Client)
+        })
+        .count();
+    (calls > 1).then(|| {
+        format!(
+            "{calls} of the program's {} traces are one RPC each: no span of its own is around them. \
+             Start a span around what belongs together, and it becomes one trace",
+            traces.len()
+        )
+    })
+}
+
+/// Said of a program without a span whose calls the server saw.
+fn untraced_note(own: &[ExampleTrace<'_>], traces: &Traces) -> Option<String> {
+    let served: Vec<String> = traces
+        .iter()
+        .flat_map(|trace| trace.roots())
+        .filter(|root| root.kind() == Kind::Server && root.name().starts_with(CLIENT_SERVICE))
+        .map(|root| root.name().to_owned())
+        .collect();
+    let first = served.first().filter(|_| own.is_empty())?;
+    Some(format!(
+        "meanwhile Milvus served {} calls that carried no trace context, the first `{first}`: \
+         if they are the program's, it reaches Milvus, and its client isn't traced",
+        served.len()
+    ))
+}

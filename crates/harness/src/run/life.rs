@@ -1,0 +1,137 @@
+//! What every run's life has in common: it is timed, it settles, it is judged, and whatever it started is stopped.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use supervise::{Failure, Interrupt, Result, Supervisor};
+use trace_parity::{Contract, Traces};
+use trace_report::{ExampleRun, Run};
+
+use crate::event::{Event, Events, Phase};
+use crate::manifest::{Manifest, PhaseManifest};
+use crate::run::judge::{Captured, Judged};
+use crate::run::report;
+use crate::run::settle::settle;
+use crate::spans::live::Live;
+use crate::spans::source::Spans;
+use crate::stack::bring_up::RunningStack;
+use crate::stack::session::Session;
+
+/// What a run has when its last program has ended.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    pub session: &'a mut Session,
+    pub stack: &'a RunningStack,
+    pub spans: &'a mut Spans,
+    pub live: &'a Live,
+    pub contract: Option<&'a Contract>,
+    pub events: &'a Events,
+}
+
+/// Does `body` to its end or until it is interrupted, then stops whatever it started and closes its session.
+pub async fn to_the_end(
+    interrupt: impl Future<Output = Interrupt>,
+    body: impl AsyncFnOnce(&Supervisor, &mut Option<Session>) -> Result<Judged>,
+) -> Result<Judged> {
+    let supervisor = Supervisor::default();
+    let mut session = None;
+    let outcome = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        outcome = body(&supervisor, &mut session) => outcome,
+    };
+    supervisor.shut_down().await;
+    if let Some(session) = session {
+        let closed = session.close(outcome.as_ref().err()).await;
+        return outcome.and_then(|judged| closed.map(|()| judged));
+    }
+    outcome
+}
+
+impl Ending<'_> {
+    /// Waits for the last spans, judges what was captured, and writes all that a run's folder holds.
+    ///
+    /// `look` sees the traces first, and adds to the manifest what only they tell.
+    pub async fn settle_and_judge(
+        self,
+        mut clock: Clock,
+        finished: Vec<ExampleRun>,
+        look: impl FnOnce(&Traces, &mut Manifest),
+    ) -> Result<Judged> {
+        let Self {
+            session,
+            stack,
+            spans,
+            live,
+            contract,
+            events,
+        } = self;
+        clock.enter(Phase::Settle);
+        settle(stack, spans, &session.folder, live, &finished, events).await?;
+
+        clock.enter(Phase::Compare);
+        session.settle_capture().await?;
+        let captured = Captured::of(&session.folder)?;
+        session.manifest.general_rules = contract.is_none();
+        look(&captured.traces, &mut session.manifest);
+        let (id, folder) = (session.folder.id.clone(), session.folder.path.clone());
+        let judged = captured.judge(contract, Some(&session.manifest.facts()), |verdict| {
+            let (phases, wall) = clock.stop();
+            Run {
+                id: Some(id),
+                folder: Some(folder),
+                stack: Some(stack.name.clone()),
+                verdict,
+                wall_seconds: Some(wall.as_secs_f64()),
+                phases,
+                examples: finished,
+            }
+        });
+        session.manifest.phases = judged.run.phases.iter().map(PhaseManifest::from).collect();
+        session.manifest.write(&session.folder.manifest())?;
+        report::write(&judged, &session.folder)?;
+        Ok(judged)
+    }
+}
+
+/// Times phases and tells of them.
+#[derive(Debug)]
+pub struct Clock {
+    events: Events,
+    began: Instant,
+    current: Option<(Phase, Instant)>,
+    done: Vec<trace_report::Phase>,
+}
+
+impl Clock {
+    pub fn start(events: &Events) -> Self {
+        Self {
+            events: events.clone(),
+            began: Instant::now(),
+            current: None,
+            done: Vec::new(),
+        }
+    }
+
+    pub fn enter(&mut self, phase: Phase) {
+        self.leave();
+        self.events.emit(Event::PhaseStarted(phase));
+        self.current = Some((phase, Instant::now()));
+    }
+
+    fn leave(&mut self) {
+        if let Some((phase, since)) = self.current.take() {
+            let took = since.elapsed();
+            self.events.emit(Event::PhaseEnded(phase, took));
+            let seconds = took.as_secs_f64();
+            self.done.push(trace_report::Phase {
+                name: phase.name().to_owned(),
+                seconds,
+            });
+        }
+    }
+
+    fn stop(mut self) -> (Vec<trace_report::Phase>, Duration) {
+        self.leave();
+        (std::mem::take(&mut self.done), self.began.elapsed())
+    }
+}

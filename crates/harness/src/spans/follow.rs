@@ -1,0 +1,196 @@
+//! Following the capture of a stack that stays: what came since, line by line, across its rotation.
+
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use otlp_capture::Signal;
+use supervise::{Failure, IoContext, Result};
+
+use crate::spans::live::{Live, feed};
+
+/// The bytes a signal that the capture of a stack that stays keeps, in files of a quarter of it.
+pub const KEPT_BYTES: u64 = 64 << 20;
+/// Its files beside the one that is written.
+pub const KEPT_ROTATED: u32 = 3;
+
+/// A file that is being written, from some point on.
+#[derive(Debug)]
+pub struct Follow {
+    path: PathBuf,
+    file: File,
+    /// The beginning of a line whose end hasn't come yet.
+    partial: Vec<u8>,
+}
+
+impl Follow {
+    /// From what is the end now.
+    pub fn from_end(path: PathBuf) -> Result<Self> {
+        let mut file = File::open(&path).at("read", &path)?;
+        file.seek(SeekFrom::End(0)).at("read", &path)?;
+        Ok(Self {
+            path,
+            file,
+            partial: Vec::new(),
+        })
+    }
+
+    /// Appends the whole lines that have come to `copy`, and feeds them to `live`.
+    pub fn take_in(&mut self, copy: &Path, live: &Live) -> Result<()> {
+        let lines = self.lines()?;
+        File::options()
+            .create(true)
+            .append(true)
+            .open(copy)
+            .and_then(|mut copy| copy.write_all(&lines))
+            .at("write", copy)?;
+        lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .for_each(|line| feed(live, line));
+        Ok(())
+    }
+
+    /// The whole lines that have come since the last time.
+    pub fn lines(&mut self) -> Result<Vec<u8>> {
+        let mut read = std::mem::take(&mut self.partial);
+        self.drain(&mut read)?;
+        if self.was_rotated() {
+            let newer = self.newer()?;
+            // What was written between the last reading and the rotation is still to be had by the old handle.
+            self.drain(&mut read)?;
+            for file in newer {
+                self.file = file;
+                self.drain(&mut read)?;
+            }
+        }
+        let whole = read
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
+        self.partial = read.split_off(whole);
+        Ok(read)
+    }
+
+    fn drain(&mut self, into: &mut Vec<u8>) -> Result<()> {
+        self.file.read_to_end(into).at("read", &self.path)?;
+        Ok(())
+    }
+
+    fn was_rotated(&self) -> bool {
+        let now = inode(std::fs::metadata(&self.path));
+        now.is_some() && now != inode(self.file.metadata())
+    }
+
+    /// The files that were begun after the one that is read, oldest first. Fails where that one is gone: what came
+    /// between is lost.
+    fn newer(&self) -> Result<Vec<File>> {
+        let own = inode(self.file.metadata());
+        let mut newest_first: Vec<File> = Vec::new();
+        // Names move on to older files meanwhile: going the same way, a file may be met twice, and none is missed.
+        for number in 0..=KEPT_ROTATED {
+            let Ok(file) = File::open(rotated(&self.path, number)) else {
+                continue;
+            };
+            let this = inode(file.metadata());
+            if this == own {
+                newest_first.reverse();
+                return Ok(newest_first);
+            }
+            if newest_first.last().map(|last| inode(last.metadata())) != Some(this) {
+                newest_first.push(file);
+            }
+        }
+        Err(Failure::new(format!(
+            "the capture `{}` was rotated faster than it was read: spans of this run are lost",
+            self.path.display()
+        ))
+        .hint("a stack that stays keeps the newest spans alone: let less else export to it"))
+    }
+}
+
+fn inode(metadata: std::io::Result<Metadata>) -> Option<u64> {
+    metadata.map(|of| of.ino()).ok()
+}
+
+fn rotated(current: &Path, number: u32) -> PathBuf {
+    current.with_file_name(Signal::Traces.file_name(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(path: &Path, text: &str) {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// As the capture does it.
+    fn rotate(current: &Path) {
+        for number in (0..KEPT_ROTATED).rev() {
+            let from = rotated(current, number);
+            if from.exists() {
+                std::fs::rename(from, rotated(current, number + 1)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_rotations_between_two_readings_as_files_are_kept_lose_nothing() {
+        let check = |rotations: u32, expected: Option<&str>| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("capture.jsonl");
+            std::fs::write(&path, "before\n").unwrap();
+            let mut follow = Follow::from_end(path.clone()).unwrap();
+            append(&path, "0\n");
+            for number in 1..=rotations {
+                rotate(&path);
+                append(&path, &format!("{number}\n"));
+            }
+            let lines = follow.lines().ok();
+            let lines = lines.map(|lines| String::from_utf8(lines).unwrap());
+            assert_eq!(lines.as_deref(), expected, "{rotations} rotations");
+            if expected.is_some() {
+                append(&path, "last\n");
+                assert_eq!(follow.lines().unwrap(), b"last\n");
+            }
+        };
+        check(0, Some("0\n"));
+        check(1, Some("0\n1\n"));
+        check(2, Some("0\n1\n2\n"));
+        check(3, Some("0\n1\n2\n3\n"));
+        check(4, None);
+    }
+
+    #[test]
+    fn what_came_since_is_read_once_and_whole_across_a_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("capture.jsonl");
+        let append = |text: &str| append(&path, text);
+        append("before\n");
+        let mut follow = Follow::from_end(path.clone()).unwrap();
+        let mut check = |expected: &str| {
+            assert_eq!(
+                String::from_utf8(follow.lines().unwrap()).unwrap(),
+                expected
+            );
+        };
+        check("");
+        append("one\ntw");
+        check("one\n");
+        append("o\n");
+        check("two\n");
+        append("three\n");
+        std::fs::rename(&path, folder.path().join("capture-1.jsonl")).unwrap();
+        append("four\nfi");
+        check("three\nfour\n");
+        append("ve\n");
+        check("five\n");
+    }
+}

@@ -1,0 +1,49 @@
+//! The way to a run's spans, whoever stores them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use supervise::{Failure, Result};
+
+use crate::spans::fetch::Fetch;
+use crate::spans::follow::Follow;
+use crate::spans::live::Live;
+
+/// Where its spans are read.
+#[derive(Debug)]
+pub enum Spans {
+    /// They come to the run's own capture, which passes them on as it writes them.
+    Captured,
+    /// They come to the capture of a stack that stays.
+    Followed(Follow),
+    /// They come to a store that is asked for them.
+    Fetched(Fetch),
+}
+
+/// How often the capture of a stack that stays is looked at while a program runs: often enough for its rotation.
+const FOLLOW_POLL: Duration = Duration::from_millis(200);
+
+impl Spans {
+    /// Takes in what would be gone once the program has ended. Returns when that can't be.
+    pub async fn lost(&mut self, folder: &Path, live: &Live) -> Failure {
+        let Self::Followed(_) = self else {
+            return std::future::pending().await;
+        };
+        loop {
+            if let Err(failure) = self.take_in(folder, live).await {
+                return failure;
+            }
+            tokio::time::sleep(FOLLOW_POLL).await;
+        }
+    }
+
+    /// Brings what has come since the last time into the run's folder and to `live`.
+    pub async fn take_in(&mut self, folder: &Path, live: &Live) -> Result<()> {
+        let file = folder.join("capture.jsonl");
+        match self {
+            Self::Captured => Ok(()),
+            Self::Followed(follow) => follow.take_in(&file, live),
+            Self::Fetched(fetch) => fetch.take_in(&file, live).await,
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A stack that programs can be pointed at, whoever started it, and the way to its spans.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use supervise::{Failure, Result, Supervisor};
+
+use crate::event::{Event, Events};
+use crate::prepare::example::Need;
+use crate::prepare::task::{self, Task};
+use crate::prepare::versions::Versions;
+use crate::spans::fetch::{CLOCK_MARGIN, Fetch};
+use crate::spans::follow::Follow;
+use crate::spans::live::Fresh;
+use crate::spans::live::Live;
+use crate::spans::source::Spans;
+use crate::stack::compose::{Compose, Docker, Images, Published};
+use crate::stack::embedded::{self, Embedded};
+use crate::stack::external::External;
+use crate::stack::jaeger::{self, Backend, Jaeger};
+use crate::stack::ports::{Ports, TUTORIAL, TUTORIAL_OTLP};
+use crate::stack::session::Session;
+use crate::stack::state::StackState;
+use crate::workspace::Workspace;
+
+/// Which stack programs run against.
+#[derive(Clone, Debug)]
+pub enum StackChoice {
+    /// The real Milvus from its package.
+    Embedded(Backend),
+    /// The tutorial's, in Docker.
+    Compose,
+    /// One that somebody else runs.
+    External(External),
+}
+
+impl Default for StackChoice {
+    fn default() -> Self {
+        Self::Embedded(Backend::default())
+    }
+}
+
+/// Which ports a stack of ours takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Free,
+    /// Where programs look that have the tutorial's ports written in.
+    Tutorial,
+}
+
+/// A stack that has all it needs and isn't up yet.
+#[derive(Debug)]
+pub struct PreparedStack {
+    choice: StackChoice,
+    /// With its images.
+    docker: Option<(Docker, Images)>,
+    /// Of the embedded server.
+    versions: Versions,
+}
+
+impl StackChoice {
+    /// As the manifest has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "embedded",
+            Self::Compose => "compose",
+            Self::External(_) => "external",
+        }
+    }
+
+    /// What has to be prepared for it, and needed to be there.
+    pub fn tasks(&self, workspace: &Workspace) -> Result<(Vec<Task>, Vec<Need>)> {
+        let Self::Embedded(backend) = self else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        embedded::check_platform()?;
+        let mut tasks = vec![embedded::preparation(workspace)];
+        let mut needs = embedded::needs();
+        if *backend == Backend::Jaeger {
+            tasks.push(jaeger::preparation(workspace));
+            needs.extend(jaeger::needs());
+        }
+        Ok((tasks, needs))
+    }
+
+    /// Fails where it would find its ports taken.
+    pub fn check_free(&self, place: Place) -> Result<()> {
+        match (self, place) {
+            (Self::Embedded(_), Place::Tutorial) => TUTORIAL.check_free(),
+            (Self::Compose, Place::Tutorial) => Published::TUTORIAL.check_free(),
+            (Self::External(_), _) | (_, Place::Free) => Ok(()),
+        }
+    }
+
+    /// Docker, where the stack is in it.
+    pub async fn docker(&self, workspace: &Workspace) -> Result<Option<Docker>> {
+        match self {
+            Self::Compose => Docker::find(workspace).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Prepares it, and whatever else is to be prepared; returns the versions of that.
+    pub async fn prepare(
+        &self,
+        docker: Option<Docker>,
+        others: Vec<Task>,
+        workspace: &Workspace,
+        supervisor: &Supervisor,
+        events: &Events,
+    ) -> Result<(PreparedStack, Vec<Versions>)> {
+        if let Self::External(external) = self {
+            external
+                .note()
+                .into_iter()
+                .for_each(|note| events.emit(Event::Note(note)));
+        }
+        let (mut tasks, _) = self.tasks(workspace)?;
+        let own = tasks.len();
+        tasks.extend(others);
+        let mut versions = task::prepare_all(tasks, workspace, supervisor, events).await?;
+        let of_others = versions.split_off(own);
+        let docker = match docker {
+            None => None,
+            Some(docker) => {
+                let images = docker.images(workspace, supervisor, events).await?;
+                Some((docker, images))
+            }
+        };
+        let prepared = PreparedStack {
+            choice: self.clone(),
+            docker,
+            versions: versions.into_iter().next().unwrap_or_default(),
+        };
+        Ok((prepared, of_others))
+    }
+}
+
+/// Where programs connect and export to.
+#[derive(Debug)]
+pub struct RunningStack {
+    /// As people read it, such as `Milvus 2.3.5 embedded`.
+    pub name: String,
+    pub milvus_uri: String,
+    /// OTLP over gRPC.
+    pub otlp_grpc: String,
+    /// OTLP over HTTP.
+    pub otlp_http: String,
+    /// How soon its servers send their spans.
+    pub schedule_delay: Duration,
+    /// The longest that a span is waited for after the last program has ended.
+    pub settle_limit: Duration,
+    /// How often it is asked for what has come.
+    pub poll: Duration,
+    /// What programs need to connect that is nobody else's to know.
+    pub connection: BTreeMap<String, String>,
+    /// `None` where somebody else runs it.
+    server: Option<Embedded>,
+    /// Where the capture sends on to.
+    pub jaeger: Option<Jaeger>,
+    containers: Option<Compose>,
+}
+
+/// How long spans may be on their way to a capture of ours, and to somebody else's store.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+const EXTERNAL_SETTLE_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+const EXTERNAL_POLL: Duration = Duration::from_millis(500);
+/// Of a server that nobody told otherwise, as the specification has it.
+const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
+
+impl RunningStack {
+    /// Starts the capture, which sends on to `backend`, and Milvus for this run alone.
+    pub async fn embedded(
+        backend: Backend,
+        place: Place,
+        workspace: &Workspace,
+        session: &mut Session,
+        live: &Live,
+        versions: Versions,
+    ) -> Result<(Self, Spans)> {
+        let jaeger = Jaeger::start_for(backend, workspace, session).await?;
+        // Only now: Jaeger has taken its own.
+        let (ports, otlp) = match place {
+            Place::Free => (Ports::free()?, (0, 0)),
+            Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
+        };
+        let forward = jaeger.as_ref().map(Jaeger::otlp);
+        let endpoints = session
+            .capture(otlp, None, Some(live.clone()), forward)
+            .await?;
+        let server = session
+            .milvus(workspace, ports, endpoints.grpc, versions)
+            .await?;
+        let stack = Self {
+            name: jaeger::stack_name(backend),
+            milvus_uri: format!("http://{}", server.address()),
+            otlp_grpc: format!("http://{}", endpoints.grpc),
+            otlp_http: format!("http://{}", endpoints.http),
+            schedule_delay: embedded::SCHEDULE_DELAY,
+            settle_limit: SETTLE_LIMIT,
+            poll: POLL,
+            connection: BTreeMap::new(),
+            server: Some(server),
+            jaeger,
+            containers: None,
+        };
+        Ok((stack, Spans::Captured))
+    }
+
+    /// The stack that `up` left; what it captured before now is not this run's.
+    pub fn kept(state: &StackState) -> Result<(Self, Spans)> {
+        let follow = Follow::from_end(state.folder.join("capture.jsonl"))?;
+        let stack = Self {
+            name: state.stack.clone(),
+            milvus_uri: state.milvus_uri.clone(),
+            otlp_grpc: state.otlp_grpc.clone(),
+            otlp_http: state.otlp_http.clone(),
+            schedule_delay: embedded::SCHEDULE_DELAY,
+            settle_limit: SETTLE_LIMIT,
+            poll: POLL,
+            connection: BTreeMap::new(),
+            server: None,
+            jaeger: None,
+            containers: None,
+        };
+        Ok((stack, Spans::Followed(follow)))
+    }
+
+    /// One that somebody else runs; its spans are fetched until the traces are complete.
+    async fn external(
+        external: &External,
+        session: &mut Session,
+        fresh: Fresh,
+    ) -> Result<(Self, Spans)> {
+        let began = SystemTime::now() - CLOCK_MARGIN;
+        let known = &mut session.manifest.stack;
+        known.milvus_uri = Some(external.milvus_uri.clone());
+        known.otlp_grpc = Some(external.otlp_endpoint.clone());
+        known.traces_from = Some(external.traces_from.clone());
+        let fetch = Fetch::since(began, external.api()?, external.client()?, fresh);
+        fetch.check().await?;
+        let stack = Self {
+            name: format!("Milvus at {}", external.milvus_uri),
+            milvus_uri: external.milvus_uri.clone(),
+            otlp_grpc: external.otlp_endpoint.clone(),
+            otlp_http: external.otlp_endpoint.clone(),
+            schedule_delay: DEFAULT_SCHEDULE_DELAY,
+            settle_limit: EXTERNAL_SETTLE_LIMIT,
+            poll: EXTERNAL_POLL,
+            connection: External::connection(),
+            server: None,
+            jaeger: None,
+            containers: None,
+        };
+        Ok((stack, Spans::Fetched(fetch)))
+    }
+
+    /// Starts the containers for this run alone; its spans are fetched from their Jaeger.
+    async fn compose(
+        docker: &Docker,
+        images: &Images,
+        workspace: &Workspace,
+        session: &mut Session,
+        published: Published,
+        fresh: Fresh,
+    ) -> Result<(Self, Spans)> {
+        docker.remove_leftovers(workspace).await?;
+        let log = session.folder.logs().join("compose.log");
+        let run = session.claim_containers(workspace)?;
+        let containers = docker
+            .start(workspace, session.supervisor(), &run, published, &log)
+            .await?;
+        let known = &mut session.manifest.stack;
+        known.versions = docker.versions(images);
+        known.milvus_uri = Some(published.milvus_uri());
+        known.otlp_grpc = Some(published.otlp_grpc());
+        known.otlp_http = Some(published.otlp_http());
+        known.traces_from = Some(published.traces());
+        let fetch = containers.fetch(fresh)?;
+        let stack = Self {
+            name: Docker::stack_name(images),
+            milvus_uri: published.milvus_uri(),
+            otlp_grpc: published.otlp_grpc(),
+            otlp_http: published.otlp_http(),
+            schedule_delay: embedded::SCHEDULE_DELAY,
+            settle_limit: SETTLE_LIMIT,
+            poll: EXTERNAL_POLL,
+            connection: BTreeMap::new(),
+            server: None,
+            jaeger: None,
+            containers: Some(containers),
+        };
+        Ok((stack, Spans::Fetched(fetch)))
+    }
+
+    /// Returns when a server of ours ends of its own accord, which it never should.
+    pub async fn failed(&self) -> Failure {
+        tokio::select! {
+            failure = end_of(self.server.as_ref(), Embedded::failed) => failure,
+            failure = end_of(self.jaeger.as_ref(), Jaeger::failed) => failure,
+            failure = end_of(self.containers.as_ref(), Compose::failed) => failure,
+        }
+    }
+}
+
+/// The end of a server that there may not be.
+pub async fn end_of<T>(server: Option<&T>, failed: impl AsyncFnOnce(&T) -> Failure) -> Failure {
+    match server {
+        Some(server) => failed(server).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl PreparedStack {
+    /// Brings it up, or finds it answering where somebody else runs it.
+    pub async fn start(
+        self,
+        place: Place,
+        workspace: &Workspace,
+        session: &mut Session,
+        live: &Live,
+        fresh: Fresh,
+    ) -> Result<(RunningStack, Spans)> {
+        match (&self.choice, &self.docker) {
+            (StackChoice::External(external), _) => {
+                RunningStack::external(external, session, fresh).await
+            }
+            (StackChoice::Compose, Some((docker, images))) => {
+                let published = match place {
+                    Place::Free => Published::free()?,
+                    Place::Tutorial => Published::TUTORIAL,
+                };
+                RunningStack::compose(docker, images, workspace, session, published, fresh).await
+            }
+            (StackChoice::Compose, None) => Err(Failure::new("Docker was not looked for")),
+            (StackChoice::Embedded(backend), _) => {
+                RunningStack::embedded(*backend, place, workspace, session, live, self.versions)
+                    .await
+            }
+        }
+    }
+}

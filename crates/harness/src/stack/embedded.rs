@@ -1,0 +1,335 @@
+//! The embedded stack: the real Milvus server from PyPI, without Docker.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::json;
+use supervise::{
+    Exit, Failure, GRACE, IoContext, Output, Process, Program, Result, Supervisor, locks, log,
+    processes,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::prepare::example::{Need, Prepare};
+use crate::prepare::task::Task;
+use crate::stack::authorization::Token;
+use crate::stack::ports::Ports;
+use crate::workspace::Workspace;
+
+/// As pinned in `crates/harness/milvus/requirements.txt`.
+const MILVUS_VERSION: &str = "2.3.5";
+
+/// How soon the server's and the examples' spans are sent. The default of 5 s is what most of a run would be spent on.
+pub const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
+
+/// The longest boot that is still a boot; a busy machine needs 20 s.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+const HEALTH_POLL: Duration = Duration::from_millis(50);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A Milvus server that runs for us.
+#[derive(Debug)]
+pub struct Embedded {
+    process: Process,
+    ports: Ports,
+    log: PathBuf,
+}
+
+/// Where one server keeps its data. Gone when dropped, which must be after the server has ended.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The stack's name as people read it.
+pub fn stack_name() -> String {
+    format!("Milvus {MILVUS_VERSION} embedded")
+}
+
+/// Fails where no wheel of the server exists.
+pub fn check_platform() -> Result<()> {
+    let has_wheel = cfg!(any(
+        all(
+            target_os = "linux",
+            target_arch = "x86_64",
+            target_env = "gnu"
+        ),
+        target_os = "macos"
+    ));
+    if has_wheel {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "there is no embedded Milvus for {} on {}: the `milvus` package has wheels for Linux x86-64 (glibc) and macOS",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    ))
+    .hint("use Docker: compose/README.md starts the tutorial's stack; every example's README runs against it"))
+}
+
+pub fn needs() -> Vec<Need> {
+    vec![Need {
+        command: "python3".to_owned(),
+        version: semver::VersionReq::parse(">=3.8").ok(),
+        version_args: vec!["-c".to_owned(), "import ensurepip, platform; print(platform.python_version())".to_owned()],
+        get: "https://www.python.org/downloads/, or the system's packages `python3` and `python3-venv`".to_owned(),
+    }]
+}
+
+/// Installs the server and unpacks it.
+pub fn preparation(workspace: &Workspace) -> Task {
+    let state = state(workspace);
+    let in_state = |path: &str| state.join(path).to_string_lossy().into_owned();
+    let command = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    let python = in_state("venv/bin/python");
+    Task {
+        name: "milvus".to_owned(),
+        folder: files(workspace),
+        prepare: Prepare {
+            inputs: vec!["requirements.txt".to_owned(), "launch.py".to_owned()],
+            outputs: vec![python.clone(), in_state("bin/milvus")],
+            commands: vec![
+                command(&["python3", "-m", "venv", "--clear", &in_state("venv")]),
+                command(&[
+                    &python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--requirement",
+                    "requirements.txt",
+                ]),
+                command(&[&python, "launch.py", "unpack", &state.to_string_lossy()]),
+            ],
+            versions: command(&[&python, "-m", "pip", "list", "--format=freeze"]),
+        },
+        state,
+    }
+}
+
+/// Where the server of a run has its configuration, as long as it is up.
+pub fn configuration(workspace: &Workspace, run: &Path) -> PathBuf {
+    let data = state(workspace).join("data").join(run);
+    data.join("configs").join("milvus.yaml")
+}
+
+/// Ends what is left of a server whose runner and guard are gone, and takes its data away.
+pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> Result<()> {
+    let all = state(workspace).join("data");
+    let folder = all.join(run);
+    let began = Instant::now();
+    let mut signal = Signal::TERM;
+    loop {
+        let left = processes::working_in(&folder);
+        if left.is_empty() {
+            break;
+        }
+        let waited = began.elapsed();
+        if waited > limit {
+            return Err(Failure::new(format!(
+                "processes that work in `{}` don't end: {left:?}",
+                folder.display()
+            )));
+        }
+        if signal == Signal::TERM || waited > GRACE {
+            for process in left {
+                let _ = kill_process(process, signal);
+            }
+            signal = Signal::KILL;
+        }
+        std::thread::sleep(HEALTH_POLL);
+    }
+    if all.is_dir() {
+        let _making = making(&all)?;
+        wipe_abandoned(&all);
+    }
+    Ok(())
+}
+
+impl Embedded {
+    /// Starts the server with its spans going to `otlp`, and returns once it is healthy.
+    pub async fn start(
+        workspace: &Workspace,
+        data: &DataFolder,
+        supervisor: &Supervisor,
+        ports: Ports,
+        otlp: SocketAddr,
+        token: Option<&Token>,
+        log: &Path,
+    ) -> Result<Self> {
+        let state = state(workspace);
+        let coordinates: BTreeMap<String, u16> = ports
+            .named()
+            .into_iter()
+            .filter(|(name, _)| !matches!(*name, "metrics" | "etcd_peer"))
+            .map(|(name, port)| (format!("{name}_port"), port))
+            .collect();
+        let settings = json!({
+            "base": data.path,
+            "bin": state.join("bin"),
+            "metrics_port": ports.metrics(),
+            "etcd_peer_port": ports.etcd_peer(),
+            "ports": coordinates,
+            "authorization": token.is_some(),
+            "extra": {
+                "trace.exporter": "otlp",
+                "trace.sampleFraction": 1,
+                "trace.otlp.endpoint": otlp.to_string(),
+                "trace.otlp.secure": "false",
+            },
+        });
+        let program = Program {
+            command: vec![
+                state.join("venv/bin/python").to_string_lossy().into_owned(),
+                "launch.py".to_owned(),
+                "run".to_owned(),
+                settings.to_string(),
+            ],
+            folder: files(workspace),
+            env: BTreeMap::from([(
+                "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
+                SCHEDULE_DELAY.as_millis().to_string(),
+            )]),
+            without_env: &["OTEL_", "MILVUS_", "ETCD_"],
+            output: Output::File(log.to_owned()),
+        };
+        let process = supervisor.start(&program)?;
+        let server = Self {
+            process,
+            ports,
+            log: log.to_owned(),
+        };
+        server.ready().await?;
+        if let Some(token) = token {
+            token.install(server.address()).await?;
+        }
+        Ok(server)
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.proxy()).into()
+    }
+
+    /// Returns when the server ends of its own accord, which it never should.
+    pub async fn failed(&self) -> Failure {
+        let exit = self.process.wait().await;
+        self.died(exit, "Milvus ended in the middle of the run")
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let health = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.metrics()));
+        let healthy = async {
+            while !is_healthy(health).await {
+                tokio::time::sleep(HEALTH_POLL).await;
+            }
+        };
+        let booted = tokio::select! {
+            exit = self.process.wait() => Err(Some(exit)),
+            booted = tokio::time::timeout(BOOT_LIMIT, healthy) => booted.map_err(|_| None),
+        };
+        booted.map_err(|exit| match exit {
+            Some(exit) => {
+                let failure = self.died(exit, "Milvus ended before it was ready");
+                let hint = failure.hint.clone().unwrap_or_default();
+                failure.hint(format!(
+                    "{hint}; if its files are damaged, delete `target/milvus-otel/milvus`, which is made again"
+                ))
+            }
+            None => self.with_log(Failure::new(format!(
+                "Milvus was not healthy within {} s",
+                BOOT_LIMIT.as_secs()
+            ))),
+        })
+    }
+
+    fn died(&self, exit: Exit, what: &str) -> Failure {
+        self.with_log(Failure::new(format!("{what}: it {exit}")))
+    }
+
+    fn with_log(&self, failure: Failure) -> Failure {
+        failure
+            .detail(log::tail(&self.log, 12))
+            .hint(format!("its whole log is in `{}`", self.log.display()))
+    }
+}
+
+impl DataFolder {
+    /// Makes an empty folder for `run`, and takes away those that runs left which could not clean up.
+    pub fn make(workspace: &Workspace, run: &str) -> Result<Self> {
+        let all = state(workspace).join("data");
+        std::fs::create_dir_all(&all).at("make", &all)?;
+        let _making = making(&all)?;
+        wipe_abandoned(&all);
+        let path = all.join(run);
+        std::fs::create_dir_all(&path).at("make", &path)?;
+        let lock = locks::hold(&path.join("lock"))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        wipe(&self.path);
+    }
+}
+
+/// Takes away a folder, and what its server left outside of it.
+fn wipe(folder: &Path) {
+    if let Ok(outside) = std::fs::read_to_string(folder.join("server-id")) {
+        let _ = std::fs::remove_file(outside);
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// A folder that is being made has no lock yet; while this is held, it isn't taken for an abandoned one.
+fn making(all: &Path) -> Result<File> {
+    locks::hold(&all.join("lock"))
+}
+
+/// An abandoned folder is one whose lock nobody holds.
+fn wipe_abandoned(all: &Path) {
+    let entries = std::fs::read_dir(all).into_iter().flatten().flatten();
+    for folder in entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
+        if !locks::is_held(&folder.join("lock")) {
+            wipe(&folder);
+        }
+    }
+}
+
+async fn is_healthy(address: SocketAddr) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(HEALTH_TIMEOUT, asked).await;
+    matches!(answer, Ok(Ok(answer)) if status_is_ok(&answer))
+}
+
+fn status_is_ok(answer: &[u8]) -> bool {
+    answer.split(|byte| *byte == b' ').nth(1) == Some(b"200")
+}
+
+fn state(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("milvus")
+}
+
+fn files(workspace: &Workspace) -> PathBuf {
+    workspace
+        .root()
+        .join("crates")
+        .join("harness")
+        .join("milvus")
+}

@@ -1,0 +1,367 @@
+//! A stack that stays: `up`, `down` and `status`.
+//!
+//! `up` starts a process of its own that holds the capture and Milvus, the keeper. The keeper holds a lock on a
+//! file for as long as it lives, so that nobody is ever taken for it by a process id alone.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use otlp_capture::Rotation;
+use rustix::process::{Pid, Signal, kill_process};
+use supervise::{Failure, Interrupt, IoContext, Result, Supervisor, disk, log};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::event::Events;
+use crate::prepare::versions::Versions;
+use crate::spans::follow::{KEPT_BYTES, KEPT_ROTATED};
+use crate::stack::authorization;
+use crate::stack::bring_up::{StackChoice, end_of};
+use crate::stack::compose;
+use crate::stack::embedded;
+use crate::stack::jaeger::{self, Backend, Jaeger};
+use crate::stack::ports::{TUTORIAL, TUTORIAL_OTLP};
+use crate::stack::session::Session;
+use crate::stack::set_up;
+use crate::stack::state::{
+    Kept, SCHEMA, StackState, forget, is_held, keeper_log, lock_file, read_state, state_file,
+    status, token_file,
+};
+use crate::workspace::Workspace;
+
+/// The hidden subcommand of the runner's executable that keeps a stack up.
+pub const KEEPER_COMMAND: &str = "keep-stack";
+
+/// The longest that a stack may take to end: Milvus's grace period and a little more.
+const DOWN_LIMIT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(50);
+/// How long the lock may be held by those who only look whether somebody has it.
+const LOOKED_AT_LIMIT: Duration = Duration::from_secs(1);
+/// Lines of a keeper's log that are quoted where it couldn't say itself what happened.
+const KEEPER_TAIL: usize = 12;
+/// The keeper's first line of output when all is ready; otherwise it is the failure, as JSON.
+const READY: &str = "ready";
+
+/// Starts the stack on the tutorial's ports, or tells of the one that is up.
+pub async fn up(
+    workspace: &Workspace,
+    kind: Kept,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<(StackState, bool)> {
+    if let Some(state) = status(workspace)? {
+        state.check_is(kind)?;
+        return Ok((state, false));
+    }
+    let choice = StackChoice::Embedded(kind.backend);
+    let mut interrupt = pin!(interrupt);
+    set_up::prepare_stack(workspace, &choice, events, interrupt.as_mut()).await?;
+    start_keeper(workspace, kind, interrupt).await?;
+    let state = read_state(workspace)?;
+    state
+        .map(|state| (state, true))
+        .ok_or_else(|| Failure::new("the stack left no state behind"))
+}
+
+/// Removes what runs of this checkout have left in Docker, where there is one; returns those runs' ids.
+pub async fn clear_docker(workspace: &Workspace) -> Result<Vec<String>> {
+    compose::remove_leftovers(workspace).await
+}
+
+/// Whether a stack of this checkout ended without being asked to, so that `down` has something to clear.
+pub fn has_left_something(workspace: &Workspace) -> bool {
+    !is_held(workspace) && state_file(workspace).exists()
+}
+
+/// What `down` found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Down {
+    Nothing,
+    Stopped(StackState),
+    /// It had ended without being asked to, and what it left is gone now.
+    Cleared(StackState),
+}
+
+/// Stops the stack, or clears what one has left that ended in another way.
+pub fn down(workspace: &Workspace) -> Result<Down> {
+    let held = is_held(workspace);
+    let Some(state) = read_state(workspace)? else {
+        return match held {
+            true => Err(Failure::new("a stack is just starting, or ending").hint(
+                "Ctrl-C ends an `up` that is under way; `cargo xtask status` tells when it is up",
+            )),
+            false => Ok(Down::Nothing),
+        };
+    };
+    if held {
+        stop(workspace, &state)?;
+        forget(workspace);
+    } else {
+        clear(workspace, &state)?;
+    }
+    Ok(match held {
+        true => Down::Stopped(state),
+        false => Down::Cleared(state),
+    })
+}
+
+/// Ends what is left of a stack whose keeper is gone.
+fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
+    let run = state.folder.file_name().unwrap_or_default();
+    embedded::end_what_works_in(workspace, Path::new(run), DOWN_LIMIT)?;
+    forget(workspace);
+    Ok(())
+}
+
+fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
+    let keeper = Pid::from_raw(state.pid)
+        .ok_or_else(|| Failure::new(format!("`{}` is no process id", state.pid)))?;
+    kill_process(keeper, Signal::TERM)
+        .map_err(|error| Failure::new(format!("can't stop process {}: {error}", state.pid)))?;
+    let asked = Instant::now();
+    while is_held(workspace) {
+        if asked.elapsed() > DOWN_LIMIT {
+            return Err(Failure::new(format!(
+                "the stack didn't stop within {} s (process {})",
+                DOWN_LIMIT.as_secs(),
+                state.pid
+            ))
+            .hint(format!(
+                "its log is in `{}`",
+                keeper_log(workspace).display()
+            )));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// The whole life of a keeper: brings the stack up, says so on standard output, stays until it is asked to end.
+pub async fn keep(
+    workspace: &Workspace,
+    kind: Kept,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    std::fs::create_dir_all(workspace.state()).at("make", &workspace.state())?;
+    let _lock = take_lock(workspace).await?;
+    let outcome = keep_until(workspace, kind, interrupt).await;
+    if let Err(failure) = &outcome {
+        // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
+        let told = serde_json::to_string(failure).unwrap_or_default();
+        let _ = writeln!(std::io::stdout(), "{told}");
+    }
+    outcome
+}
+
+async fn take_lock(workspace: &Workspace) -> Result<File> {
+    let path = lock_file(workspace);
+    let lock = File::create(&path).at("write", &path)?;
+    let began = Instant::now();
+    while lock.try_lock().is_err() {
+        if began.elapsed() > LOOKED_AT_LIMIT {
+            return Err(
+                Failure::new("another stack of this checkout is starting or up")
+                    .hint("`cargo xtask status` tells of it"),
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(lock)
+}
+
+async fn keep_until(
+    workspace: &Workspace,
+    kind: Kept,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    clear_last(workspace)?;
+    TUTORIAL.check_free()?;
+    let supervisor = Supervisor::default();
+    let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
+    session.token = authorization::token(kind.auth)?;
+    let outcome = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        outcome = bring_up_and_wait(workspace, kind.backend, &mut session) => outcome,
+    };
+    supervisor.shut_down().await;
+    let asked_to_end = matches!(&outcome, Err(failure) if failure.interrupted.is_some());
+    if asked_to_end {
+        forget(workspace);
+    }
+    session
+        .close(outcome.as_ref().err().filter(|_| !asked_to_end))
+        .await?;
+    if asked_to_end { Ok(()) } else { outcome }
+}
+
+/// Ends what is left of the stack before, whose keeper can't be there any more.
+fn clear_last(workspace: &Workspace) -> Result<()> {
+    let Some(last) = read_state(workspace)? else {
+        return Ok(());
+    };
+    // Who sees the lock held would take its process for the keeper; the number may be a stranger's by now.
+    forget(workspace);
+    clear(workspace, &last)
+}
+
+async fn bring_up_and_wait(
+    workspace: &Workspace,
+    backend: Backend,
+    session: &mut Session,
+) -> Result<()> {
+    let rotation = Rotation {
+        max_bytes: KEPT_BYTES / u64::from(KEPT_ROTATED + 1),
+        keep: KEPT_ROTATED,
+    };
+    let jaeger = Jaeger::start_for(backend, workspace, session).await?;
+    let forward = jaeger.as_ref().map(Jaeger::otlp);
+    let endpoints = session
+        .capture(TUTORIAL_OTLP, Some(rotation), None, forward)
+        .await?;
+    let versions = Versions::new();
+    let milvus = session
+        .milvus(workspace, TUTORIAL, endpoints.grpc, versions)
+        .await?;
+    session.manifest.write(&session.folder.manifest())?;
+    let token = session.token.as_ref().map(|token| {
+        let file = token_file(workspace);
+        token.write(&file).map(|()| file)
+    });
+    let state = StackState {
+        schema: SCHEMA.to_owned(),
+        pid: std::process::id().cast_signed(),
+        since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        stack: jaeger::stack_name(backend),
+        milvus_uri: format!("http://localhost:{}", milvus.address().port()),
+        otlp_grpc: format!("http://localhost:{}", endpoints.grpc.port()),
+        otlp_http: format!("http://localhost:{}", endpoints.http.port()),
+        folder: session.folder.path.clone(),
+        traces_from: jaeger.as_ref().map(Jaeger::address),
+        token: token.transpose()?,
+    };
+    let path = state_file(workspace);
+    disk::write_whole(
+        &path,
+        &serde_json::to_vec_pretty(&state).unwrap_or_default(),
+    )?;
+    // Nobody may be there to read it any more; the stack is up all the same.
+    let _ = writeln!(std::io::stdout(), "{READY}");
+    Err(tokio::select! {
+        failure = milvus.failed() => failure,
+        failure = end_of(jaeger.as_ref(), Jaeger::failed) => failure,
+    })
+}
+
+/// Starts a keeper in a process group of its own, which no signal of the terminal reaches, and waits for its first word.
+async fn start_keeper(
+    workspace: &Workspace,
+    kind: Kept,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    let log = keeper_log(workspace);
+    let errors = File::create(&log).at("write", &log)?;
+    let executable = std::env::current_exe().at("find", workspace.root())?;
+    let mut keeper = Command::new(executable)
+        .arg(KEEPER_COMMAND)
+        .args(kind.auth.then_some("--auth"))
+        .args((kind.backend == Backend::Jaeger).then_some("--backend=jaeger"))
+        .current_dir(workspace.root())
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .at("start a process in", workspace.root())?;
+    let output = keeper.stdout.take();
+    let first_word = async {
+        let mut lines = BufReader::new(output?).lines();
+        lines.next_line().await.ok().flatten()
+    };
+    let first_line = tokio::select! {
+        by = interrupt => return Err(call_off(&mut keeper, by, &log).await),
+        first_line = first_word => first_line,
+    };
+    if first_line.as_deref() == Some(READY) {
+        return Ok(());
+    }
+    let _ = keeper.wait().await;
+    let told = first_line.and_then(|line| serde_json::from_str(&line).ok());
+    Err(told.unwrap_or_else(|| {
+        Failure::new("the stack ended before it was up")
+            .detail(log::tail(&log, KEEPER_TAIL))
+            .hint(format!("its whole log is in `{}`", log.display()))
+    }))
+}
+
+/// Ends a keeper that isn't ready yet, and all that it has started.
+async fn call_off(keeper: &mut Child, by: Interrupt, log: &Path) -> Failure {
+    let failure = Failure::interrupted(by);
+    let pid = keeper.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    match tokio::time::timeout(DOWN_LIMIT, keeper.wait()).await {
+        Ok(_) => failure,
+        Err(_) => failure.hint(format!(
+            "the stack has not ended within {} s; its log is in `{}`",
+            DOWN_LIMIT.as_secs(),
+            log.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::state::tests::state;
+
+    #[tokio::test]
+    async fn a_starting_stack_is_not_taken_for_the_one_before() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let workspace = Workspace::fixture(root.path());
+        std::fs::create_dir_all(workspace.state()).expect("made");
+        let mut stranger = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .expect("started");
+        let stale = state(stranger.id().cast_signed());
+        std::fs::write(
+            state_file(&workspace),
+            serde_json::to_vec(&stale).expect("JSON"),
+        )
+        .expect("written");
+
+        let lock = take_lock(&workspace).await.expect("nobody has it");
+        clear_last(&workspace).expect("nothing of it is left");
+        assert!(down(&workspace).is_err(), "it is starting");
+        let ended = stranger.try_wait().expect("it can be waited for");
+        stranger
+            .kill()
+            .and_then(|()| stranger.wait())
+            .expect("ended");
+        assert_eq!(ended, None, "the stranger lives");
+        assert!(take_lock(&workspace).await.is_err(), "it is somebody's");
+        drop(lock);
+        assert_eq!(down(&workspace), Ok(Down::Nothing));
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_lock_keeps_no_stack_from_starting() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let workspace = Workspace::fixture(root.path());
+        std::fs::create_dir_all(workspace.state()).expect("made");
+        let looking = File::create(lock_file(&workspace)).expect("made");
+        looking.lock_shared().expect("nobody has it");
+        let (taken, ()) = tokio::join!(take_lock(&workspace), async {
+            tokio::time::sleep(POLL).await;
+            drop(looking);
+        });
+        assert!(taken.is_ok());
+    }
+}

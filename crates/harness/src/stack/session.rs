@@ -1,0 +1,204 @@
+//! What a run holds on to, and gives back whatever happens.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use otlp_capture::{Capture, Forward, Rotation, Signal};
+use supervise::{Failure, Result, Supervisor, locks};
+
+use crate::folder::RunFolder;
+use crate::manifest::{DropsManifest, Manifest};
+use crate::prepare::versions::Versions;
+use crate::spans::live::{Live, feed};
+use crate::stack::authorization::Token;
+use crate::stack::compose::Claim;
+use crate::stack::embedded::{DataFolder, Embedded};
+use crate::stack::ports::Ports;
+use crate::workspace::Workspace;
+
+/// How long what was captured may be on its way to Jaeger.
+const FORWARD_LIMIT: Duration = Duration::from_secs(10);
+
+/// A run's folder, capture and processes.
+#[derive(Debug)]
+pub struct Session {
+    pub folder: RunFolder,
+    pub manifest: Manifest,
+    /// The stack stays after the verdict, and so does the capture.
+    pub kept_up: bool,
+    /// What clients authorize with, where the server asks for it.
+    pub token: Option<Token>,
+    supervisor: Supervisor,
+    capture: Option<Capture>,
+    data: Option<DataFolder>,
+    containers: Option<Claim>,
+    /// Says that the run goes on.
+    lock: Option<File>,
+}
+
+/// Where the capture listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoints {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+}
+
+impl Session {
+    pub fn open(workspace: &Workspace, supervisor: Supervisor, stack: &str) -> Result<Self> {
+        let folder = RunFolder::make(workspace)?;
+        let lock = locks::hold(&folder.lock())?;
+        Ok(Self {
+            lock: Some(lock),
+            ..Self::open_in(folder, supervisor, stack)
+        })
+    }
+
+    /// A session in a folder that is no run's.
+    pub fn open_in(folder: RunFolder, supervisor: Supervisor, stack: &str) -> Self {
+        let manifest = Manifest::new(&folder.id, Timestamp::now().to_string(), stack);
+        Self {
+            folder,
+            manifest,
+            kept_up: false,
+            token: None,
+            supervisor,
+            capture: None,
+            data: None,
+            containers: None,
+            lock: None,
+        }
+    }
+
+    /// Starts the capture; port 0 is a free one.
+    pub async fn capture(
+        &mut self,
+        ports: (u16, u16),
+        rotation: Option<Rotation>,
+        live: Option<Live>,
+        forward: Option<String>,
+    ) -> Result<Endpoints> {
+        let mut config = otlp_capture::Config::new(&self.folder.path);
+        config.grpc = (Ipv4Addr::LOCALHOST, ports.0).into();
+        config.http = (Ipv4Addr::LOCALHOST, ports.1).into();
+        config.rotation = rotation;
+        config.forward = forward.map(Forward::to);
+        if let Some(live) = live {
+            config.observer = Some(Box::new(move |signal, line| {
+                if signal == Signal::Traces {
+                    feed(&live, line);
+                }
+            }));
+        }
+        let capture = Capture::start(config).await.map_err(|error| {
+            Failure::new(format!("the capture can't start: {error}"))
+                .hint("`cargo xtask status` tells whether a stack of ours is up; `ss -ltnp` names any other holder of the port")
+        })?;
+        let endpoints = Endpoints {
+            grpc: capture.grpc_addr(),
+            http: capture.http_addr(),
+        };
+        self.manifest.stack.otlp_grpc = Some(format!("http://{}", endpoints.grpc));
+        self.manifest.stack.otlp_http = Some(format!("http://{}", endpoints.http));
+        self.capture = Some(capture);
+        Ok(endpoints)
+    }
+
+    /// Starts Milvus with its spans going to `otlp`.
+    pub async fn milvus(
+        &mut self,
+        workspace: &Workspace,
+        ports: Ports,
+        otlp: SocketAddr,
+        versions: Versions,
+    ) -> Result<Embedded> {
+        self.manifest.stack.versions = versions;
+        let data = self
+            .data
+            .insert(DataFolder::make(workspace, &self.folder.id)?);
+        let log = self.folder.logs().join("milvus.log");
+        let server = Embedded::start(
+            workspace,
+            data,
+            &self.supervisor,
+            ports,
+            otlp,
+            self.token.as_ref(),
+            &log,
+        )
+        .await?;
+        self.manifest.stack.milvus_uri = Some(format!("http://{}", server.address()));
+        Ok(server)
+    }
+
+    /// Takes this run's containers for its own, by the name that is returned.
+    pub fn claim_containers(&mut self, workspace: &Workspace) -> Result<String> {
+        self.containers = Some(Claim::make(workspace, &self.folder.id)?);
+        Ok(self.folder.id.clone())
+    }
+
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Brings what has come so far to the file, and notes in the manifest what was lost; the capture goes on.
+    pub async fn flush_capture(&mut self) -> Result<()> {
+        if let Some(capture) = &self.capture {
+            capture.flush().await;
+            let _ = tokio::time::timeout(FORWARD_LIMIT, capture.flush_forward()).await;
+            self.manifest.drops = drops(&capture.stats());
+        }
+        self.manifest.write(&self.folder.manifest())
+    }
+
+    /// The same, and ends the capture, so that what is judged now is what the file holds for good.
+    ///
+    /// The capture of a stack that is kept up goes on: what comes later is there to be looked at, and was not judged.
+    pub async fn settle_capture(&mut self) -> Result<()> {
+        self.flush_capture().await?;
+        if !self.kept_up {
+            self.end_capture().await?;
+        }
+        Ok(())
+    }
+
+    async fn end_capture(&mut self) -> Result<Option<otlp_capture::Stats>> {
+        let Some(capture) = self.capture.take() else {
+            return Ok(None);
+        };
+        let stats = capture.stop().await.map_err(|error| {
+            Failure::new(format!(
+                "the capture could not be written to its end: {error}"
+            ))
+        })?;
+        Ok(Some(stats))
+    }
+
+    /// Stops everything; returns when nothing is left. `failure` is why there is no verdict, if there is none.
+    pub async fn close(mut self, failure: Option<&Failure>) -> Result<()> {
+        self.supervisor.shut_down().await;
+        let captured = self.end_capture().await;
+        if let Ok(Some(stats)) = &captured {
+            self.manifest.drops = drops(stats);
+        }
+        self.manifest.failure = failure.map(|failure| failure.message.clone());
+        let written = self.manifest.write(&self.folder.manifest());
+        let cleared = match &self.containers {
+            Some(claim) => claim.check_nothing_left().await,
+            None => Ok(()),
+        };
+        if self.lock.take().is_some() {
+            let _ = std::fs::remove_file(self.folder.lock());
+        }
+        captured.and(written).and(cleared)
+    }
+}
+
+fn drops(stats: &otlp_capture::Stats) -> DropsManifest {
+    let total = stats.total();
+    DropsManifest {
+        refused_requests: total.missing_requests(),
+        dropped_spans: total.unwritten_records,
+    }
+}

@@ -1,0 +1,73 @@
+//! What is done before anything runs: the stack's and the examples' needs looked for, then both prepared.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use supervise::{Failure, Interrupt, Result, Supervisor};
+
+use crate::event::Events;
+use crate::prepare::example::Example;
+use crate::prepare::preflight;
+use crate::prepare::task::{self, Task, prepare_all};
+use crate::stack::bring_up::StackChoice;
+use crate::stack::embedded;
+use crate::workspace::Workspace;
+
+/// Prepares the stack and examples, and runs nothing.
+pub async fn prepare(
+    workspace: &Workspace,
+    folders: &[PathBuf],
+    only: &[String],
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    let examples = Example::select(workspace, folders, only)?;
+    let choice = StackChoice::default();
+    prepare_for(workspace, &choice, &examples, events, interrupt).await
+}
+
+/// Prepares the stack alone.
+pub async fn prepare_stack(
+    workspace: &Workspace,
+    choice: &StackChoice,
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    prepare_for(workspace, choice, &[], events, interrupt).await
+}
+
+async fn prepare_for(
+    workspace: &Workspace,
+    choice: &StackChoice,
+    examples: &[Example],
+    events: &Events,
+    interrupt: impl Future<Output = Interrupt>,
+) -> Result<()> {
+    let (mut tasks, needs) = choice.tasks(workspace)?;
+    tasks.extend(examples.iter().map(Task::from));
+    preflight::check(&needs, examples, &workspace.state())?;
+    let supervisor = Supervisor::default();
+    let prepared = tokio::select! {
+        by = interrupt => Err(Failure::interrupted(by)),
+        prepared = prepare_all(tasks, workspace, &supervisor, events) => prepared,
+    };
+    supervisor.shut_down().await;
+    prepared.map(|_| ())
+}
+
+/// The stack's task, then one for each example.
+pub fn tasks(workspace: &Workspace, examples: &[Example]) -> Vec<Task> {
+    std::iter::once(embedded::preparation(workspace))
+        .chain(examples.iter().map(Task::from))
+        .collect()
+}
+
+/// The names of what a run would prepare first.
+pub fn unprepared(workspace: &Workspace) -> Vec<String> {
+    let examples = Example::select(workspace, &[], &[]).unwrap_or_default();
+    tasks(workspace, &examples)
+        .into_iter()
+        .filter(|task| !task::is_prepared(task))
+        .map(|task| task.name)
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! Asking a program something, such as its version, that must not take long.
+
+use std::io::{Error, ErrorKind, Read, Result};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// A busy machine's slowest tool needs some seconds; an engine that hangs would need for ever.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What a command prints, and how it ended. It has nothing to read, and a limit.
+pub fn ask(command: &mut Command) -> Result<Output> {
+    ask_within(command, LIMIT)
+}
+
+fn ask_within(command: &mut Command, limit: Duration) -> Result<Output> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let (sender, printed) = mpsc::channel();
+    thread::spawn(move || {
+        let errors = thread::spawn(move || whole(errors));
+        let output = whole(output);
+        // Nobody listens once the limit has passed.
+        let _ = sender.send((output, errors.join().unwrap_or_default()));
+    });
+    let printed = printed.recv_timeout(limit);
+    if printed.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let (stdout, stderr) = printed.map_err(|_| {
+        let seconds = limit.as_secs_f64();
+        Error::new(ErrorKind::TimedOut, format!("no answer within {seconds} s"))
+    })?;
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+fn whole(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut read = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut read);
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_and_one_that_does_not_come_is_not_waited_for() {
+        let sh = |script: &str, limit| ask_within(Command::new("sh").args(["-c", script]), limit);
+        let answer = sh("cat; echo said; echo told >&2; exit 3", LIMIT).expect("an answer");
+        assert_eq!(
+            (answer.status.code(), &*answer.stdout, &*answer.stderr),
+            (Some(3), &b"said\n"[..], &b"told\n"[..])
+        );
+        let error = sh("exec sleep 600", Duration::from_millis(100)).expect_err("none comes");
+        assert_eq!(error.to_string(), "no answer within 0.1 s");
+        let missing = ask(&mut Command::new("/no/such/program")).expect_err("none is there");
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,26 @@
+//! Room on the disk, and files that are never seen in part.
+
+use std::path::Path;
+
+use crate::failure::{IoContext, Result};
+
+/// With less, what fails may well have failed for want of room, and its log can't say so either.
+const FULL: u64 = 64 << 20;
+
+/// Bytes that this user can still write where `path` is, or will be.
+pub fn free(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|path| path.exists())?;
+    let disk = rustix::fs::statvfs(there).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+pub fn is_full(path: &Path) -> bool {
+    free(path).is_some_and(|free| free < FULL)
+}
+
+/// Writes a file so that a reader finds the old one or the new one, never a part.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).at("write", &new)?;
+    std::fs::rename(&new, path).at("write", path)
+}

@@ -1,0 +1,99 @@
+//! The one error: the problem, its place, and what to do.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that keeps a command from a result. The process exits with 2, or with 130 or 143 when it was interrupted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub message: String,
+    /// Lines that belong to it, such as the end of a log. Unescaped.
+    pub detail: Vec<String>,
+    pub hint: Option<String>,
+    #[serde(skip)]
+    pub interrupted: Option<Interrupt>,
+}
+
+/// The signal that asked a run to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    CtrlC,
+    Terminate,
+}
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            detail: Vec::new(),
+            hint: None,
+            interrupted: None,
+        }
+    }
+
+    pub fn interrupted(by: Interrupt) -> Self {
+        Self {
+            interrupted: Some(by),
+            ..Self::new(match by {
+                Interrupt::CtrlC => "interrupted",
+                Interrupt::Terminate => "asked to end by SIGTERM",
+            })
+        }
+    }
+
+    #[must_use]
+    pub fn detail(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.detail.extend(lines);
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.interrupted {
+            None => 2,
+            Some(Interrupt::CtrlC) => 130,
+            Some(Interrupt::Terminate) => 143,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Says what was being done to which path when an I/O call failed.
+pub trait IoContext<T> {
+    fn at(self, doing: &str, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn at(self, doing: &str, path: &Path) -> Result<T> {
+        self.map_err(|error| {
+            let failure = Failure::new(format!("can't {doing} `{}`: {error}", path.display()));
+            match error.kind() {
+                ErrorKind::StorageFull => {
+                    failure.hint("free some space, then run the same command again")
+                }
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    failure.hint("make it writable, then run the same command again")
+                }
+                _ => failure,
+            }
+        })
+    }
+}

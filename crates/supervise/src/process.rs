@@ -1,0 +1,213 @@
+//! Programs under guard: started, waited for, stopped, never left behind.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::failure::{IoContext, Result};
+use crate::guard;
+
+/// The hidden subcommand of the runner's executable that is a guard.
+pub const GUARD_COMMAND: &str = "guard";
+
+/// How long a program has between SIGTERM and SIGKILL.
+pub const GRACE: Duration = Duration::from_secs(3);
+
+/// A program to be started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program and its arguments; no shell sees them.
+    pub command: Vec<String>,
+    pub folder: PathBuf,
+    /// Set beside what is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Inherited variables whose names begin so are taken away.
+    pub without_env: &'static [&'static str],
+    pub output: Output,
+}
+
+/// Where a program's standard output and error go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To the end of this file, both.
+    File(PathBuf),
+    /// Each to where the runner's own goes.
+    Inherited,
+    /// Both to the runner's standard error: its standard output is data.
+    StandardError,
+}
+
+/// Starts programs and sees to it that none outlives it.
+#[derive(Clone, Debug, Default)]
+pub struct Supervisor {
+    guards: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A program that was started. Dropping it stops it.
+#[derive(Debug)]
+pub struct Process {
+    exit: watch::Receiver<Option<Exit>>,
+    stop: DropGuard,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how", content = "value")]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    /// It was ended when its time was up.
+    TimedOut,
+    NotStarted,
+}
+
+impl Supervisor {
+    pub fn start(&self, program: &Program) -> Result<Process> {
+        self.start_then(program, &[])
+    }
+
+    /// The same, and `afterwards` is run once the program has ended, however it did: the runner's own death is no exception.
+    pub fn start_then(&self, program: &Program, afterwards: &[String]) -> Result<Process> {
+        let executable =
+            std::env::current_exe().at("find", Path::new("the runner's executable"))?;
+        let mut command = tokio::process::Command::new(executable);
+        command
+            .arg(GUARD_COMMAND)
+            .args(["--grace-ms", &GRACE.as_millis().to_string()])
+            .args(afterwards.iter().map(|word| format!("--afterwards={word}")))
+            .arg("--")
+            .args(&program.command)
+            .current_dir(&program.folder)
+            .process_group(0)
+            .stdin(Stdio::piped());
+        for name in inherited(program.without_env) {
+            command.env_remove(name);
+        }
+        command.envs(&program.env);
+        let (output, errors) = program.output.open()?;
+        command.stdout(output).stderr(errors);
+        let mut guard = command.spawn().at("start a program in", &program.folder)?;
+
+        let pipe = guard.stdin.take();
+        let (exited, exit) = watch::channel(None);
+        let stop = self.stop.child_token();
+        let stopping = stop.clone();
+        self.guards.spawn(async move {
+            let ended = tokio::select! {
+                ended = guard.wait() => ended,
+                () = stopping.cancelled() => {
+                    drop(pipe);
+                    guard.wait().await
+                }
+            };
+            let _ = exited.send(Some(ended.map_or(Exit::NotStarted, exit_of)));
+        });
+        Ok(Process {
+            exit,
+            stop: stop.drop_guard(),
+        })
+    }
+
+    /// Stops everything that was started, and returns when nothing of it is left.
+    pub async fn shut_down(&self) {
+        self.stop.cancel();
+        self.guards.close();
+        self.guards.wait().await;
+    }
+}
+
+impl Output {
+    fn open(&self) -> Result<(Stdio, Stdio)> {
+        match self {
+            Self::File(path) => {
+                let output = File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .at("write", path)?;
+                let errors = output.try_clone().at("write", path)?;
+                Ok((output.into(), errors.into()))
+            }
+            Self::Inherited => Ok((Stdio::inherit(), Stdio::inherit())),
+            Self::StandardError => {
+                let errors = std::io::stderr()
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .at("write", Path::new("standard error"))?;
+                Ok((errors.into(), Stdio::inherit()))
+            }
+        }
+    }
+}
+
+impl Process {
+    /// How it ended; may be asked again.
+    pub async fn wait(&self) -> Exit {
+        ended(self.exit.clone()).await
+    }
+
+    /// Ends it and all that came of it.
+    pub async fn stop(self) -> Exit {
+        let Self { exit, stop } = self;
+        drop(stop);
+        ended(exit).await
+    }
+
+    /// Waits until `limit`, then ends it.
+    pub async fn wait_within(self, limit: Duration) -> Exit {
+        match tokio::time::timeout(limit, self.wait()).await {
+            Ok(exit) => exit,
+            Err(_) => {
+                self.stop().await;
+                Exit::TimedOut
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::TimedOut => f.write_str("was ended when its time was up"),
+            Self::NotStarted => f.write_str("could not be started"),
+        }
+    }
+}
+
+async fn ended(mut exit: watch::Receiver<Option<Exit>>) -> Exit {
+    match exit.wait_for(Option::is_some).await {
+        Ok(exit) => exit.unwrap_or(Exit::NotStarted),
+        Err(_) => Exit::NotStarted,
+    }
+}
+
+fn inherited(prefixes: &[&str]) -> Vec<OsString> {
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| {
+            let name = name.to_string_lossy();
+            prefixes.iter().any(|prefix| name.starts_with(prefix))
+        })
+        .collect()
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) if code == i32::from(guard::NOT_STARTED) => Exit::NotStarted,
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,37 @@
+//! Runs a command until it ends or a signal asks for its end.
+
+use std::future::Future;
+
+use supervise::{Failure, Interrupt, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs to the end, or until a signal asks for one.
+pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
+    body: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = Interrupt> + Send>>) -> F,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("can't start: {error}")))?;
+    runtime.block_on(async {
+        let interrupt = interrupted()?;
+        body(Box::pin(interrupt)).await
+    })
+}
+
+/// Listens from the moment it is called, so that no signal is missed.
+fn interrupted() -> Result<impl Future<Output = Interrupt> + Send + 'static> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::new(format!("can't listen for signals: {error}")))
+    };
+    let mut ctrl_c = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = ctrl_c.recv() => Interrupt::CtrlC,
+            _ = terminate.recv() => Interrupt::Terminate,
+            _ = hang_up.recv() => Interrupt::Terminate,
+        }
+    })
+}
