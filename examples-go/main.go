@@ -29,7 +29,6 @@ var (
 	uri        = cmp.Or(os.Getenv("MILVUS_URI"), "http://localhost:19530")
 	token      = os.Getenv("MILVUS_TOKEN")
 	collection = cmp.Or(os.Getenv("MILVUS_COLLECTION"), "quick_setup")
-	endpoint   = cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://localhost:4317")
 )
 
 func main() {
@@ -38,7 +37,7 @@ func main() {
 	}
 }
 
-// run traces quickSetup with a span of its own, which every call of the client is a child of.
+// run starts the root span, the parent of every call that quickSetup makes.
 func run(ctx context.Context) error {
 	provider, err := setUpTracing(ctx)
 	if err != nil {
@@ -54,7 +53,7 @@ func run(ctx context.Context) error {
 	}
 	root.End()
 
-	// Sends the spans that are still waiting.
+	// Sends the spans that are still queued.
 	flushCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if lost := provider.Shutdown(flushCtx); lost != nil {
@@ -65,12 +64,12 @@ func run(ctx context.Context) error {
 }
 
 func setUpTracing(ctx context.Context) (*sdktrace.TracerProvider, error) {
-	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(endpoint))
+	exporter, err := otlptracegrpc.New(ctx, exporterOptions()...)
 	if err != nil {
-		return nil, fmt.Errorf("make an exporter to %s: %w", endpoint, err)
+		return nil, fmt.Errorf("create the exporter: %w", err)
 	}
 
-	// What the environment says comes last, so it wins.
+	// The environment comes last, so it wins.
 	attributes, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(
@@ -85,9 +84,18 @@ func setUpTracing(ctx context.Context) (*sdktrace.TracerProvider, error) {
 
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(attributes))
 	otel.SetTracerProvider(provider)
-	// Without a propagator no trace context is sent, and the server's spans go to traces of their own.
+	// Go's default propagator sends no trace context: the server's spans would start new traces.
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	return provider, nil
+}
+
+// exporterOptions leaves the endpoint to the environment: an option would win over both variables.
+// Without either, the exporter would use TLS, unlike those of other languages.
+func exporterOptions() []otlptracegrpc.Option {
+	if os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
+		return nil
+	}
+	return []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL("http://localhost:4317")}
 }
 
 func quickSetup(ctx context.Context) error {
@@ -112,8 +120,8 @@ func quickSetup(ctx context.Context) error {
 		fmt.Printf("dropped the %s that was there\n", collection)
 	}
 
-	// Makes the index and loads the collection, too. With Strong consistency, the search below sees
-	// the rows that were inserted just before it.
+	// This creates the index and loads the collection, too. With Strong consistency, the search below
+	// sees the rows inserted just before it.
 	vectorIndex := milvusclient.NewCreateIndexOption(collection, "vector", index.NewAutoIndex(entity.COSINE))
 	err = client.CreateCollection(ctx, milvusclient.SimpleCreateCollectionOptions(collection, dimension).
 		WithAutoID(false).
@@ -163,7 +171,7 @@ func quickSetup(ctx context.Context) error {
 func connect(ctx context.Context) (*milvusclient.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// Options of one's own replace the client's, so they start from those.
+	// DialOptions replace the client's defaults, so the list starts with those.
 	tracing := []grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler())}
 	options := slices.Concat(milvusclient.DefaultGrpcOpts, tracing)
 	return milvusclient.New(ctx, &milvusclient.ClientConfig{Address: uri, APIKey: token, DialOptions: options})

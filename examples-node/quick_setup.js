@@ -8,7 +8,7 @@ const collection_name = process.env.MILVUS_COLLECTION || 'quick_setup';
 const dimension = 5;
 const timeout = 30_000; // Milliseconds for one call.
 
-/** Throws what Milvus answered, unless that is success: its client returns errors. */
+/** Throws an error unless the call succeeded: this client returns failures as a status. */
 function check(status) {
   if (status.error_code !== ErrorCode.SUCCESS) {
     throw new Error(`${status.error_code}: ${status.reason}`);
@@ -26,8 +26,8 @@ async function quickSetup(client) {
     console.log(`dropped the ${collection_name} that was there`);
   }
 
-  // Makes the index and loads the collection, too. With Strong consistency, the search below sees
-  // the rows that were inserted just before it; this client ignores it in the search itself.
+  // This creates the index and loads the collection, too. With Strong consistency, the search below
+  // sees the rows inserted just before it. The client ignores that setting in search().
   check(
     await client.createCollection({
       collection_name,

@@ -12,23 +12,23 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from pymilvus import MilvusClient
 
-URI = os.environ.get("MILVUS_URI", "http://localhost:19530")
+URI = os.environ.get("MILVUS_URI") or "http://localhost:19530"
 TOKEN = os.environ.get("MILVUS_TOKEN", "")
-COLLECTION = os.environ.get("MILVUS_COLLECTION", "quick_setup")
+COLLECTION = os.environ.get("MILVUS_COLLECTION") or "quick_setup"
 DIMENSION = 5
 TIMEOUT = 30  # Seconds for one call; without it, pymilvus retries for minutes.
 
 
 def set_up_tracing() -> TracerProvider:
-    # What the environment says wins over these two, and they over the SDK's own.
-    ours = Resource({SERVICE_NAME: "milvus-client", "application": "milvus-otel-test"})
-    resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
+    # The environment comes last, so it wins.
+    defaults = Resource({SERVICE_NAME: "milvus-client", "application": "milvus-otel-test"})
+    resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
 
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 
-    # Only channels that are opened after this line are traced.
+    # Only channels opened after this line are traced.
     GrpcInstrumentorClient().instrument()
     return provider
 
@@ -41,8 +41,8 @@ def quick_setup() -> None:
             client.drop_collection(COLLECTION, timeout=TIMEOUT)
             print(f"dropped the {COLLECTION} that was there")
 
-        # Creates the index and loads the collection, too. With Strong consistency,
-        # the search below sees the rows that were inserted just before it.
+        # This creates the index and loads the collection, too. With Strong consistency,
+        # the search below sees the rows inserted just before it.
         client.create_collection(
             COLLECTION,
             dimension=DIMENSION,
@@ -83,14 +83,14 @@ def main() -> int:
     tracer = trace.get_tracer("quick_setup")
     exit_code = 0
     try:
-        # An exception that leaves this block is recorded on the span, as its error.
+        # An exception that leaves this block is recorded on the span and marks it as an error.
         with tracer.start_as_current_span("test_milvus_otel") as root:
             quick_setup()
     except Exception as error:
         print(f"failed: {error}", file=sys.stderr)
         exit_code = 1
 
-    provider.shutdown()  # Sends the spans that are still waiting.
+    provider.shutdown()  # Sends the spans that are still queued.
     print(f"trace_id={trace.format_trace_id(root.get_span_context().trace_id)}")
     return exit_code
 

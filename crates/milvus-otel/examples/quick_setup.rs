@@ -1,6 +1,6 @@
-//! A collection from its making to its end, every call to Milvus a span of one trace.
+//! Milvus in ten calls, traced: the calls and the server's work end up in one trace.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use milvus_otel::client::{ConsistencyLevel, MetricType};
 use milvus_otel::{MilvusClient, Telemetry};
 use opentelemetry::trace::{FutureExt, Status, TraceContextExt, Tracer};
@@ -10,17 +10,19 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
+const DIMENSION: usize = 5;
 const COLORS: [&str; 3] = ["red", "green", "blue"];
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
-    // 1. Export spans to where OTEL_EXPORTER_OTLP_ENDPOINT says, http://localhost:4317 by default.
+    // The environment wins over these two defaults.
     let telemetry = Telemetry::builder()
         .default_service_name("milvus-client")
         .default_attribute("application", "milvus-otel-test")
         .install()?;
 
-    // 2. Everything that happens within the root span belongs to its trace.
+    // Every call within the root span's context becomes its child.
     let tracer = global::tracer("quick_setup");
     let root = Context::new().with_span(tracer.start("test_milvus_otel"));
     let result = quick_setup().with_context(root.clone()).await;
@@ -34,9 +36,9 @@ async fn main() -> Result<ExitCode> {
     }
     span.end();
 
-    // 3. Send what is still to be sent.
+    // Sends the spans that are still queued.
     if let Err(lost) = telemetry.shutdown() {
-        eprintln!("{lost}");
+        eprintln!("spans were lost: {lost}");
     }
     println!("trace_id={trace_id}");
     Ok(if result.is_ok() {
@@ -47,55 +49,63 @@ async fn main() -> Result<ExitCode> {
 }
 
 async fn quick_setup() -> Result<()> {
-    let uri = env::var("MILVUS_URI").unwrap_or_else(|_| "http://localhost:19530".to_owned());
-    let name = &env::var("MILVUS_COLLECTION").unwrap_or_else(|_| "quick_setup".to_owned());
+    let uri = variable("MILVUS_URI").unwrap_or_else(|| "http://localhost:19530".to_owned());
+    let collection = variable("MILVUS_COLLECTION").unwrap_or_else(|| "quick_setup".to_owned());
+    let collection = collection.as_str();
+
     let mut client = MilvusClient::builder(&uri);
-    if let Ok(token) = env::var("MILVUS_TOKEN") {
+    if let Some(token) = variable("MILVUS_TOKEN") {
         client = client.token(token);
     }
     let client = client.connect().await?;
     println!("connected to {uri}");
 
-    if client.has_collection(name).await? {
-        client.drop_collection(name).await?;
+    if client.has_collection(collection).await? {
+        client.drop_collection(collection).await?;
+        println!("dropped the {collection} that was there");
     }
+
+    // This creates the index and starts the load, too. With Strong consistency, the search below
+    // sees the rows inserted just before it.
     client
-        .create_collection(name, 5)
+        .create_collection(collection, DIMENSION)
         .metric_type(MetricType::Cosine)
         .consistency_level(ConsistencyLevel::Strong)
-        .await
-        .context("cannot create the collection")?;
-    println!("created {name}");
-
-    client.wait_for_load(name, Duration::from_secs(30)).await?;
-    println!("load state: {:?}", client.get_load_state(name).await?);
-
-    let rows = (0..10).map(|id| json!({ "id": id, "vector": vector(id), "color": COLORS[id % 3] }));
-    let inserted = client.insert(name, rows).await?;
-    ensure!(
-        inserted.count == 10,
-        "{} rows were inserted, not 10",
-        inserted.count
-    );
-    println!("inserted {} rows", inserted.count);
-
-    let found = client
-        .search(name, [vector(1)])
-        .limit(3)
-        .output_fields(["color"])
-        .consistency_level(ConsistencyLevel::Strong)
         .await?;
-    let ids: Vec<String> = found[0].iter().map(|hit| hit.id.to_string()).collect();
-    ensure!(ids.len() == 3, "{} rows were found, not 3", ids.len());
-    println!("found ids {}", ids.join(", "));
+    println!("created {collection}");
 
-    client.drop_collection(name).await?;
-    println!("dropped {name}");
+    client.wait_for_load(collection, LOAD_TIMEOUT).await?;
+    let state = client.get_load_state(collection).await?;
+    println!("load state: {state:?}");
+
+    let rows = (0..10).map(|id| {
+        json!({
+            "id": id,
+            "vector": vector(id),
+            "color": COLORS[id % 3],
+        })
+    });
+    let inserted = client.insert(collection, rows).await?.count;
+    ensure!(inserted == 10, "inserted {inserted} rows instead of 10");
+    println!("inserted {inserted} rows");
+
+    let query = [0.1, 0.2, 0.3, 0.4, 0.5];
+    let hits = client.search(collection, [query]).limit(3).await?;
+    let found: Vec<String> = hits[0].iter().map(|hit| hit.id.to_string()).collect();
+    ensure!(found.len() == 3, "found {} rows instead of 3", found.len());
+    println!("found ids {}", found.join(", "));
+
+    client.drop_collection(collection).await?;
+    println!("dropped {collection}");
     client.close();
     Ok(())
 }
 
-/// Five numbers that no other row has.
-fn vector(id: usize) -> [f32; 5] {
-    [0, 1, 2, 3, 4].map(|axis| (id + axis) as f32 / 10.0)
+/// A variable of the environment; an empty one counts as unset.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn vector(id: usize) -> [f32; DIMENSION] {
+    std::array::from_fn(|d| (id + d) as f32 / 10.0)
 }

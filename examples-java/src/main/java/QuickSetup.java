@@ -22,7 +22,7 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * Milvus in ten calls, traced by the Java agent: the calls and the server's work share one trace.
+ * Milvus in ten calls, traced by the Java agent: the calls and the server's work are one trace.
  */
 public final class QuickSetup {
   private static final String URI = env("MILVUS_URI", "http://localhost:19530");
@@ -31,28 +31,31 @@ public final class QuickSetup {
   private static final int DIMENSION = 5;
 
   public static void main(String[] args) {
-    // The agent has set up OpenTelemetry; this span is all that the program adds.
+    // The agent has set up OpenTelemetry; the program adds only this span.
     Span root =
         GlobalOpenTelemetry.getTracer("quick_setup").spanBuilder("test_milvus_otel").startSpan();
     boolean failed = false;
     try (Scope scope = root.makeCurrent()) {
-      quickSetup();
-    } catch (Exception e) {
+      connectAndRun();
+    } catch (Exception | LinkageError e) { // LinkageError: versions that don't fit together
       root.recordException(e);
-      root.setStatus(StatusCode.ERROR, e.getMessage());
-      System.err.println("failed: " + e.getMessage());
+      root.setStatus(StatusCode.ERROR, e.toString());
+      System.err.println("failed: " + e);
+      for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
+        System.err.println("caused by: " + cause);
+      }
       failed = true;
     } finally {
       root.end();
     }
     System.out.println("trace_id=" + root.getSpanContext().getTraceId());
-    // The agent sends the spans that are still waiting when the JVM exits, either way.
+    // The agent sends the spans that are still queued when the JVM exits, System.exit included.
     if (failed) {
       System.exit(1);
     }
   }
 
-  private static void quickSetup() throws InterruptedException {
+  private static void connectAndRun() throws InterruptedException {
     ConnectConfig config =
         ConnectConfig.builder()
             .uri(URI)
@@ -61,14 +64,23 @@ public final class QuickSetup {
             .rpcDeadlineMs(30_000)
             .build();
     MilvusClientV2 client = new MilvusClientV2(config);
-    client.retryConfig(RetryConfig.builder().maxRetryTimeoutMs(30_000).build());
-    System.out.println("connected to " + URI);
+    try {
+      client.retryConfig(RetryConfig.builder().maxRetryTimeoutMs(30_000).build());
+      System.out.println("connected to " + URI);
+      quickSetup(client);
+    } finally {
+      client.close(5);
+    }
+  }
 
+  private static void quickSetup(MilvusClientV2 client) {
     if (client.hasCollection(HasCollectionReq.builder().collectionName(COLLECTION).build())) {
       client.dropCollection(DropCollectionReq.builder().collectionName(COLLECTION).build());
       System.out.println("dropped the " + COLLECTION + " that was there");
     }
 
+    // This creates the index, too. With Strong consistency, the search below sees the rows inserted
+    // just before it.
     client.createCollection(
         CreateCollectionReq.builder()
             .collectionName(COLLECTION)
@@ -76,6 +88,7 @@ public final class QuickSetup {
             .metricType("COSINE")
             .consistencyLevel(ConsistencyLevel.STRONG)
             .build());
+    // createCollection starts the load and returns; this waits until it is done.
     client.loadCollection(LoadCollectionReq.builder().collectionName(COLLECTION).build());
     System.out.println("created " + COLLECTION);
 
@@ -103,7 +116,6 @@ public final class QuickSetup {
 
     client.dropCollection(DropCollectionReq.builder().collectionName(COLLECTION).build());
     System.out.println("dropped " + COLLECTION);
-    client.close(5);
   }
 
   private static List<JsonObject> rows() {
