@@ -21,8 +21,8 @@ TIMEOUT = 30  # Seconds for one call; without it, pymilvus retries for minutes.
 
 def set_up_tracing() -> TracerProvider:
     # The environment comes last, so it wins.
-    defaults = Resource({SERVICE_NAME: "milvus-client", "application": "milvus-otel-test"})
-    resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
+    ours = Resource({SERVICE_NAME: "milvus-client", "application": "milvus-otel-test"})
+    resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
 
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -83,7 +83,7 @@ def main() -> int:
     tracer = trace.get_tracer("quick_setup")
     exit_code = 0
     try:
-        # An exception that leaves this block is recorded on the span and marks it as an error.
+        # An exception that leaves this block is recorded on the span as its error.
         with tracer.start_as_current_span("test_milvus_otel") as root:
             quick_setup()
     except Exception as error:

@@ -21,9 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 
-/**
- * Milvus in ten calls, traced by the Java agent: the calls and the server's work are one trace.
- */
+/** Milvus in ten calls, traced by the Java agent: the calls and the server's work are one trace. */
 public final class QuickSetup {
   private static final String URI = env("MILVUS_URI", "http://localhost:19530");
   private static final String TOKEN = System.getenv("MILVUS_TOKEN");

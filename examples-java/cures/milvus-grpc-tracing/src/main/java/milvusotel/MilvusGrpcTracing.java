@@ -35,8 +35,7 @@ public final class MilvusGrpcTracing {
 
   /** Traces every client created from now on. */
   public static void install() {
-    InternalGlobalInterceptors.setInterceptorsTracers(
-        List.of(new Tracing()), List.of(), List.of());
+    InternalGlobalInterceptors.setInterceptorsTracers(List.of(new Tracing()), List.of(), List.of());
   }
 
   /** Asks for the global OpenTelemetry at the first call: it may be set after the installation. */
