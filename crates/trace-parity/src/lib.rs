@@ -35,7 +35,7 @@ pub use rule::{Family, Rule, Severity, UnknownRule};
 pub use semconv::names_of;
 pub use settlement::{Progress, Settlement};
 pub use timing::{ExampleTiming, Spread, StepTiming, timing};
-pub use traces::{Attributes, Event, Kind, Nested, Span, Status, Trace, Traces, Value};
+pub use traces::{Attributes, Event, Kind, Link, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
     Verdict,

@@ -5,10 +5,12 @@ mod bytes;
 mod compressed;
 mod document;
 mod fields;
+mod foreign;
 mod jaeger_json;
 mod lines;
 mod otlp_json;
 mod otlp_proto;
+mod zipkin_json;
 
 pub(crate) use builder::Builder;
 use compressed::Allowance;
@@ -44,33 +46,57 @@ pub enum ProblemKind {
     LostRecord,
     /// One span is gone.
     LostSpan,
+    /// One value of a span is gone: an attribute, an event or a link.
+    LostValue,
     /// Nothing is gone; a field that OTLP doesn't have.
     UnknownField,
+    /// Nothing is gone; text between the records, such as a program's log.
+    OtherText,
 }
 
 /// Reads every input into one store. What can't be read costs its own record alone and is a problem.
 #[must_use]
 pub fn read(inputs: &[Input<'_>]) -> (Traces, Vec<Problem>) {
     let mut builder = Builder::default();
-    for input in inputs {
-        builder.begin_input(input.label);
-        let mut allowance = Allowance::of(input.bytes);
-        let (bytes, problem) = compressed::open(input.bytes, &mut allowance);
-        by_content(&bytes, &mut allowance, &mut builder);
-        if let Some(problem) = problem {
-            builder.set_line(None);
-            builder.problem(ProblemKind::LostRecord, problem);
-        }
+    for (number, input) in inputs.iter().enumerate() {
+        builder.begin_input(number, input.label);
+        any(input.bytes, &mut Allowance::of(input.bytes), &mut builder);
+        builder.end_input();
     }
     builder.finish()
+}
+
+/// Reads bytes of any format, compressed or not.
+fn any(bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
+    let (bytes, problem) = compressed::open(bytes, allowance);
+    match foreign::name(&bytes) {
+        Some(name) => builder.problem(ProblemKind::LostRecord, name),
+        None => by_content(&bytes, allowance, builder),
+    }
+    if let Some(problem) = problem {
+        builder.set_line(None);
+        builder.problem(ProblemKind::LostRecord, problem);
+    }
 }
 
 /// A byte order mark, which some editors write before JSON.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// How deeply arrays and maps may nest in an attribute's value, in every format. Protobuf's own libraries stop at about the same depth:
+/// 100 messages, of which each level takes three.
+const DEEPEST: usize = 32;
+
+fn too_deep(builder: &mut Builder) {
+    let message = format!("a value is nested deeper than {DEEPEST} levels");
+    builder.problem(ProblemKind::LostValue, message);
+}
+
 fn by_content(bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
     let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
-    if matches!(text.trim_ascii_start().first(), None | Some(b'{')) {
+    if matches!(
+        text.trim_ascii_start().first(),
+        None | Some(&(b'{' | b'[' | lines::RECORD_SEPARATOR))
+    ) {
         lines::read(text, builder);
     } else if otlp_proto::is_framed(bytes) {
         otlp_proto::framed(bytes, allowance, builder);

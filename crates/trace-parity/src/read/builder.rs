@@ -7,8 +7,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::{Problem, ProblemKind};
 use crate::intern::Str;
 use crate::traces::{
-    Attribute, EventRecord, ResourceRecord, Scalar, ScopeRecord, Slice, SpanRecord, TraceRecord,
-    Traces,
+    Attribute, EventRecord, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
+    SpanRecord, TraceRecord, Traces,
 };
 
 /// A store under construction.
@@ -19,39 +19,90 @@ pub(crate) struct Builder {
     lists: HashTable<Slice>,
     resources: HashTable<u32>,
     scopes: HashTable<u32>,
+    rarities: HashTable<u32>,
+    last_rarities: u32,
     hasher: DefaultHashBuilder,
     /// Attributes of lists that are still open; a nested list is complete before the one around it.
     open: Vec<Attribute>,
     last_trace: u32,
     service_name: Str,
     problems: Vec<Problem>,
+    /// How many inputs were begun before this one.
+    input: usize,
+    source: u32,
     line: Option<u64>,
+    /// Documents of this input that were of a known format.
+    records: u64,
+    /// A span's parent may have been made of a link, as version 3 of Jaeger's query API does.
+    links_may_be_parents: bool,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         let mut traces = Traces::default();
         let service_name = traces.strings.intern("service.name");
+        traces.sources.push(None);
+        traces.rarities.push(Rarities::default());
         Builder {
             traces,
             trace_ids: HashTable::new(),
             lists: HashTable::new(),
             resources: HashTable::new(),
             scopes: HashTable::new(),
+            rarities: HashTable::new(),
+            last_rarities: 0,
             hasher: DefaultHashBuilder::default(),
             open: Vec::new(),
             last_trace: 0,
             service_name,
             problems: Vec::new(),
+            input: 0,
+            source: 0,
             line: None,
+            records: 0,
+            links_may_be_parents: false,
         }
     }
 }
 
 impl Builder {
-    pub(crate) fn begin_input(&mut self, label: Option<&str>) {
-        self.traces.sources.push(label.map(Box::from));
+    pub(crate) fn begin_input(&mut self, input: usize, label: Option<&str>) {
+        let sources = &mut self.traces.sources;
+        let known = sources.iter().position(|known| known.as_deref() == label);
+        self.source = known.unwrap_or(sources.len()) as u32;
+        if known.is_none() {
+            sources.push(label.map(Box::from));
+        }
+        self.input = input;
         self.line = None;
+        self.records = 0;
+    }
+
+    pub(crate) fn count_record(&mut self) {
+        self.records += 1;
+    }
+
+    /// Where there was no record at all, the text was not between records.
+    pub(crate) fn end_input(&mut self) {
+        let (input, records) = (self.input, self.records);
+        let of_input = |problem: &&mut Problem| problem.input == input && records == 0;
+        for problem in self.problems.iter_mut().filter(of_input) {
+            if problem.kind == ProblemKind::OtherText {
+                problem.kind = ProblemKind::LostRecord;
+            }
+        }
+    }
+
+    /// A builder for a later part of the same input, to be [absorbed](Self::absorb).
+    pub(crate) fn beside(&self) -> Self {
+        let mut beside = Builder::default();
+        beside.traces.sources = self.traces.sources.clone();
+        (beside.input, beside.source) = (self.input, self.source);
+        beside
+    }
+
+    pub(crate) fn line(&self) -> Option<u64> {
+        self.line
     }
 
     pub(crate) fn set_line(&mut self, line: Option<u64>) {
@@ -60,7 +111,7 @@ impl Builder {
 
     pub(crate) fn problem(&mut self, kind: ProblemKind, message: String) {
         self.problems_alike(Problem {
-            input: self.traces.sources.len().saturating_sub(1),
+            input: self.input,
             line: self.line,
             kind,
             message,
@@ -168,18 +219,62 @@ impl Builder {
         slice(start, self.traces.events.len())
     }
 
+    /// As with events: a link to nowhere is left out.
+    pub(crate) fn push_link(&mut self, link: LinkRecord) {
+        if link.trace_id != [0; 16] || link.span_id != [0; 8] {
+            self.traces.links.push(link);
+        } else if link != LinkRecord::default() {
+            self.problem(ProblemKind::LostValue, "a link has no ids".to_owned());
+        }
+    }
+
+    pub(crate) fn link_count(&self) -> usize {
+        self.traces.links.len()
+    }
+
+    pub(crate) fn links_since(&self, start: usize) -> Slice {
+        slice(start, self.traces.links.len())
+    }
+
+    /// Sets it and tells what it was.
+    pub(crate) fn links_may_be_parents(&mut self, may: bool) -> bool {
+        std::mem::replace(&mut self.links_may_be_parents, may)
+    }
+
+    /// Whether `parent` may be nothing but one of a span's links.
+    pub(crate) fn is_linked(&self, links: Slice, trace: [u8; 16], parent: [u8; 8]) -> bool {
+        self.links_may_be_parents
+            && self.traces.links[links.range()]
+                .iter()
+                .any(|link| (link.trace_id, link.span_id) == (trace, parent))
+    }
+
+    /// Where equal ones stand once; a span's are mostly those of the span before it.
+    pub(crate) fn rarities(&mut self, rarities: Rarities) -> u32 {
+        if rarities == Rarities::default() {
+            return 0;
+        }
+        if self.traces.rarities[self.last_rarities as usize] != rarities {
+            self.last_rarities = shared(
+                &mut self.rarities,
+                &mut self.traces.rarities,
+                &self.hasher,
+                rarities,
+            );
+        }
+        self.last_rarities
+    }
+
     pub(crate) fn trace(&mut self, id: [u8; 16]) -> u32 {
-        let traces = &self.traces.traces;
-        if traces
-            .get(self.last_trace as usize)
-            .is_some_and(|t| t.id == id)
-        {
+        let (traces, source) = (&self.traces.traces, self.source);
+        let is_it = |trace: &TraceRecord| trace.id == id && trace.source == source;
+        if traces.get(self.last_trace as usize).is_some_and(is_it) {
             return self.last_trace;
         }
         let hasher = &self.hasher;
         let entry = self.trace_ids.entry(
             hasher.hash_one(id),
-            |&index| traces[index as usize].id == id,
+            |&index| is_it(&traces[index as usize]),
             |&index| hasher.hash_one(traces[index as usize].id),
         );
         self.last_trace = match entry {
@@ -189,6 +284,7 @@ impl Builder {
                 entry.insert(index);
                 self.traces.traces.push(TraceRecord {
                     id,
+                    source,
                     first: 0,
                     len: 0,
                 });
@@ -199,39 +295,41 @@ impl Builder {
     }
 
     pub(crate) fn push_span(&mut self, span: SpanRecord) {
-        self.traces.spans.push(span);
+        self.traces.spans.push(SpanRecord {
+            input: u16::try_from(self.input).unwrap_or(u16::MAX),
+            line: self
+                .line
+                .map_or(0, |line| u32::try_from(line).unwrap_or(u32::MAX)),
+            ..span
+        });
     }
 
-    pub(crate) fn resource(&mut self, attributes: Slice) -> u32 {
+    /// Fills in what the record says of itself: its source and its service's name.
+    pub(crate) fn resource(&mut self, record: ResourceRecord) -> u32 {
         let traces = &mut self.traces;
-        let service_name = traces.attribute(attributes, self.service_name);
+        let service_name = traces.attribute(record.attributes, self.service_name);
         let service_name = match service_name.map(Attribute::scalar) {
             Some(Scalar::Str(name)) => Some(name),
             _ => None,
         };
-        let source = traces.sources.len().saturating_sub(1) as u32;
         shared(
             &mut self.resources,
             &mut traces.resources,
             &self.hasher,
             ResourceRecord {
-                attributes,
-                source,
+                source: self.source,
                 service_name,
+                ..record
             },
         )
     }
 
-    pub(crate) fn scope(&mut self, name: Str, version: Str, attributes: Slice) -> u32 {
+    pub(crate) fn scope(&mut self, record: ScopeRecord) -> u32 {
         shared(
             &mut self.scopes,
             &mut self.traces.scopes,
             &self.hasher,
-            ScopeRecord {
-                name,
-                version,
-                attributes,
-            },
+            record,
         )
     }
 
@@ -279,17 +377,25 @@ impl Builder {
         let resources: Vec<u32> = theirs
             .resources
             .iter()
-            .map(|resource| self.resource(list(resource.attributes)))
+            .map(|&resource| {
+                self.resource(ResourceRecord {
+                    attributes: list(resource.attributes),
+                    schema_url: string(resource.schema_url),
+                    ..resource
+                })
+            })
             .collect();
         let scopes: Vec<u32> = theirs
             .scopes
             .iter()
-            .map(|scope| {
-                self.scope(
-                    string(scope.name),
-                    string(scope.version),
-                    list(scope.attributes),
-                )
+            .map(|&scope| {
+                self.scope(ScopeRecord {
+                    name: string(scope.name),
+                    version: string(scope.version),
+                    attributes: list(scope.attributes),
+                    schema_url: string(scope.schema_url),
+                    ..scope
+                })
             })
             .collect();
         let traces: Vec<u32> = theirs
@@ -304,7 +410,27 @@ impl Builder {
                 time: event.time,
                 name: string(event.name),
                 attributes: list(event.attributes),
+                dropped_attributes: event.dropped_attributes,
             }));
+        let earlier_links = self.traces.links.len() as u32;
+        let links = theirs.links.iter().map(|link| LinkRecord {
+            trace_state: string(link.trace_state),
+            attributes: list(link.attributes),
+            ..*link
+        });
+        self.traces.links.extend(links);
+        let rarities: Vec<u32> = theirs
+            .rarities
+            .iter()
+            .map(|&rarities| {
+                self.rarities(Rarities {
+                    trace_state: string(rarities.trace_state),
+                    warnings: string(rarities.warnings),
+                    links: moved(rarities.links, earlier_links),
+                    ..rarities
+                })
+            })
+            .collect();
         self.traces
             .spans
             .extend(theirs.spans.into_iter().map(|span| SpanRecord {
@@ -314,15 +440,13 @@ impl Builder {
                 name: string(span.name),
                 status_message: string(span.status_message),
                 attributes: list(span.attributes),
-                events: Slice {
-                    start: span.events.start + earlier_events,
-                    len: span.events.len,
-                },
+                events: moved(span.events, earlier_events),
+                rarities: rarities[span.rarities as usize],
                 ..span
             }));
-        let input = self.traces.sources.len().saturating_sub(1);
+        self.records += other.records;
         for problem in other.problems {
-            self.problems_alike(Problem { input, ..problem });
+            self.problems_alike(problem);
         }
     }
 
@@ -364,9 +488,24 @@ impl Builder {
 }
 
 fn slice(start: usize, end: usize) -> Slice {
+    if start == end {
+        return Slice::default();
+    }
     Slice {
         start: start as u32,
         len: (end - start) as u32,
+    }
+}
+
+/// A range of an arena behind its `earlier` ones; the empty range stays as it is.
+fn moved(range: Slice, earlier: u32) -> Slice {
+    Slice {
+        start: if range.len == 0 {
+            range.start
+        } else {
+            range.start + earlier
+        },
+        ..range
     }
 }
 

@@ -1,4 +1,6 @@
-//! Ids and byte values as JSON writes them: hex (OTLP JSON) or base64 (proto3 JSON).
+//! Ids, byte values and text: hex (OTLP JSON) or base64 (proto3 JSON); UTF-8 or nearly.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
@@ -37,6 +39,12 @@ const HEX: [u8; 256] = {
     }
     table
 };
+
+/// The text; each stretch of bytes that is not UTF-8 becomes U+FFFD.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // Much quicker than the lossy way, which nearly no input needs.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
 
 /// Padding may be missing, and the last digit may hold bits that are not used: proto3 JSON asks a reader to take both.
 const fn lenient(alphabet: &Alphabet) -> GeneralPurpose {

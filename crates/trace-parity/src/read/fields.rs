@@ -1,5 +1,5 @@
-//! Objects, lists and scalars of JSON, read without a tree in between and without mercy for nothing: what has another shape than
-//! expected is told to its owner and skipped, so that it costs one record and not the line.
+//! Objects, lists and scalars of JSON, parsed in one pass without building a tree. A value of an unexpected shape is reported to its
+//! owner and skipped, so that it costs one record instead of the line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +14,16 @@ pub(crate) trait Fields<'de> {
 
     /// It isn't an object.
     fn misfit(&mut self, found: &'static str);
+
+    /// It is null, which proto3 JSON allows for every field.
+    fn unset(&mut self) {}
+
+    /// It is an array.
+    fn items<A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
+        self.misfit("an array");
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
 }
 
 /// Something that is written as a JSON array.
@@ -29,10 +39,12 @@ pub(crate) struct Object<'x, F>(pub(crate) &'x mut F);
 
 pub(crate) struct List<'x, I>(pub(crate) &'x mut I);
 
-/// A value that is no object and no array, or a note that it was one.
+/// A scalar, or a note that the value is an object or an array.
 #[derive(Clone, Debug)]
 pub(crate) enum Raw<'de> {
     Null,
+    /// 64 bits as protobuf.js writes them: `{"low": …, "high": …}`.
+    Long(u64),
     Bool(bool),
     Int(i64),
     Uint(u64),
@@ -54,7 +66,7 @@ impl Raw<'_> {
     pub(crate) fn unsigned(&self) -> Option<u64> {
         match self {
             Raw::Null => Some(0),
-            Raw::Uint(value) => Some(*value),
+            Raw::Uint(value) | Raw::Long(value) => Some(*value),
             Raw::Int(value) => u64::try_from(*value).ok(),
             Raw::Float(value) => whole(*value).and_then(|value| u64::try_from(value).ok()),
             Raw::Text(text) => text.parse().ok(),
@@ -65,6 +77,7 @@ impl Raw<'_> {
     pub(crate) fn signed(&self) -> Option<i64> {
         match self {
             Raw::Null => Some(0),
+            Raw::Long(value) => Some(value.cast_signed()),
             Raw::Uint(value) => i64::try_from(*value).ok(),
             Raw::Int(value) => Some(*value),
             Raw::Float(value) => whole(*value).and_then(|value| i64::try_from(value).ok()),
@@ -81,7 +94,7 @@ impl Raw<'_> {
             Raw::Int(value) => Some(*value as f64),
             Raw::Float(value) => Some(*value),
             Raw::Text(text) => text.parse().ok(),
-            Raw::Bool(_) | Raw::Nested => None,
+            Raw::Bool(_) | Raw::Long(_) | Raw::Nested => None,
         }
     }
 
@@ -114,7 +127,8 @@ fn whole(value: f64) -> Option<i128> {
     (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i128)
 }
 
-struct RawSeed<'de>(PhantomData<&'de ()>);
+#[derive(Default)]
+pub(crate) struct RawSeed<'de>(PhantomData<&'de ()>);
 
 /// An object's key; borrowed unless it is written with escapes.
 struct Key;
@@ -194,11 +208,6 @@ macro_rules! misfits {
             self.0.misfit("a string");
             Ok(())
         }
-
-        /// Proto3 JSON allows null for every field.
-        fn visit_unit<E>(self) -> Result<(), E> {
-            Ok(())
-        }
     };
 }
 
@@ -211,6 +220,11 @@ impl<'de, F: Fields<'de>> Visitor<'de> for Object<'_, F> {
         f.write_str("an object")
     }
 
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.unset();
+        Ok(())
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key_seed(Key)? {
             self.0.field(&key, &mut map)?;
@@ -218,10 +232,8 @@ impl<'de, F: Fields<'de>> Visitor<'de> for Object<'_, F> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        self.0.misfit("an array");
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        self.0.items(seq)
     }
 }
 
@@ -232,6 +244,10 @@ impl<'de, I: Items<'de>> Visitor<'de> for List<'_, I> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
@@ -287,7 +303,70 @@ impl<'de> Visitor<'de> for RawSeed<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut low, mut high) = (None, None);
+        while let Some(key) = map.next_key_seed(Key)? {
+            match key.as_ref() {
+                "low" => low = map.next_value_seed(HalfSeed)?,
+                "high" => high = map.next_value_seed(HalfSeed)?,
+                _ => skip(&mut map)?,
+            }
+        }
+        Ok(match (low, high) {
+            (Some(low), Some(high)) => Raw::Long(u64::from(high) << 32 | u64::from(low)),
+            _ => Raw::Nested,
+        })
+    }
+}
+
+/// Half of a [`Raw::Long`]: 32 bits, with a sign or without one. A scalar alone, so that nothing nests.
+struct HalfSeed;
+
+impl<'de> DeserializeSeed<'de> for HalfSeed {
+    type Value = Option<u32>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for HalfSeed {
+    type Value = Option<u32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(i32::try_from(value).ok().map(i32::cast_unsigned))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(u32::try_from(value).ok())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Raw::Nested)
+        Ok(None)
     }
 }

@@ -9,9 +9,12 @@ use serde::de::{MapAccess, SeqAccess};
 use super::ProblemKind;
 use super::builder::Builder;
 use super::bytes;
-use super::fields::{Fields, Items, List, Object, Raw, raw, skip};
+use super::fields::{Fields, Items, List, Object, Raw, RawSeed, raw, skip};
 use crate::intern::Str;
-use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
+use crate::traces::{
+    EventRecord, Kind, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
+    SpanRecord, Status,
+};
 
 const NANOS: u64 = 1_000;
 
@@ -20,14 +23,12 @@ pub(crate) struct Data<'b>(pub(crate) &'b mut Builder);
 
 impl<'de> Items<'de> for Data<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut trace = TraceOf {
-            first: self.0.span_count(),
+        let mut one = TraceIn {
+            trace: TraceOf::new(self.0),
             builder: self.0,
-            processes: HashMap::new(),
-            made_by: Vec::new(),
         };
-        let read = seq.next_element_seed(Object(&mut trace));
-        trace.keep();
+        let read = seq.next_element_seed(Object(&mut one));
+        one.trace.keep(one.builder);
         Ok(read?.is_some())
     }
 
@@ -39,48 +40,84 @@ impl<'de> Items<'de> for Data<'_> {
     }
 }
 
-struct TraceOf<'b> {
-    builder: &'b mut Builder,
+/// One trace, while it is read.
+pub(crate) struct TraceOf {
     /// Where its spans begin.
     first: usize,
     /// The process of each span; processes may stand behind the spans.
-    made_by: Vec<Str>,
+    made_by: Vec<MadeBy>,
     /// Attributes of each process's resource.
     processes: HashMap<Str, Slice>,
 }
 
-impl TraceOf<'_> {
-    /// Keeps the spans whose process is there.
-    fn keep(self) {
-        let mut kept = self.first;
-        for (place, process) in (self.first..).zip(&self.made_by) {
-            if let Some(&attributes) = self.processes.get(process) {
-                let resource = self.builder.resource(attributes);
-                self.builder.keep_span(kept, place, resource);
-                kept += 1;
-            } else {
-                let message = "a span's `processID` names no process".to_owned();
-                self.builder.problem(ProblemKind::LostSpan, message);
-            }
-        }
-        self.builder.cut_spans(kept);
-    }
+/// A span's process: by its name in the trace, or within the span.
+#[derive(Clone, Copy)]
+enum MadeBy {
+    Named(Str),
+    Inline(Slice),
 }
 
-impl<'de> Fields<'de> for TraceOf<'_> {
-    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+impl TraceOf {
+    pub(crate) fn new(builder: &Builder) -> Self {
+        TraceOf {
+            first: builder.span_count(),
+            made_by: Vec::new(),
+            processes: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        builder: &mut Builder,
+        key: &str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
         match key {
             "spans" => map.next_value_seed(List(&mut Spans {
-                builder: self.builder,
+                builder,
                 made_by: &mut self.made_by,
             })),
             "processes" => map.next_value_seed(Object(&mut Processes {
-                builder: self.builder,
+                builder,
                 processes: &mut self.processes,
             })),
             "traceID" | "warnings" => skip(map),
-            _ => unknown(self.builder, "a trace", key, map),
+            _ => unknown(builder, "a trace", key, map),
         }
+    }
+
+    /// Keeps the spans whose process is there.
+    pub(crate) fn keep(self, builder: &mut Builder) {
+        let mut kept = self.first;
+        for (place, process) in (self.first..).zip(&self.made_by) {
+            let attributes = match process {
+                MadeBy::Named(name) => self.processes.get(name).copied(),
+                MadeBy::Inline(attributes) => Some(*attributes),
+            };
+            if let Some(attributes) = attributes {
+                let resource = builder.resource(ResourceRecord {
+                    attributes,
+                    ..ResourceRecord::default()
+                });
+                builder.keep_span(kept, place, resource);
+                kept += 1;
+            } else {
+                let message = "a span's `processID` names no process".to_owned();
+                builder.problem(ProblemKind::LostSpan, message);
+            }
+        }
+        builder.cut_spans(kept);
+    }
+}
+
+struct TraceIn<'b> {
+    builder: &'b mut Builder,
+    trace: TraceOf,
+}
+
+impl<'de> Fields<'de> for TraceIn<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        self.trace.field(self.builder, key, map)
     }
 
     fn misfit(&mut self, found: &'static str) {
@@ -157,7 +194,7 @@ impl<'de> Fields<'de> for Process<'_> {
 
 struct Spans<'x> {
     builder: &'x mut Builder,
-    made_by: &'x mut Vec<Str>,
+    made_by: &'x mut Vec<MadeBy>,
 }
 
 impl<'de> Items<'de> for Spans<'_> {
@@ -166,7 +203,10 @@ impl<'de> Items<'de> for Spans<'_> {
             builder: self.builder,
             record: SpanRecord::default(),
             trace_id: None,
-            process: Str::EMPTY,
+            process: MadeBy::Named(Str::EMPTY),
+            references: Vec::new(),
+            warnings: String::new(),
+            flags: 0,
             special: Special::default(),
             duration: 0,
             bad: None,
@@ -190,26 +230,50 @@ struct Span<'x> {
     builder: &'x mut Builder,
     record: SpanRecord,
     trace_id: Option<[u8; 16]>,
-    process: Str,
+    process: MadeBy,
+    references: Vec<Reference>,
+    /// One a line.
+    warnings: String,
+    flags: u32,
     special: Special,
     duration: u64,
     bad: Option<&'static str>,
 }
 
-/// What tags say that OTLP has fields for.
+/// Tags for which OTLP has fields.
 #[derive(Default)]
-struct Special {
-    kind: Kind,
+pub(crate) struct Special {
+    pub(crate) kind: Kind,
+    pub(crate) message: Str,
+    pub(crate) trace_state: Str,
     status: Status,
+    /// An OpenTelemetry tag is there, so that `error` is an attribute like any other.
+    is_otel: bool,
     error: bool,
-    message: Str,
-    scope_name: Str,
-    scope_version: Str,
+    scope: ScopeRecord,
+}
+
+impl Special {
+    /// What the tags come to together. `error` is left among the open attributes where it is one.
+    pub(crate) fn status(&self, opened: usize, builder: &mut Builder) -> Status {
+        let status = match self.status {
+            Status::Unset if self.error && !self.is_otel => Status::Error,
+            status => status,
+        };
+        if status == Status::Error || !self.is_otel {
+            builder.take_open(opened, "error");
+        }
+        status
+    }
+
+    pub(crate) fn scope(&self) -> ScopeRecord {
+        self.scope
+    }
 }
 
 impl Span<'_> {
     /// Puts the span into the store and says which process made it.
-    fn finish(mut self) -> Option<Str> {
+    fn finish(mut self) -> Option<MadeBy> {
         let trace_id = self.trace_id.filter(|_| self.record.id != [0; 8]);
         let (Some(trace_id), None) = (trace_id, self.bad) else {
             let bad = self
@@ -220,17 +284,49 @@ impl Span<'_> {
         };
         self.record.end = self.record.start.saturating_add(self.duration);
         self.record.kind = self.special.kind;
-        self.record.status = if self.special.error {
-            Status::Error
-        } else {
-            self.special.status
-        };
         self.record.status_message = self.special.message;
         self.record.trace = self.builder.trace(trace_id);
-        let (name, version) = (self.special.scope_name, self.special.scope_version);
-        self.record.scope = self.builder.scope(name, version, Slice::default());
+        self.record.scope = self.builder.scope(self.special.scope());
+        let rarities = self.relations(trace_id);
+        self.record.rarities = self.builder.rarities(rarities);
         self.builder.push_span(self.record);
         Some(self.process)
+    }
+
+    /// Sets the parent by Jaeger's own rule: the first CHILD_OF of the same trace, else the first FOLLOWS_FROM of it. The other
+    /// references are links.
+    fn relations(&mut self, trace_id: [u8; 16]) -> Rarities {
+        let first = |child: bool| {
+            let fits = |reference: &Reference| {
+                reference.child == child
+                    && reference.span_id.is_some()
+                    && reference.trace_id.is_none_or(|id| id == trace_id)
+            };
+            self.references.iter().position(fits)
+        };
+        let (child, follows) = (first(true), first(false));
+        let parent = child.or(follows);
+        let links = self.builder.link_count();
+        for (index, reference) in self.references.iter().enumerate() {
+            let span_id = reference.span_id.unwrap_or_default();
+            if Some(index) == parent {
+                self.record.parent_id = span_id;
+            } else {
+                self.builder.push_link(LinkRecord {
+                    trace_id: reference.trace_id.unwrap_or(trace_id),
+                    span_id,
+                    ..LinkRecord::default()
+                });
+            }
+        }
+        Rarities {
+            flags: self.flags,
+            trace_state: self.special.trace_state,
+            links: self.builder.links_since(links),
+            warnings: self.builder.intern(&self.warnings),
+            parent_is_link: child.is_none() && follows.is_some(),
+            ..Rarities::default()
+        }
     }
 
     fn micros<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<u64, A::Error> {
@@ -245,7 +341,7 @@ impl Span<'_> {
 }
 
 /// Ids are hex without leading zeros in old versions.
-fn id<const N: usize>(raw: &Raw<'_>) -> Option<[u8; N]> {
+pub(crate) fn id<const N: usize>(raw: &Raw<'_>) -> Option<[u8; N]> {
     let text = raw
         .text()
         .filter(|text| !text.is_empty() && text.len() <= 2 * N)?;
@@ -266,25 +362,32 @@ impl<'de> Fields<'de> for Span<'_> {
                 let name = raw(map)?;
                 self.record.name = self.builder.intern(name.text().unwrap_or_default());
             }
-            "references" => {
-                let mut parent = None;
-                map.next_value_seed(List(&mut References {
-                    builder: self.builder,
-                    parent: &mut parent,
-                }))?;
-                self.record.parent_id = parent.unwrap_or(self.record.parent_id);
+            "references" => map.next_value_seed(List(&mut References {
+                builder: self.builder,
+                references: &mut self.references,
+            }))?,
+            "warnings" => map.next_value_seed(List(&mut Warnings(&mut self.warnings)))?,
+            "process" => {
+                let opened = self.builder.open_list();
+                map.next_value_seed(Object(&mut Process(self.builder)))?;
+                let attributes = self.builder.close_list(opened);
+                if attributes.len > 0 {
+                    self.process = MadeBy::Inline(attributes);
+                }
             }
             "startTime" => self.record.start = self.micros(map)?,
             "duration" => self.duration = self.micros(map)?,
             "flags" => {
-                self.record.flags = raw(map)?
+                self.flags = raw(map)?
                     .unsigned()
                     .and_then(|flags| u32::try_from(flags).ok())
                     .unwrap_or_default();
             }
             "processID" => {
                 let name = raw(map)?;
-                self.process = self.builder.intern(name.text().unwrap_or_default());
+                if let Some(name) = name.text().filter(|name| !name.is_empty()) {
+                    self.process = MadeBy::Named(self.builder.intern(name));
+                }
             }
             "tags" => {
                 let opened = self.builder.open_list();
@@ -292,6 +395,7 @@ impl<'de> Fields<'de> for Span<'_> {
                     builder: self.builder,
                     special: Some(&mut self.special),
                 }))?;
+                self.record.status = self.special.status(opened, self.builder);
                 self.record.attributes = self.builder.close_list(opened);
             }
             "logs" => {
@@ -299,7 +403,7 @@ impl<'de> Fields<'de> for Span<'_> {
                 map.next_value_seed(List(&mut Logs(self.builder)))?;
                 self.record.events = self.builder.events_since(start);
             }
-            "startTimeMillis" | "warnings" | "process" => skip(map)?,
+            "startTimeMillis" => skip(map)?,
             _ => unknown(self.builder, "a span", key, map)?,
         }
         Ok(())
@@ -310,21 +414,38 @@ impl<'de> Fields<'de> for Span<'_> {
     }
 }
 
+struct Warnings<'x>(&'x mut String);
+
+impl<'de> Items<'de> for Warnings<'_> {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let Some(warning) = seq.next_element_seed(RawSeed::default())? else {
+            return Ok(false);
+        };
+        for line in warning.text().unwrap_or_default().lines() {
+            self.0.push_str(line);
+            self.0.push('\n');
+        }
+        Ok(true)
+    }
+
+    fn misfit(&mut self, _: &'static str) {}
+}
+
 struct References<'x> {
     builder: &'x mut Builder,
-    parent: &'x mut Option<[u8; 8]>,
+    references: &'x mut Vec<Reference>,
 }
 
 impl<'de> Items<'de> for References<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut reference = Reference {
+        let mut reference = ReferenceIn {
             builder: self.builder,
-            child: false,
-            span: None,
+            reference: Reference::default(),
         };
         let more = seq.next_element_seed(Object(&mut reference))?.is_some();
-        if reference.child {
-            *self.parent = self.parent.or(reference.span);
+        let reference = reference.reference;
+        if reference.span_id.is_some() {
+            self.references.push(reference);
         }
         Ok(more)
     }
@@ -337,18 +458,26 @@ impl<'de> Items<'de> for References<'_> {
     }
 }
 
-struct Reference<'x> {
-    builder: &'x mut Builder,
+#[derive(Clone, Copy, Default)]
+struct Reference {
+    /// CHILD_OF, not FOLLOWS_FROM.
     child: bool,
-    span: Option<[u8; 8]>,
+    trace_id: Option<[u8; 16]>,
+    span_id: Option<[u8; 8]>,
 }
 
-impl<'de> Fields<'de> for Reference<'_> {
+struct ReferenceIn<'x> {
+    builder: &'x mut Builder,
+    reference: Reference,
+}
+
+impl<'de> Fields<'de> for ReferenceIn<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "refType" => self.child = raw(map)?.text() == Some("CHILD_OF"),
-            "spanID" => self.span = id(&raw(map)?),
-            "traceID" | "span" => skip(map)?,
+            "refType" => self.reference.child = raw(map)?.text() == Some("CHILD_OF"),
+            "spanID" => self.reference.span_id = id(&raw(map)?),
+            "traceID" => self.reference.trace_id = id(&raw(map)?),
+            "span" => skip(map)?,
             _ => unknown(self.builder, "a reference", key, map)?,
         }
         Ok(())
@@ -395,30 +524,39 @@ impl<'de> Items<'de> for Tags<'_> {
 
 impl Special {
     /// `true` for a tag that is no attribute.
-    fn take(&mut self, key: &str, value: Scalar, builder: &Builder) -> bool {
+    pub(crate) fn take(&mut self, key: &str, value: Scalar, builder: &Builder) -> bool {
         let handle = if let Scalar::Str(text) = value {
             text
         } else {
             Str::EMPTY
         };
         let text = builder.text(handle);
+        self.is_otel |= key.starts_with("otel.");
         match key {
+            // A span may carry the tag twice: the first known kind counts, as in Jaeger.
             "span.kind" => {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
-                self.kind = kind.unwrap_or_default();
+                if self.kind == Kind::Unspecified {
+                    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+                    self.kind = kind.unwrap_or_default();
+                }
             }
             "otel.status_code" => {
-                self.status = if text == "ERROR" {
-                    Status::Error
-                } else {
-                    Status::Ok
+                self.status = match text.strip_prefix("STATUS_CODE_").unwrap_or(text) {
+                    "ERROR" => Status::Error,
+                    "UNSET" => Status::Unset,
+                    _ => Status::Ok,
                 };
             }
-            "error" => self.error = value == Scalar::Bool(true) || text == "true",
+            "error" => {
+                let is_false = value == Scalar::Bool(false) || text == "false";
+                self.error = !is_false && value != Scalar::Empty;
+                return false;
+            }
             "otel.status_description" => self.message = handle,
-            "otel.scope.name" | "otel.library.name" => self.scope_name = handle,
-            "otel.scope.version" | "otel.library.version" => self.scope_version = handle,
-            "internal.span.format" | "w3c.tracestate" => {}
+            "otel.scope.name" | "otel.library.name" => self.scope.name = handle,
+            "otel.scope.version" | "otel.library.version" => self.scope.version = handle,
+            "w3c.tracestate" => self.trace_state = handle,
+            "internal.span.format" => {}
             _ => return false,
         }
         true
@@ -444,6 +582,7 @@ impl Tag<'_, '_> {
             (_, Raw::Int(value)) => Scalar::Int(*value),
             (_, Raw::Uint(value)) => i64::try_from(*value).map_or(Scalar::Empty, Scalar::Int),
             (_, Raw::Float(value)) => Scalar::Double(*value),
+            (_, Raw::Long(value)) => Scalar::Int(value.cast_signed()),
             (_, Raw::Null | Raw::Nested) => Scalar::Empty,
         }
     }
@@ -481,6 +620,7 @@ impl<'de> Items<'de> for Logs<'_> {
                 time,
                 name,
                 attributes,
+                dropped_attributes: 0,
             });
         }
         Ok(more)

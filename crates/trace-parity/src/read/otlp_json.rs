@@ -3,36 +3,168 @@
 //! Names are accepted as OTLP JSON writes them and as the protocol's own files do (`resource_spans`), which proto3 JSON asks of a
 //! reader.
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess};
 
-use super::ProblemKind;
 use super::builder::Builder;
-use super::bytes;
+use super::compressed::Allowance;
 use super::fields::{Fields, Items, List, Object, Raw, raw, skip};
-use super::jaeger_json::Data;
+use super::jaeger_json::{Data, TraceOf};
+use super::zipkin_json::ZipkinSpan;
+use super::{DEEPEST, ProblemKind, bytes, foreign, too_deep};
 use crate::intern::Str;
-use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
+use crate::traces::{
+    EventRecord, Kind, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
+    SpanRecord, Status,
+};
 
-/// One export request, or one document that holds it.
+/// One document: an export request, or whatever else holds spans.
 pub(crate) struct Document<'b> {
     builder: &'b mut Builder,
-    /// A field that a document of spans has was seen.
-    pub(crate) known: bool,
+    /// A field of a known format was seen.
+    known: bool,
+    /// Documents around this one.
+    depth: usize,
+    group: Group,
+    trace: Option<TraceOf>,
+    zipkin: Option<Box<ZipkinSpan>>,
+    /// Names of unknown fields, as far as they tell the format.
+    unknown: Vec<String>,
+    answered: bool,
 }
 
+/// Jaeger wraps an answer, Tempo a trace, Zipkin traces in an array; nobody wraps more often.
+const WRAPPED: usize = 3;
+
 impl<'b> Document<'b> {
-    pub(crate) fn new(builder: &'b mut Builder) -> Self {
+    pub(crate) fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        builder: &'b mut Builder,
+    ) -> Result<(), D::Error> {
+        let mut document = Document::new(builder, 0);
+        let read = Object(&mut document).deserialize(deserializer);
+        document.close(read.is_ok());
+        read
+    }
+
+    fn new(builder: &'b mut Builder, depth: usize) -> Self {
         Document {
+            group: Group::new(builder),
             builder,
             known: false,
+            depth,
+            trace: None,
+            zipkin: None,
+            unknown: Vec::new(),
+            answered: false,
         }
     }
 
-    pub(crate) fn read<'de, D: Deserializer<'de>>(
+    /// Puts together what the fields held, which may stand in any order; not `whole` where the document breaks off.
+    fn close(self, whole: bool) {
+        let builder = self.builder;
+        let mut known = self.known;
+        if let Some(trace) = self.trace {
+            trace.keep(builder);
+        } else {
+            self.group.close(whole, builder);
+        }
+        if let Some(zipkin) = self.zipkin.filter(|span| span.is_one()) {
+            known = true;
+            zipkin.keep(builder);
+        }
+        if known {
+            builder.count_record();
+            for field in &self.unknown {
+                unknown(builder, "the document", field);
+            }
+        } else if whole && !self.answered {
+            builder.problem(ProblemKind::LostRecord, foreign::document(&self.unknown));
+        }
+    }
+
+    fn unknown(&mut self, field: &str) {
+        const TOLD: usize = 16;
+        if self.unknown.len() < TOLD {
+            self.unknown.push(field.to_owned());
+        }
+    }
+
+    /// Reads the document that is the value of a field.
+    fn inner<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        self.answered = true;
+        let mut inner = Document::new(self.builder, self.depth + 1);
+        let read = map.next_value_seed(Object(&mut inner));
+        inner.close(read.is_ok());
+        read
+    }
+}
+
+/// The spans of one resource, as they stand in a request, or alone on a line as Java's logging exporter writes them.
+struct Group {
+    /// Where its spans begin.
+    first: usize,
+    resource: ResourceRecord,
+    known: bool,
+    has_spans: bool,
+}
+
+impl Group {
+    fn new(builder: &Builder) -> Self {
+        Group {
+            first: builder.span_count(),
+            resource: ResourceRecord::default(),
+            known: false,
+            has_spans: false,
+        }
+    }
+
+    /// `false` where it has no such field.
+    fn field<'de, A: MapAccess<'de>>(
         &mut self,
-        deserializer: D,
-    ) -> Result<(), D::Error> {
-        Object(self).deserialize(deserializer)
+        builder: &mut Builder,
+        key: &str,
+        map: &mut A,
+    ) -> Result<bool, A::Error> {
+        match key {
+            "resource" => {
+                let schema_url = self.resource.schema_url;
+                let mut resource = Resource {
+                    builder,
+                    record: ResourceRecord::default(),
+                };
+                map.next_value_seed(Object(&mut resource))?;
+                self.resource = resource.record;
+                self.resource.schema_url = schema_url;
+                self.known = true;
+            }
+            "scopeSpans"
+            | "scope_spans"
+            | "instrumentationLibrarySpans"
+            | "instrumentation_library_spans" => {
+                self.has_spans = true;
+                map.next_value_seed(List(&mut AllScopeSpans(builder)))?;
+            }
+            "schemaUrl" | "schema_url" => {
+                self.resource.schema_url = text(builder, map, &mut None, "a `schemaUrl`")?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Gives the spans their resource.
+    fn close(self, whole: bool, builder: &mut Builder) {
+        if !self.has_spans {
+            return;
+        }
+        if !whole && !self.known {
+            // The resource stood behind the place where the record breaks off.
+            builder.cut_spans(self.first);
+        }
+        if builder.span_count() > self.first {
+            let resource = builder.resource(self.resource);
+            builder.set_resource(self.first, resource);
+        }
     }
 }
 
@@ -53,54 +185,148 @@ fn lost(builder: &mut Builder, what: &str, found: &str) {
 impl<'de> Fields<'de> for Document<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "resourceSpans" | "resource_spans" => {
+            // `batches` is Tempo's name.
+            "resourceSpans" | "resource_spans" | "batches" => {
                 self.known = true;
                 let mut all = AllResourceSpans(self.builder);
                 map.next_value_seed(List(&mut all))
             }
-            // Jaeger's query API: version 3 wraps what OTLP has, version 2 has traces of its own.
-            "result" => map.next_value_seed(Object(self)),
+            // Version 3 of Jaeger's query API and version 2 of Tempo's wrap a request.
+            "result" | "trace" if self.depth < WRAPPED => {
+                let outer = self.builder.links_may_be_parents(key == "result");
+                let read = self.inner(map);
+                self.builder.links_may_be_parents(outer);
+                read
+            }
+            // Version 2 of Jaeger's query API has traces of its own.
             "data" => {
                 self.known = true;
                 map.next_value_seed(List(&mut Data(self.builder)))
             }
-            "total" | "limit" | "offset" | "errors" | "structuredErrors" => skip(map),
+            "errors" => map.next_value_seed(List(&mut Errors {
+                builder: self.builder,
+                seen: &mut self.answered,
+            })),
+            "total" | "limit" | "offset" | "structuredErrors" | "status" | "metrics" => skip(map),
+            // One of Jaeger's traces alone.
+            "spans" | "processes" | "warnings" | "traceID" => {
+                self.known |= key == "spans";
+                let trace = self.trace.get_or_insert_with(|| TraceOf::new(self.builder));
+                trace.field(self.builder, key, map).map(drop)
+            }
             // The Collector's file exporter writes all signals alike, and some people keep them in one file.
-            "resourceMetrics" | "resourceLogs" | "resourceProfiles" => {
+            "resourceMetrics" | "resourceLogs" | "resourceProfiles" | "resource_metrics"
+            | "resource_logs" | "resource_profiles" => {
                 self.known = true;
                 skip(map)
             }
-            _ => {
-                unknown(self.builder, "the document", key);
+            "scopeMetrics" | "scopeLogs" | "scopeProfiles" => {
+                self.known = true;
                 skip(map)
+            }
+            // otlp-stdout for Lambda: a request's bytes in base64.
+            "payload" => {
+                let payload = raw(map)?;
+                if let Some(request) = payload.text().and_then(bytes::decoded) {
+                    self.known = true;
+                    super::any(&request, &mut Allowance::of(&request), self.builder);
+                }
+                Ok(())
+            }
+            "__otel_otlp_stdout" | "source" | "endpoint" | "method" | "content-type"
+            | "content-encoding" | "headers" | "base64" => skip(map),
+            _ if ZipkinSpan::has(key) => {
+                let zipkin = self.zipkin.get_or_insert_default();
+                zipkin.field(self.builder, key, map)
+            }
+            _ => {
+                let is_group = self.group.field(self.builder, key, map)?;
+                self.known |= is_group && key != "resource";
+                if !is_group {
+                    self.unknown(key);
+                    skip(map)?;
+                }
+                Ok(())
             }
         }
     }
 
     fn misfit(&mut self, found: &'static str) {
         lost(self.builder, "a document", found);
-        self.known = true;
+        self.answered = true;
     }
+
+    fn items<A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
+        self.answered = true;
+        if self.depth == WRAPPED {
+            lost(self.builder, "a document", "an array");
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        loop {
+            let mut inner = Document::new(self.builder, self.depth + 1);
+            match seq.next_element_seed(Object(&mut inner)) {
+                Ok(Some(())) => inner.close(true),
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    inner.close(false);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// What went wrong where Jaeger's query API answers.
+struct Errors<'x> {
+    builder: &'x mut Builder,
+    seen: &'x mut bool,
+}
+
+impl<'de> Items<'de> for Errors<'_> {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let mut error = AnswerError(None);
+        let more = seq.next_element_seed(Object(&mut error))?.is_some();
+        if let Some(message) = error.0 {
+            *self.seen = true;
+            self.builder.problem(
+                ProblemKind::LostRecord,
+                format!("Jaeger answered with an error: {message}"),
+            );
+        }
+        Ok(more)
+    }
+
+    fn misfit(&mut self, _: &'static str) {}
+}
+
+struct AnswerError(Option<String>);
+
+impl<'de> Fields<'de> for AnswerError {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key == "msg" {
+            const QUOTED: usize = 200;
+            let message = raw(map)?;
+            let message = message.text().unwrap_or_default().chars().take(QUOTED);
+            self.0 = Some(message.collect());
+            return Ok(());
+        }
+        skip(map)
+    }
+
+    fn misfit(&mut self, _: &'static str) {}
 }
 
 struct AllResourceSpans<'b>(&'b mut Builder);
 
 impl<'de> Items<'de> for AllResourceSpans<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let first = self.0.span_count();
         let mut one = ResourceSpans {
+            group: Group::new(self.0),
             builder: self.0,
-            resource: Slice::default(),
-            known: false,
         };
         let read = seq.next_element_seed(Object(&mut one));
-        let (resource, known) = (one.resource, one.known);
-        if read.is_err() && !known {
-            // Whose spans these are stood behind the place where the record breaks off.
-            self.0.cut_spans(first);
-        }
-        let resource = self.0.resource(resource);
-        self.0.set_resource(first, resource);
+        one.group.close(read.is_ok(), one.builder);
         Ok(read?.is_some())
     }
 
@@ -111,32 +337,16 @@ impl<'de> Items<'de> for AllResourceSpans<'_> {
 
 struct ResourceSpans<'b> {
     builder: &'b mut Builder,
-    resource: Slice,
-    known: bool,
+    group: Group,
 }
 
 impl<'de> Fields<'de> for ResourceSpans<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "resource" => {
-                let mut resource = Resource {
-                    builder: self.builder,
-                    attributes: Slice::default(),
-                };
-                map.next_value_seed(Object(&mut resource))?;
-                self.resource = resource.attributes;
-                self.known = true;
-                Ok(())
-            }
-            "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" => {
-                map.next_value_seed(List(&mut AllScopeSpans(self.builder)))
-            }
-            "schemaUrl" | "schema_url" => skip(map),
-            _ => {
-                unknown(self.builder, "`resourceSpans`", key);
-                skip(map)
-            }
+        if !self.group.field(self.builder, key, map)? {
+            unknown(self.builder, "`resourceSpans`", key);
+            skip(map)?;
         }
+        Ok(())
     }
 
     fn misfit(&mut self, found: &'static str) {
@@ -146,20 +356,21 @@ impl<'de> Fields<'de> for ResourceSpans<'_> {
 
 struct Resource<'b> {
     builder: &'b mut Builder,
-    attributes: Slice,
+    record: ResourceRecord,
 }
 
 impl<'de> Fields<'de> for Resource<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "attributes" => {
-                self.attributes = attributes(self.builder, map, &mut None)?;
+                self.record.attributes = attributes(self.builder, map, &mut None, DEEPEST)?;
                 Ok(())
             }
-            "droppedAttributesCount"
-            | "dropped_attributes_count"
-            | "entityRefs"
-            | "entity_refs" => skip(map),
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                self.record.dropped_attributes = count(map, key, &mut None)?;
+                Ok(())
+            }
+            "entityRefs" | "entity_refs" => skip(map),
             _ => {
                 unknown(self.builder, "`resource`", key);
                 skip(map)
@@ -179,15 +390,11 @@ impl<'de> Items<'de> for AllScopeSpans<'_> {
         let first = self.0.span_count();
         let mut one = ScopeSpans {
             builder: self.0,
-            scope: ScopeFields::default(),
+            scope: ScopeRecord::default(),
         };
         let read = seq.next_element_seed(Object(&mut one));
-        let ScopeFields {
-            name,
-            version,
-            attributes,
-        } = one.scope;
-        let scope = self.0.scope(name, version, attributes);
+        let record = one.scope;
+        let scope = self.0.scope(record);
         self.0.set_scope(first, scope);
         Ok(read?.is_some())
     }
@@ -197,32 +404,31 @@ impl<'de> Items<'de> for AllScopeSpans<'_> {
     }
 }
 
-#[derive(Clone, Copy, Default)]
-struct ScopeFields {
-    name: Str,
-    version: Str,
-    attributes: Slice,
-}
-
 struct ScopeSpans<'b> {
     builder: &'b mut Builder,
-    scope: ScopeFields,
+    scope: ScopeRecord,
 }
 
 impl<'de> Fields<'de> for ScopeSpans<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "scope" | "instrumentationLibrary" => {
+            "scope" | "instrumentationLibrary" | "instrumentation_library" => {
                 let mut scope = Scope {
                     builder: self.builder,
-                    fields: ScopeFields::default(),
+                    fields: ScopeRecord {
+                        schema_url: self.scope.schema_url,
+                        ..ScopeRecord::default()
+                    },
                 };
                 map.next_value_seed(Object(&mut scope))?;
                 self.scope = scope.fields;
                 Ok(())
             }
             "spans" => map.next_value_seed(List(&mut Spans(self.builder))),
-            "schemaUrl" | "schema_url" => skip(map),
+            "schemaUrl" | "schema_url" => {
+                self.scope.schema_url = text(self.builder, map, &mut None, "a `schemaUrl`")?;
+                Ok(())
+            }
             _ => {
                 unknown(self.builder, "`scopeSpans`", key);
                 skip(map)
@@ -237,7 +443,7 @@ impl<'de> Fields<'de> for ScopeSpans<'_> {
 
 struct Scope<'b> {
     builder: &'b mut Builder,
-    fields: ScopeFields,
+    fields: ScopeRecord,
 }
 
 impl<'de> Fields<'de> for Scope<'_> {
@@ -247,8 +453,12 @@ impl<'de> Fields<'de> for Scope<'_> {
             "version" => {
                 self.fields.version = text(self.builder, map, &mut None, "a scope's `version`")?;
             }
-            "attributes" => self.fields.attributes = attributes(self.builder, map, &mut None)?,
-            "droppedAttributesCount" | "dropped_attributes_count" => skip(map)?,
+            "attributes" => {
+                self.fields.attributes = attributes(self.builder, map, &mut None, DEEPEST)?;
+            }
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                self.fields.dropped_attributes = count(map, key, &mut None)?;
+            }
             _ => {
                 unknown(self.builder, "`scope`", key);
                 skip(map)?;
@@ -282,6 +492,7 @@ impl<'de> Items<'de> for Spans<'_> {
 struct Span<'b> {
     builder: &'b mut Builder,
     record: SpanRecord,
+    rarities: Rarities,
     trace_id: Option<[u8; 16]>,
     /// Why it can't be kept.
     bad: Option<String>,
@@ -307,6 +518,7 @@ impl<'b> Span<'b> {
         Span {
             builder,
             record: SpanRecord::default(),
+            rarities: Rarities::default(),
             trace_id: None,
             bad: None,
         }
@@ -323,6 +535,10 @@ impl<'b> Span<'b> {
         match (self.bad, self.trace_id) {
             (None, Some(id)) => {
                 self.record.trace = self.builder.trace(id);
+                self.rarities.parent_is_link =
+                    self.builder
+                        .is_linked(self.rarities.links, id, self.record.parent_id);
+                self.record.rarities = self.builder.rarities(self.rarities);
                 self.builder.push_span(self.record);
             }
             (bad, _) => {
@@ -385,6 +601,7 @@ fn shown(raw: &Raw<'_>) -> String {
             format!("`{}…`", text.chars().take(SHOWN).collect::<String>())
         }
         Raw::Text(text) => format!("`{text}`"),
+        Raw::Long(value) => format!("`{value}`"),
         Raw::Nested => "an object or array".to_owned(),
     }
 }
@@ -415,12 +632,12 @@ impl<'de> Fields<'de> for Span<'_> {
                     .unsigned()
                     .and_then(|flags| u32::try_from(flags).ok())
                 {
-                    Some(flags) => self.record.flags = flags,
+                    Some(flags) => self.rarities.flags = flags,
                     None => self.reject(key, "32 bits", &written),
                 }
             }
             "attributes" => {
-                self.record.attributes = attributes(self.builder, map, &mut self.bad)?;
+                self.record.attributes = attributes(self.builder, map, &mut self.bad, DEEPEST)?;
             }
             "events" => {
                 let start = self.builder.event_count();
@@ -432,15 +649,28 @@ impl<'de> Fields<'de> for Span<'_> {
                 self.record.events = self.builder.events_since(start);
             }
             "status" => map.next_value_seed(Object(&mut StatusOf(self)))?,
-            "links"
-            | "traceState"
-            | "trace_state"
-            | "droppedAttributesCount"
-            | "dropped_attributes_count"
-            | "droppedEventsCount"
-            | "dropped_events_count"
-            | "droppedLinksCount"
-            | "dropped_links_count" => skip(map)?,
+            "links" => {
+                let start = self.builder.link_count();
+                let mut links = Links {
+                    builder: self.builder,
+                    bad: &mut self.bad,
+                };
+                map.next_value_seed(List(&mut links))?;
+                self.rarities.links = self.builder.links_since(start);
+            }
+            "traceState" | "trace_state" => {
+                self.rarities.trace_state =
+                    text(self.builder, map, &mut self.bad, "a span's `traceState`")?;
+            }
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                self.rarities.dropped_attributes = count(map, key, &mut self.bad)?;
+            }
+            "droppedEventsCount" | "dropped_events_count" => {
+                self.rarities.dropped_events = count(map, key, &mut self.bad)?;
+            }
+            "droppedLinksCount" | "dropped_links_count" => {
+                self.rarities.dropped_links = count(map, key, &mut self.bad)?;
+            }
             _ => {
                 unknown(self.builder, "a span", key);
                 skip(map)?;
@@ -532,8 +762,12 @@ impl<'de> Fields<'de> for Event<'_> {
                 }
             }
             "name" => self.record.name = text(self.builder, map, self.bad, "an event's `name`")?,
-            "attributes" => self.record.attributes = attributes(self.builder, map, self.bad)?,
-            "droppedAttributesCount" | "dropped_attributes_count" => skip(map)?,
+            "attributes" => {
+                self.record.attributes = attributes(self.builder, map, self.bad, DEEPEST)?;
+            }
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                self.record.dropped_attributes = count(map, key, self.bad)?;
+            }
             _ => {
                 unknown(self.builder, "an event", key);
                 skip(map)?;
@@ -545,6 +779,87 @@ impl<'de> Fields<'de> for Event<'_> {
     fn misfit(&mut self, found: &'static str) {
         *self.bad = Some(format!("expected an event to be an object, found {found}"));
     }
+}
+
+struct Links<'x> {
+    builder: &'x mut Builder,
+    bad: &'x mut Option<String>,
+}
+
+impl<'de> Items<'de> for Links<'_> {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let mut link = Link {
+            builder: self.builder,
+            bad: self.bad,
+            record: LinkRecord::default(),
+        };
+        let more = seq.next_element_seed(Object(&mut link))?.is_some();
+        let record = link.record;
+        if more {
+            self.builder.push_link(record);
+        }
+        Ok(more)
+    }
+
+    fn misfit(&mut self, found: &'static str) {
+        *self.bad = Some(format!("expected `links` to be an array, found {found}"));
+    }
+}
+
+struct Link<'x> {
+    builder: &'x mut Builder,
+    bad: &'x mut Option<String>,
+    record: LinkRecord,
+}
+
+impl<'de> Fields<'de> for Link<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "traceId" | "trace_id" => {
+                self.record.trace_id = raw(map)?.text().and_then(bytes::id).unwrap_or_default();
+            }
+            "spanId" | "span_id" => {
+                self.record.span_id = raw(map)?.text().and_then(bytes::id).unwrap_or_default();
+            }
+            "traceState" | "trace_state" => {
+                self.record.trace_state =
+                    text(self.builder, map, self.bad, "a link's `traceState`")?;
+            }
+            "attributes" => {
+                self.record.attributes = attributes(self.builder, map, self.bad, DEEPEST)?;
+            }
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                self.record.dropped_attributes = count(map, key, self.bad)?;
+            }
+            "flags" => self.record.flags = count(map, key, self.bad)?,
+            _ => {
+                unknown(self.builder, "a link", key);
+                skip(map)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn misfit(&mut self, found: &'static str) {
+        *self.bad = Some(format!("expected a link to be an object, found {found}"));
+    }
+}
+
+/// A number of 32 bits.
+fn count<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    key: &str,
+    bad: &mut Option<String>,
+) -> Result<u32, A::Error> {
+    let written = raw(map)?;
+    let count = written
+        .unsigned()
+        .and_then(|count| u32::try_from(count).ok());
+    if count.is_none() {
+        let found = shown(&written);
+        bad.get_or_insert_with(|| format!("expected `{key}` to be a count, found {found}"));
+    }
+    Ok(count.unwrap_or(0))
 }
 
 fn text<'de, A: MapAccess<'de>>(
@@ -566,15 +881,21 @@ fn attributes<'de, A: MapAccess<'de>>(
     builder: &mut Builder,
     map: &mut A,
     bad: &mut Option<String>,
+    depth: usize,
 ) -> Result<Slice, A::Error> {
     let opened = builder.open_list();
-    map.next_value_seed(List(&mut Pairs { builder, bad }))?;
+    map.next_value_seed(List(&mut Pairs {
+        builder,
+        bad,
+        depth,
+    }))?;
     Ok(builder.close_list(opened))
 }
 
 struct Pairs<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
+    depth: usize,
 }
 
 impl<'de> Items<'de> for Pairs<'_> {
@@ -582,6 +903,7 @@ impl<'de> Items<'de> for Pairs<'_> {
         let mut pair = Pair {
             builder: self.builder,
             bad: self.bad,
+            depth: self.depth,
             key: Str::EMPTY,
             value: Scalar::Empty,
         };
@@ -603,6 +925,7 @@ impl<'de> Items<'de> for Pairs<'_> {
 struct Pair<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
+    depth: usize,
     key: Str,
     value: Scalar,
 }
@@ -615,6 +938,7 @@ impl<'de> Fields<'de> for Pair<'_> {
                 let mut value = AnyValue {
                     builder: self.builder,
                     bad: self.bad,
+                    depth: self.depth,
                     value: Scalar::Empty,
                 };
                 map.next_value_seed(Object(&mut value))?;
@@ -639,6 +963,8 @@ impl<'de> Fields<'de> for Pair<'_> {
 struct AnyValue<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
+    /// How many arrays and maps may still stand within each other.
+    depth: usize,
     value: Scalar,
 }
 
@@ -650,6 +976,9 @@ impl AnyValue<'_> {
         convert: impl FnOnce(&mut Builder, &Raw<'de>) -> Option<Scalar>,
     ) -> Result<(), A::Error> {
         let written = raw(map)?;
+        if matches!(written, Raw::Null) {
+            return Ok(());
+        }
         match convert(self.builder, &written) {
             Some(value) => self.value = value,
             None => {
@@ -673,30 +1002,31 @@ impl<'de> Fields<'de> for AnyValue<'_> {
             }
             "boolValue" | "bool_value" => self.scalar(key, map, |_, raw| match raw {
                 Raw::Bool(value) => Some(Scalar::Bool(*value)),
-                Raw::Null => Some(Scalar::Bool(false)),
                 _ => None,
             }),
             "doubleValue" | "double_value" => {
                 self.scalar(key, map, |_, raw| raw.float().map(Scalar::Double))
             }
             "bytesValue" | "bytes_value" => self.scalar(key, map, |builder, raw| {
-                raw.text().map(|text| Scalar::Bytes(builder.intern(text)))
+                let text = bytes::encode(&bytes::decoded(raw.text()?)?);
+                Some(Scalar::Bytes(builder.intern(&text)))
             }),
+            "arrayValue" | "array_value" | "kvlistValue" | "kvlist_value" if self.depth == 0 => {
+                too_deep(self.builder);
+                skip(map)
+            }
             "arrayValue" | "array_value" | "kvlistValue" | "kvlist_value" => {
                 let is_map = key.starts_with("kvlist");
                 let mut values = Values {
                     builder: self.builder,
                     bad: self.bad,
+                    depth: self.depth - 1,
                     is_map,
-                    slice: Slice::default(),
+                    slice: Some(Slice::default()),
                 };
                 map.next_value_seed(Object(&mut values))?;
-                let slice = values.slice;
-                self.value = if is_map {
-                    Scalar::Map(slice)
-                } else {
-                    Scalar::Array(slice)
-                };
+                let made = if is_map { Scalar::Map } else { Scalar::Array };
+                self.value = values.slice.map_or(self.value, made);
                 Ok(())
             }
             "stringValueStrindex" | "string_value_strindex" => skip(map),
@@ -716,8 +1046,9 @@ impl<'de> Fields<'de> for AnyValue<'_> {
 struct Values<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
+    depth: usize,
     is_map: bool,
-    slice: Slice,
+    slice: Option<Slice>,
 }
 
 impl<'de> Fields<'de> for Values<'_> {
@@ -727,16 +1058,21 @@ impl<'de> Fields<'de> for Values<'_> {
             return skip(map);
         }
         if self.is_map {
-            self.slice = attributes(self.builder, map, self.bad)?;
+            self.slice = Some(attributes(self.builder, map, self.bad, self.depth)?);
             return Ok(());
         }
         let opened = self.builder.open_list();
         map.next_value_seed(List(&mut Elements {
             builder: self.builder,
             bad: self.bad,
+            depth: self.depth,
         }))?;
-        self.slice = self.builder.close_list(opened);
+        self.slice = Some(self.builder.close_list(opened));
         Ok(())
+    }
+
+    fn unset(&mut self) {
+        self.slice = None;
     }
 
     fn misfit(&mut self, found: &'static str) {
@@ -747,6 +1083,7 @@ impl<'de> Fields<'de> for Values<'_> {
 struct Elements<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
+    depth: usize,
 }
 
 impl<'de> Items<'de> for Elements<'_> {
@@ -754,6 +1091,7 @@ impl<'de> Items<'de> for Elements<'_> {
         let mut value = AnyValue {
             builder: self.builder,
             bad: self.bad,
+            depth: self.depth,
             value: Scalar::Empty,
         };
         let more = seq.next_element_seed(Object(&mut value))?.is_some();

@@ -5,12 +5,12 @@ use protobuf_wire::{Entry, Reader, Value as Field};
 
 use super::builder::Builder;
 use super::compressed::{self, Allowance};
-use super::{ProblemKind, document};
+use super::{DEEPEST, ProblemKind, document, too_deep};
 use crate::intern::Str;
-use crate::traces::{EventRecord, Kind, Scalar, Slice, SpanRecord, Status};
-
-/// Values within values are read this deep.
-const DEEPEST: usize = 64;
+use crate::traces::{
+    EventRecord, Kind, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, SpanRecord,
+    Status,
+};
 
 /// Whether the input begins with the length of a message that fits into it, and another one or the end behind it.
 pub(crate) fn is_framed(bytes: &[u8]) -> bool {
@@ -28,6 +28,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Reads every framed message; each may be compressed, and may be JSON.
 pub(crate) fn framed(mut bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
     while !bytes.is_empty() {
+        builder.count_record();
         let Some((message, rest)) = frame(bytes) else {
             builder.problem(
                 ProblemKind::LostRecord,
@@ -69,8 +70,13 @@ fn each<'b>(bytes: &'b [u8], mut take: impl FnMut(u32, Field<'b>) -> Option<()>)
 }
 
 fn text(field: Field<'_>, builder: &mut Builder) -> Option<Str> {
-    let text = std::str::from_utf8(field.bytes()?).ok()?;
-    Some(builder.intern(text))
+    let text = super::bytes::text(field.bytes()?);
+    Some(builder.intern(&text))
+}
+
+/// The low bits alone, as protobuf's parsers do with a `uint32`.
+fn count(field: Field<'_>) -> Option<u32> {
+    field.varint().map(|count| count as u32)
 }
 
 fn request(bytes: &[u8], builder: &mut Builder) -> Option<()> {
@@ -90,7 +96,7 @@ fn unknown(builder: &mut Builder, owner: &str, number: u32) -> Option<()> {
 
 fn resource_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
     let first = builder.span_count();
-    let mut resource = Slice::default();
+    let mut resource = ResourceRecord::default();
     let mut known = false;
     let read = each(bytes, |number, field| {
         match number {
@@ -98,14 +104,19 @@ fn resource_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
                 let opened = builder.open_list();
                 each(field.bytes()?, |number, field| match number {
                     1 => pair(field.bytes()?, builder, DEEPEST),
-                    2 | 3 => Some(()),
+                    2 => {
+                        resource.dropped_attributes = count(field)?;
+                        Some(())
+                    }
+                    3 => Some(()),
                     _ => unknown(builder, "`resource`", number),
                 })?;
-                resource = builder.close_list(opened);
+                resource.attributes = builder.close_list(opened);
                 known = true;
             }
-            2 => scope_spans(field.bytes()?, builder)?,
-            3 | 1000 => {}
+            // 1000 is what OTLP before 0.15 had: the same fields under other names.
+            2 | 1000 => scope_spans(field.bytes()?, builder)?,
+            3 => resource.schema_url = text(field, builder)?,
             _ => unknown(builder, "`resource_spans`", number)?,
         }
         Some(())
@@ -120,30 +131,30 @@ fn resource_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
 
 fn scope_spans(bytes: &[u8], builder: &mut Builder) -> Option<()> {
     let first = builder.span_count();
-    let (mut name, mut version, mut attributes) = (Str::EMPTY, Str::EMPTY, Slice::default());
+    let mut scope = ScopeRecord::default();
     let read = each(bytes, |number, field| {
         match number {
             1 => {
                 let opened = builder.open_list();
                 each(field.bytes()?, |number, field| {
                     match number {
-                        1 => name = text(field, builder)?,
-                        2 => version = text(field, builder)?,
+                        1 => scope.name = text(field, builder)?,
+                        2 => scope.version = text(field, builder)?,
                         3 => pair(field.bytes()?, builder, DEEPEST)?,
-                        4 => {}
+                        4 => scope.dropped_attributes = count(field)?,
                         _ => unknown(builder, "`scope`", number)?,
                     }
                     Some(())
                 })?;
-                attributes = builder.close_list(opened);
+                scope.attributes = builder.close_list(opened);
             }
             2 => span(field.bytes()?, builder)?,
-            3 => {}
+            3 => scope.schema_url = text(field, builder)?,
             _ => unknown(builder, "`scope_spans`", number)?,
         }
         Some(())
     });
-    let scope = builder.scope(name, version, attributes);
+    let scope = builder.scope(scope);
     builder.set_scope(first, scope);
     read
 }
@@ -152,8 +163,9 @@ const NO_ID: &str = "a span's `trace_id` or `span_id` isn't one";
 
 fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
     let mut record = SpanRecord::default();
+    let mut rarities = Rarities::default();
     let mut trace_id: Option<[u8; 16]> = None;
-    let events = builder.event_count();
+    let (events, links) = (builder.event_count(), builder.link_count());
     let opened = builder.open_list();
     let mut bad = None;
     each(bytes, |number, field| {
@@ -164,6 +176,7 @@ fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
                     .filter(|id| *id != [0; 16]);
             }
             2 => record.id = <[u8; 8]>::try_from(field.bytes()?).unwrap_or_default(),
+            3 => rarities.trace_state = text(field, builder)?,
             4 => match field.bytes()? {
                 [] => {}
                 id => match <[u8; 8]>::try_from(id) {
@@ -182,7 +195,11 @@ fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
             7 => record.start = field.fixed64()?,
             8 => record.end = field.fixed64()?,
             9 => pair(field.bytes()?, builder, DEEPEST)?,
+            10 => rarities.dropped_attributes = count(field)?,
             11 => event(field.bytes()?, builder)?,
+            12 => rarities.dropped_events = count(field)?,
+            13 => link(field.bytes()?, builder)?,
+            14 => rarities.dropped_links = count(field)?,
             15 => each(field.bytes()?, |number, field| {
                 match number {
                     2 => record.status_message = text(field, builder)?,
@@ -197,14 +214,15 @@ fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
                 }
                 Some(())
             })?,
-            16 => record.flags = field.fixed32()?,
-            3 | 10 | 12..=14 => {}
+            16 => rarities.flags = field.fixed32()?,
             _ => unknown(builder, "a span", number)?,
         }
         Some(())
     })?;
     record.attributes = builder.close_list(opened);
     record.events = builder.events_since(events);
+    rarities.links = builder.links_since(links);
+    record.rarities = builder.rarities(rarities);
     match (trace_id.filter(|_| record.id != [0; 8]), bad) {
         (Some(trace_id), None) => {
             record.trace = builder.trace(trace_id);
@@ -217,23 +235,39 @@ fn span(bytes: &[u8], builder: &mut Builder) -> Option<()> {
 
 fn event(bytes: &[u8], builder: &mut Builder) -> Option<()> {
     let opened = builder.open_list();
-    let (mut time, mut name) = (0, Str::EMPTY);
+    let mut record = EventRecord::default();
     each(bytes, |number, field| {
         match number {
-            1 => time = field.fixed64()?,
-            2 => name = text(field, builder)?,
+            1 => record.time = field.fixed64()?,
+            2 => record.name = text(field, builder)?,
             3 => pair(field.bytes()?, builder, DEEPEST)?,
-            4 => {}
+            4 => record.dropped_attributes = count(field)?,
             _ => unknown(builder, "an event", number)?,
         }
         Some(())
     })?;
-    let attributes = builder.close_list(opened);
-    builder.push_event(EventRecord {
-        time,
-        name,
-        attributes,
-    });
+    record.attributes = builder.close_list(opened);
+    builder.push_event(record);
+    Some(())
+}
+
+fn link(bytes: &[u8], builder: &mut Builder) -> Option<()> {
+    let opened = builder.open_list();
+    let mut record = LinkRecord::default();
+    each(bytes, |number, field| {
+        match number {
+            1 => record.trace_id = field.bytes()?.try_into().unwrap_or_default(),
+            2 => record.span_id = field.bytes()?.try_into().unwrap_or_default(),
+            3 => record.trace_state = text(field, builder)?,
+            4 => pair(field.bytes()?, builder, DEEPEST)?,
+            5 => record.dropped_attributes = count(field)?,
+            6 => record.flags = field.fixed32()?,
+            _ => unknown(builder, "a link", number)?,
+        }
+        Some(())
+    })?;
+    record.attributes = builder.close_list(opened);
+    builder.push_link(record);
     Some(())
 }
 
@@ -253,7 +287,6 @@ fn pair(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<()> {
 }
 
 fn value(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<Scalar> {
-    let depth = depth.checked_sub(1)?;
     let mut held = Scalar::Empty;
     each(bytes, |number, field| {
         held = match number {
@@ -261,15 +294,19 @@ fn value(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<Scalar> {
             2 => Scalar::Bool(field.varint()? != 0),
             3 => Scalar::Int(field.varint()?.cast_signed()),
             4 => Scalar::Double(f64::from_bits(field.fixed64()?)),
+            5 | 6 if depth == 0 => {
+                too_deep(builder);
+                held
+            }
             5 | 6 => {
                 let opened = builder.open_list();
                 each(field.bytes()?, |inner, field| match (inner, number) {
                     (1, 5) => {
-                        let item = value(field.bytes()?, builder, depth)?;
+                        let item = value(field.bytes()?, builder, depth - 1)?;
                         builder.push_attribute(Str::EMPTY, item);
                         Some(())
                     }
-                    (1, _) => pair(field.bytes()?, builder, depth),
+                    (1, _) => pair(field.bytes()?, builder, depth - 1),
                     _ => unknown(builder, "a list of values", inner),
                 })?;
                 let slice = builder.close_list(opened);

@@ -14,6 +14,8 @@ pub(crate) fn malformed_input(view: &View<'_>, drafts: &mut Vec<Draft>) {
                  off",
             ),
             ProblemKind::LostSpan => (None, "the other spans were read; see what wrote it"),
+            ProblemKind::LostValue => (None, "its span was read without it; see what wrote it"),
+            ProblemKind::OtherText => (None, "the records around it were read"),
             ProblemKind::UnknownField => (
                 Some(problem.message.clone()),
                 "its spans were read without it; a newer OTLP than this reader, or not OTLP",

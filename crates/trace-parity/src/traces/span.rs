@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Attributes, Kind, NONE, ResourceRecord, ScopeRecord, SpanRecord, Status, TraceRecord, Traces,
+    Attributes, Kind, NONE, Rarities, ResourceRecord, ScopeRecord, SpanRecord, Status, TraceRecord,
+    Traces,
 };
 use crate::ids::{SpanId, TraceId};
 
@@ -28,6 +29,22 @@ pub struct Event<'t> {
     /// Unix nanoseconds.
     pub time_ns: u64,
     pub attributes: Attributes<'t>,
+    /// How many attributes a limit of the SDK cut off.
+    pub dropped_attributes: u32,
+}
+
+/// One link of a span to another span.
+#[derive(Clone, Debug)]
+pub struct Link<'t> {
+    pub trace_id: TraceId,
+    pub span_id: SpanId,
+    /// Empty where there is none.
+    pub trace_state: &'t str,
+    pub attributes: Attributes<'t>,
+    /// The low 8 bits are the W3C trace flags of the linked context.
+    pub flags: u32,
+    /// How many attributes a limit of the SDK cut off.
+    pub dropped_attributes: u32,
 }
 
 impl<'t> Trace<'t> {
@@ -40,6 +57,12 @@ impl<'t> Trace<'t> {
     pub fn spans(&self) -> impl Iterator<Item = Span<'t>> + use<'t> {
         let traces = self.traces;
         self.record().spans().map(move |index| traces.span(index))
+    }
+
+    /// The name of the input that the trace stands in, where it has one.
+    #[must_use]
+    pub fn input_name(&self) -> Option<&'t str> {
+        self.traces.sources[self.record().source as usize].as_deref()
     }
 
     #[must_use]
@@ -179,7 +202,72 @@ impl<'t> Span<'t> {
     /// The low 8 bits are the W3C trace flags of the span's own context.
     #[must_use]
     pub fn flags(&self) -> u32 {
-        self.record().flags
+        self.rarities().flags
+    }
+
+    /// Whether the parent is in another process, where the exporter tells (bits 8 and 9 of the flags).
+    #[must_use]
+    pub fn parent_is_remote(&self) -> Option<bool> {
+        const HAS_IS_REMOTE: u32 = 1 << 8;
+        const IS_REMOTE: u32 = 1 << 9;
+        let flags = self.flags();
+        (flags & HAS_IS_REMOTE != 0).then_some(flags & IS_REMOTE != 0)
+    }
+
+    /// The W3C `tracestate` of the span's context; empty where there is none.
+    #[must_use]
+    pub fn trace_state(&self) -> &'t str {
+        self.traces.str(self.rarities().trace_state)
+    }
+
+    pub fn links(&self) -> impl ExactSizeIterator<Item = Link<'t>> + use<'t> {
+        let traces = self.traces;
+        traces.links[self.rarities().links.range()]
+            .iter()
+            .map(move |link| Link {
+                trace_id: TraceId(link.trace_id),
+                span_id: SpanId(link.span_id),
+                trace_state: traces.str(link.trace_state),
+                attributes: traces.attributes_of(link.attributes),
+                flags: link.flags,
+                dropped_attributes: link.dropped_attributes,
+            })
+    }
+
+    /// How many attributes a limit of the SDK cut off.
+    #[must_use]
+    pub fn dropped_attributes(&self) -> u32 {
+        self.rarities().dropped_attributes
+    }
+
+    /// How many events a limit of the SDK cut off.
+    #[must_use]
+    pub fn dropped_events(&self) -> u32 {
+        self.rarities().dropped_events
+    }
+
+    /// How many links a limit of the SDK cut off.
+    #[must_use]
+    pub fn dropped_links(&self) -> u32 {
+        self.rarities().dropped_links
+    }
+
+    /// What Jaeger remarked about the span, such as a clock or a duration that it adjusted.
+    pub fn warnings(&self) -> impl Iterator<Item = &'t str> + use<'t> {
+        self.traces.str(self.rarities().warnings).lines()
+    }
+
+    /// The input that the span was read from, from 0.
+    #[must_use]
+    pub fn input(&self) -> usize {
+        usize::from(self.record().input)
+    }
+
+    /// The line on which its document begins, from 1; `None` in a format without lines.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        let line = self.record().line;
+        (line != 0).then_some(u64::from(line))
     }
 
     #[must_use]
@@ -190,6 +278,35 @@ impl<'t> Span<'t> {
     #[must_use]
     pub fn scope_version(&self) -> &'t str {
         self.traces.str(self.scope().version)
+    }
+
+    #[must_use]
+    pub fn scope_attributes(&self) -> Attributes<'t> {
+        self.traces.attributes_of(self.scope().attributes)
+    }
+
+    /// Empty where there is none.
+    #[must_use]
+    pub fn scope_schema_url(&self) -> &'t str {
+        self.traces.str(self.scope().schema_url)
+    }
+
+    /// How many attributes of the scope a limit cut off.
+    #[must_use]
+    pub fn scope_dropped_attributes(&self) -> u32 {
+        self.scope().dropped_attributes
+    }
+
+    /// Empty where there is none.
+    #[must_use]
+    pub fn resource_schema_url(&self) -> &'t str {
+        self.traces.str(self.resource().schema_url)
+    }
+
+    /// How many attributes of the resource a limit cut off.
+    #[must_use]
+    pub fn resource_dropped_attributes(&self) -> u32 {
+        self.resource().dropped_attributes
     }
 
     #[must_use]
@@ -217,11 +334,16 @@ impl<'t> Span<'t> {
                 name: traces.str(event.name),
                 time_ns: event.time,
                 attributes: traces.attributes_of(event.attributes),
+                dropped_attributes: event.dropped_attributes,
             })
     }
 
     fn record(&self) -> &'t SpanRecord {
         self.traces.record(self.index)
+    }
+
+    fn rarities(&self) -> &'t Rarities {
+        &self.traces.rarities[self.record().rarities as usize]
     }
 
     fn resource(&self) -> &'t ResourceRecord {
