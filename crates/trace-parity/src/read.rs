@@ -10,10 +10,12 @@ mod jaeger_json;
 mod lines;
 mod otlp_json;
 mod otlp_proto;
+mod problem;
 mod zipkin_json;
 
-pub(crate) use builder::Builder;
+use builder::Builder;
 use compressed::Allowance;
+pub use problem::{Problem, ProblemKind};
 
 use crate::traces::Traces;
 
@@ -25,42 +27,17 @@ pub struct Input<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Something in the input that could not be read, or that nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Which input, from 0.
-    pub input: usize,
-    /// 1-based; `None` in a format without lines.
-    pub line: Option<u64>,
-    pub kind: ProblemKind,
-    /// What is wrong, in a lower-case fragment.
-    pub message: String,
-    /// How often this came up; `line` is the first.
-    pub count: u64,
-}
-
-/// What a [`Problem`] costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProblemKind {
-    /// Spans may be gone: nobody can tell how many.
-    LostRecord,
-    /// One span is gone.
-    LostSpan,
-    /// One value of a span is gone: an attribute, an event or a link.
-    LostValue,
-    /// Nothing is gone; a field that OTLP doesn't have.
-    UnknownField,
-    /// Nothing is gone; text between the records, such as a program's log.
-    OtherText,
-}
-
 /// Reads every input into one store. What can't be read costs its own record alone and is a problem.
 #[must_use]
 pub fn read(inputs: &[Input<'_>]) -> (Traces, Vec<Problem>) {
     let mut builder = Builder::default();
     for (number, input) in inputs.iter().enumerate() {
         builder.begin_input(number, input.label);
-        any(input.bytes, &mut Allowance::of(input.bytes), &mut builder);
+        let mut allowance = Allowance::of(input.bytes);
+        any(input.bytes, &mut allowance, &mut builder);
+        while let Some(inner) = builder.take_inner() {
+            any(&inner, &mut allowance, &mut builder);
+        }
         builder.end_input();
     }
     builder.finish()
@@ -81,15 +58,6 @@ fn any(bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
 
 /// A byte order mark, which some editors write before JSON.
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// How deeply arrays and maps may nest in an attribute's value, in every format. Protobuf's own libraries stop at about the same depth:
-/// 100 messages, of which each level takes three.
-const DEEPEST: usize = 32;
-
-fn too_deep(builder: &mut Builder) {
-    let message = format!("a value is nested deeper than {DEEPEST} levels");
-    builder.problem(ProblemKind::LostValue, message);
-}
 
 fn by_content(bytes: &[u8], allowance: &mut Allowance, builder: &mut Builder) {
     let text = bytes.strip_prefix(BOM).unwrap_or(bytes);

@@ -4,12 +4,16 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{Problem, ProblemKind};
+use super::problem::{Problem, ProblemKind};
 use crate::intern::Str;
 use crate::traces::{
     Attribute, EventRecord, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
     SpanRecord, TraceRecord, Traces,
 };
+
+/// How deeply arrays and maps may nest in an attribute's value, in every format. Protobuf's own libraries stop at about the same depth:
+/// 100 messages, of which each level takes three.
+pub(crate) const DEEPEST: usize = 32;
 
 /// A store under construction.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Builder {
     records: u64,
     /// A span's parent may have been made of a link, as version 3 of Jaeger's query API does.
     links_may_be_parents: bool,
+    /// Inputs within the input.
+    inner: Vec<Vec<u8>>,
 }
 
 impl Default for Builder {
@@ -61,6 +67,7 @@ impl Default for Builder {
             line: None,
             records: 0,
             links_may_be_parents: false,
+            inner: Vec::new(),
         }
     }
 }
@@ -76,6 +83,20 @@ impl Builder {
         self.input = input;
         self.line = None;
         self.records = 0;
+    }
+
+    /// Keeps what a document holds in another format, to be read after it.
+    pub(crate) fn put_inner(&mut self, bytes: Vec<u8>) {
+        self.inner.push(bytes);
+    }
+
+    pub(crate) fn take_inner(&mut self) -> Option<Vec<u8>> {
+        self.inner.pop()
+    }
+
+    pub(crate) fn too_deep(&mut self) {
+        let message = format!("a value is nested deeper than {DEEPEST} levels");
+        self.problem(ProblemKind::LostValue, message);
     }
 
     pub(crate) fn count_record(&mut self) {
@@ -445,6 +466,7 @@ impl Builder {
                 ..span
             }));
         self.records += other.records;
+        self.inner.extend(other.inner);
         for problem in other.problems {
             self.problems_alike(problem);
         }

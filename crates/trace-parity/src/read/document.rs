@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Deserializer, Error};
 
-use super::ProblemKind;
 use super::builder::Builder;
 use super::bytes;
 use super::otlp_json::Document;
+use super::problem::ProblemKind;
 
 /// Reads the one document that a message holds.
 pub(crate) fn read(bytes: &[u8], builder: &mut Builder) {
@@ -29,7 +29,7 @@ pub(crate) fn parse(bytes: &[u8], builder: &mut Builder) -> Result<(), Error> {
         let Err(next) = deserializer.end() else {
             return Ok(());
         };
-        builder.set_line(began.map(|line| line + next.line() as u64 - 1));
+        builder.set_line(began.map(|line| line + (next.line() as u64).saturating_sub(1)));
     }
 }
 

@@ -83,13 +83,22 @@ pub(crate) fn name(bytes: &[u8]) -> Option<String> {
     ))
 }
 
-/// What a JSON document of an unknown format is, by its fields.
-pub(crate) fn document(fields: &[String]) -> String {
+fn writer(fields: &[String]) -> Option<&'static str> {
     let known = FIELDS
         .iter()
         .find(|(field, _)| fields.iter().any(|known| known == field));
-    match known {
-        Some((_, what)) => format!(
+    known.map(|(_, what)| *what)
+}
+
+/// Whether the fields of a JSON document tell a format that isn't read.
+pub(crate) fn is_named(fields: &[String]) -> bool {
+    !fields.is_empty() && writer(fields).is_some()
+}
+
+/// What a JSON document of an unknown format is, by its fields.
+pub(crate) fn document(fields: &[String]) -> String {
+    match writer(fields) {
+        Some(what) => format!(
             "the document is {what}, which isn't read; export OTLP to a Collector's file exporter or to the capture"
         ),
         None => "a JSON document without `resourceSpans`".to_owned(),

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use serde::de::{MapAccess, SeqAccess};
 
-use super::ProblemKind;
 use super::builder::Builder;
 use super::bytes;
 use super::fields::{Fields, Items, List, Object, Raw, RawSeed, raw, skip};
+use super::problem::ProblemKind;
 use crate::intern::Str;
 use crate::traces::{
     EventRecord, Kind, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
@@ -73,7 +73,7 @@ impl TraceOf {
         map: &mut A,
     ) -> Result<(), A::Error> {
         match key {
-            "spans" => map.next_value_seed(List(&mut Spans {
+            "spans" => map.next_value_seed(List(&mut JaegerSpans {
                 builder,
                 made_by: &mut self.made_by,
             })),
@@ -176,7 +176,7 @@ impl<'de> Fields<'de> for Process<'_> {
                 self.0.push_attribute(key, Scalar::Str(name));
                 Ok(())
             }
-            "tags" => map.next_value_seed(List(&mut Tags {
+            "tags" => map.next_value_seed(List(&mut JaegerTags {
                 builder: self.0,
                 special: None,
             })),
@@ -192,14 +192,14 @@ impl<'de> Fields<'de> for Process<'_> {
     }
 }
 
-struct Spans<'x> {
+struct JaegerSpans<'x> {
     builder: &'x mut Builder,
     made_by: &'x mut Vec<MadeBy>,
 }
 
-impl<'de> Items<'de> for Spans<'_> {
+impl<'de> Items<'de> for JaegerSpans<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut span = Span {
+        let mut span = JaegerSpan {
             builder: self.builder,
             record: SpanRecord::default(),
             trace_id: None,
@@ -226,7 +226,7 @@ impl<'de> Items<'de> for Spans<'_> {
     }
 }
 
-struct Span<'x> {
+struct JaegerSpan<'x> {
     builder: &'x mut Builder,
     record: SpanRecord,
     trace_id: Option<[u8; 16]>,
@@ -240,7 +240,7 @@ struct Span<'x> {
     bad: Option<&'static str>,
 }
 
-/// Tags for which OTLP has fields.
+/// JaegerTags for which OTLP has fields.
 #[derive(Default)]
 pub(crate) struct Special {
     pub(crate) kind: Kind,
@@ -271,7 +271,7 @@ impl Special {
     }
 }
 
-impl Span<'_> {
+impl JaegerSpan<'_> {
     /// Puts the span into the store and says which process made it.
     fn finish(mut self) -> Option<MadeBy> {
         let trace_id = self.trace_id.filter(|_| self.record.id != [0; 8]);
@@ -348,7 +348,7 @@ pub(crate) fn id<const N: usize>(raw: &Raw<'_>) -> Option<[u8; N]> {
     bytes::id(&format!("{text:0>width$}", width = 2 * N))
 }
 
-impl<'de> Fields<'de> for Span<'_> {
+impl<'de> Fields<'de> for JaegerSpan<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "traceID" => self.trace_id = id(&raw(map)?).filter(|id| *id != [0; 16]),
@@ -391,7 +391,7 @@ impl<'de> Fields<'de> for Span<'_> {
             }
             "tags" => {
                 let opened = self.builder.open_list();
-                map.next_value_seed(List(&mut Tags {
+                map.next_value_seed(List(&mut JaegerTags {
                     builder: self.builder,
                     special: Some(&mut self.special),
                 }))?;
@@ -486,15 +486,15 @@ impl<'de> Fields<'de> for ReferenceIn<'_> {
     fn misfit(&mut self, _: &'static str) {}
 }
 
-struct Tags<'x> {
+struct JaegerTags<'x> {
     builder: &'x mut Builder,
     /// Where a span's tags go that are no attributes; a process has none.
     special: Option<&'x mut Special>,
 }
 
-impl<'de> Items<'de> for Tags<'_> {
+impl<'de> Items<'de> for JaegerTags<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut tag = Tag {
+        let mut tag = JaegerTag {
             builder: self.builder,
             key: None,
             type_name: None,
@@ -563,14 +563,14 @@ impl Special {
     }
 }
 
-struct Tag<'x, 'de> {
+struct JaegerTag<'x, 'de> {
     builder: &'x mut Builder,
     key: Option<String>,
     type_name: Option<String>,
     value: Raw<'de>,
 }
 
-impl Tag<'_, '_> {
+impl JaegerTag<'_, '_> {
     fn scalar(&mut self) -> Scalar {
         match (self.type_name.as_deref(), &self.value) {
             (Some("int64"), value) => value.signed().map_or(Scalar::Empty, Scalar::Int),
@@ -588,7 +588,7 @@ impl Tag<'_, '_> {
     }
 }
 
-impl<'de> Fields<'de> for Tag<'_, 'de> {
+impl<'de> Fields<'de> for JaegerTag<'_, 'de> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "key" => self.key = raw(map)?.text().map(str::to_owned),
@@ -649,7 +649,7 @@ impl<'de> Fields<'de> for Log<'_> {
                     .saturating_mul(NANOS);
                 Ok(())
             }
-            "fields" => map.next_value_seed(List(&mut Tags {
+            "fields" => map.next_value_seed(List(&mut JaegerTags {
                 builder: self.builder,
                 special: None,
             })),

@@ -3,9 +3,9 @@
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
-use super::ProblemKind;
 use super::builder::Builder;
 use super::document;
+use super::problem::ProblemKind;
 
 /// From this size on, a second thread is worth its start.
 const HALVED_FROM: usize = 8 * 1024 * 1024;
@@ -77,7 +77,7 @@ fn each(bytes: &[u8], mut number: u64, mut first: bool, builder: &mut Builder) {
                 let document = trimmed(rest);
                 let goes_on = error.is_eof() && !trimmed(behind).is_empty();
                 let whole = goes_on.then(|| length(document).ok()).flatten();
-                if goes_on && (first || whole.is_some()) {
+                if whole.is_some() || goes_on && first && !begins(behind) {
                     builder.cut_spans(before);
                     builder.forget_open();
                     behind = match whole {
@@ -104,6 +104,11 @@ fn lines_in(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
+/// Whether a document begins here: one over many lines is indented.
+fn begins(line: &[u8]) -> bool {
+    matches!(line.first(), Some(&(b'{' | b'[' | RECORD_SEPARATOR)))
+}
+
 /// Reads a document that begins on line `number` and goes over several; where it breaks off, tells the lines from the next one that
 /// begins like a document.
 fn spread<'b>(bytes: &'b [u8], number: u64, builder: &mut Builder) -> &'b [u8] {
@@ -111,13 +116,18 @@ fn spread<'b>(bytes: &'b [u8], number: u64, builder: &mut Builder) -> &'b [u8] {
     let Err(error) = document::parse(trimmed(bytes), builder) else {
         return &[];
     };
-    document::broken(&error, number + error.line() as u64 - 1, builder);
+    document::broken(
+        &error,
+        number + (error.line() as u64).saturating_sub(1),
+        builder,
+    );
     let mut behind = bytes;
-    for _ in 0..error.line() {
+    // The line with the mistake may be the next document's first.
+    for _ in 0..error.line().saturating_sub(1).max(1) {
         let end = memchr::memchr(b'\n', behind);
         behind = &behind[end.map_or(behind.len(), |end| end + 1)..];
     }
-    while !behind.is_empty() && !matches!(behind[0], b'{' | b'[' | RECORD_SEPARATOR) {
+    while !behind.is_empty() && !begins(behind) {
         let end = memchr::memchr(b'\n', behind);
         behind = &behind[end.map_or(behind.len(), |end| end + 1)..];
     }

@@ -5,12 +5,12 @@
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess};
 
-use super::builder::Builder;
-use super::compressed::Allowance;
+use super::builder::{Builder, DEEPEST};
 use super::fields::{Fields, Items, List, Object, Raw, raw, skip};
 use super::jaeger_json::{Data, TraceOf};
+use super::problem::ProblemKind;
 use super::zipkin_json::ZipkinSpan;
-use super::{DEEPEST, ProblemKind, bytes, foreign, too_deep};
+use super::{bytes, foreign};
 use crate::intern::Str;
 use crate::traces::{
     EventRecord, Kind, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
@@ -182,6 +182,13 @@ fn lost(builder: &mut Builder, what: &str, found: &str) {
     );
 }
 
+/// A value of a resource or a scope that has the wrong shape.
+fn lost_value(builder: &mut Builder, bad: Option<String>) {
+    if let Some(bad) = bad {
+        builder.problem(ProblemKind::LostValue, bad);
+    }
+}
+
 impl<'de> Fields<'de> for Document<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
@@ -229,7 +236,7 @@ impl<'de> Fields<'de> for Document<'_> {
                 let payload = raw(map)?;
                 if let Some(request) = payload.text().and_then(bytes::decoded) {
                     self.known = true;
-                    super::any(&request, &mut Allowance::of(&request), self.builder);
+                    self.builder.put_inner(request);
                 }
                 Ok(())
             }
@@ -239,6 +246,7 @@ impl<'de> Fields<'de> for Document<'_> {
                 let zipkin = self.zipkin.get_or_insert_default();
                 zipkin.field(self.builder, key, map)
             }
+            _ if foreign::is_named(&self.unknown) => skip(map),
             _ => {
                 let is_group = self.group.field(self.builder, key, map)?;
                 self.known |= is_group && key != "resource";
@@ -363,11 +371,15 @@ impl<'de> Fields<'de> for Resource<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "attributes" => {
-                self.record.attributes = attributes(self.builder, map, &mut None, DEEPEST)?;
+                let mut bad = None;
+                self.record.attributes = attributes(self.builder, map, &mut bad, DEEPEST)?;
+                lost_value(self.builder, bad);
                 Ok(())
             }
             "droppedAttributesCount" | "dropped_attributes_count" => {
-                self.record.dropped_attributes = count(map, key, &mut None)?;
+                let mut bad = None;
+                self.record.dropped_attributes = count(map, key, &mut bad)?;
+                lost_value(self.builder, bad);
                 Ok(())
             }
             "entityRefs" | "entity_refs" => skip(map),
@@ -424,7 +436,7 @@ impl<'de> Fields<'de> for ScopeSpans<'_> {
                 self.scope = scope.fields;
                 Ok(())
             }
-            "spans" => map.next_value_seed(List(&mut Spans(self.builder))),
+            "spans" => map.next_value_seed(List(&mut SpansIn(self.builder))),
             "schemaUrl" | "schema_url" => {
                 self.scope.schema_url = text(self.builder, map, &mut None, "a `schemaUrl`")?;
                 Ok(())
@@ -448,22 +460,24 @@ struct Scope<'b> {
 
 impl<'de> Fields<'de> for Scope<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let mut bad = None;
         match key {
-            "name" => self.fields.name = text(self.builder, map, &mut None, "a scope's `name`")?,
+            "name" => self.fields.name = text(self.builder, map, &mut bad, "a scope's `name`")?,
             "version" => {
-                self.fields.version = text(self.builder, map, &mut None, "a scope's `version`")?;
+                self.fields.version = text(self.builder, map, &mut bad, "a scope's `version`")?;
             }
             "attributes" => {
-                self.fields.attributes = attributes(self.builder, map, &mut None, DEEPEST)?;
+                self.fields.attributes = attributes(self.builder, map, &mut bad, DEEPEST)?;
             }
             "droppedAttributesCount" | "dropped_attributes_count" => {
-                self.fields.dropped_attributes = count(map, key, &mut None)?;
+                self.fields.dropped_attributes = count(map, key, &mut bad)?;
             }
             _ => {
                 unknown(self.builder, "`scope`", key);
                 skip(map)?;
             }
         }
+        lost_value(self.builder, bad);
         Ok(())
     }
 
@@ -472,11 +486,11 @@ impl<'de> Fields<'de> for Scope<'_> {
     }
 }
 
-struct Spans<'b>(&'b mut Builder);
+struct SpansIn<'b>(&'b mut Builder);
 
-impl<'de> Items<'de> for Spans<'_> {
+impl<'de> Items<'de> for SpansIn<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut span = Span::new(self.0);
+        let mut span = SpanIn::new(self.0);
         let more = seq.next_element_seed(Object(&mut span))?.is_some();
         if more {
             span.keep();
@@ -489,7 +503,7 @@ impl<'de> Items<'de> for Spans<'_> {
     }
 }
 
-struct Span<'b> {
+struct SpanIn<'b> {
     builder: &'b mut Builder,
     record: SpanRecord,
     rarities: Rarities,
@@ -513,9 +527,9 @@ const STATUSES: [(&str, Status); 3] = [
     ("ERROR", Status::Error),
 ];
 
-impl<'b> Span<'b> {
+impl<'b> SpanIn<'b> {
     fn new(builder: &'b mut Builder) -> Self {
-        Span {
+        SpanIn {
             builder,
             record: SpanRecord::default(),
             rarities: Rarities::default(),
@@ -606,7 +620,7 @@ fn shown(raw: &Raw<'_>) -> String {
     }
 }
 
-impl<'de> Fields<'de> for Span<'_> {
+impl<'de> Fields<'de> for SpanIn<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "traceId" | "trace_id" => self.trace_id = self.id(key, map)?,
@@ -641,7 +655,7 @@ impl<'de> Fields<'de> for Span<'_> {
             }
             "events" => {
                 let start = self.builder.event_count();
-                let mut events = Events {
+                let mut events = EventsIn {
                     builder: self.builder,
                     bad: &mut self.bad,
                 };
@@ -651,7 +665,7 @@ impl<'de> Fields<'de> for Span<'_> {
             "status" => map.next_value_seed(Object(&mut StatusOf(self)))?,
             "links" => {
                 let start = self.builder.link_count();
-                let mut links = Links {
+                let mut links = LinksIn {
                     builder: self.builder,
                     bad: &mut self.bad,
                 };
@@ -684,7 +698,7 @@ impl<'de> Fields<'de> for Span<'_> {
     }
 }
 
-struct StatusOf<'x, 'b>(&'x mut Span<'b>);
+struct StatusOf<'x, 'b>(&'x mut SpanIn<'b>);
 
 impl<'de> Fields<'de> for StatusOf<'_, '_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
@@ -715,14 +729,14 @@ impl<'de> Fields<'de> for StatusOf<'_, '_> {
     }
 }
 
-struct Events<'x> {
+struct EventsIn<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
 }
 
-impl<'de> Items<'de> for Events<'_> {
+impl<'de> Items<'de> for EventsIn<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut event = Event {
+        let mut event = EventIn {
             builder: self.builder,
             bad: self.bad,
             record: EventRecord::default(),
@@ -740,13 +754,13 @@ impl<'de> Items<'de> for Events<'_> {
     }
 }
 
-struct Event<'x> {
+struct EventIn<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
     record: EventRecord,
 }
 
-impl<'de> Fields<'de> for Event<'_> {
+impl<'de> Fields<'de> for EventIn<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "timeUnixNano" | "time_unix_nano" => {
@@ -781,14 +795,14 @@ impl<'de> Fields<'de> for Event<'_> {
     }
 }
 
-struct Links<'x> {
+struct LinksIn<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
 }
 
-impl<'de> Items<'de> for Links<'_> {
+impl<'de> Items<'de> for LinksIn<'_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut link = Link {
+        let mut link = LinkIn {
             builder: self.builder,
             bad: self.bad,
             record: LinkRecord::default(),
@@ -806,13 +820,13 @@ impl<'de> Items<'de> for Links<'_> {
     }
 }
 
-struct Link<'x> {
+struct LinkIn<'x> {
     builder: &'x mut Builder,
     bad: &'x mut Option<String>,
     record: LinkRecord,
 }
 
-impl<'de> Fields<'de> for Link<'_> {
+impl<'de> Fields<'de> for LinkIn<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "traceId" | "trace_id" => {
@@ -1012,7 +1026,7 @@ impl<'de> Fields<'de> for AnyValue<'_> {
                 Some(Scalar::Bytes(builder.intern(&text)))
             }),
             "arrayValue" | "array_value" | "kvlistValue" | "kvlist_value" if self.depth == 0 => {
-                too_deep(self.builder);
+                self.builder.too_deep();
                 skip(map)
             }
             "arrayValue" | "array_value" | "kvlistValue" | "kvlist_value" => {

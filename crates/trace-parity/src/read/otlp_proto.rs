@@ -3,9 +3,10 @@
 
 use protobuf_wire::{Entry, Reader, Value as Field};
 
-use super::builder::Builder;
+use super::builder::{Builder, DEEPEST};
 use super::compressed::{self, Allowance};
-use super::{DEEPEST, ProblemKind, document, too_deep};
+use super::document;
+use super::problem::ProblemKind;
 use crate::intern::Str;
 use crate::traces::{
     EventRecord, Kind, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, SpanRecord,
@@ -295,7 +296,7 @@ fn value(bytes: &[u8], builder: &mut Builder, depth: usize) -> Option<Scalar> {
             3 => Scalar::Int(field.varint()?.cast_signed()),
             4 => Scalar::Double(f64::from_bits(field.fixed64()?)),
             5 | 6 if depth == 0 => {
-                too_deep(builder);
+                builder.too_deep();
                 held
             }
             5 | 6 => {

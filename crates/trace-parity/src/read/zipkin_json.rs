@@ -4,10 +4,10 @@
 
 use serde::de::{MapAccess, SeqAccess};
 
-use super::ProblemKind;
 use super::builder::Builder;
 use super::fields::{Fields, Items, List, Object, raw};
 use super::jaeger_json::{Special, id};
+use super::problem::ProblemKind;
 use crate::intern::Str;
 use crate::traces::{EventRecord, Kind, Rarities, ResourceRecord, Scalar, SpanRecord};
 
@@ -77,7 +77,7 @@ impl ZipkinSpan {
                 return map.next_value_seed(Object(&mut EndpointIn { builder, endpoint }));
             }
             "tags" => {
-                return map.next_value_seed(Object(&mut Tags {
+                return map.next_value_seed(Object(&mut ZipkinTags {
                     builder,
                     special: &mut self.special,
                     tags: &mut self.tags,
@@ -195,13 +195,13 @@ impl<'de> Fields<'de> for EndpointIn<'_> {
     fn misfit(&mut self, _: &'static str) {}
 }
 
-struct Tags<'x> {
+struct ZipkinTags<'x> {
     builder: &'x mut Builder,
     special: &'x mut Special,
     tags: &'x mut Vec<(Str, Scalar)>,
 }
 
-impl<'de> Fields<'de> for Tags<'_> {
+impl<'de> Fields<'de> for ZipkinTags<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let value = raw(map)?;
         let Some(text) = value.text() else {

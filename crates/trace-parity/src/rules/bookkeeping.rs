@@ -8,6 +8,10 @@ use crate::view::View;
 pub(crate) fn malformed_input(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for problem in view.problems {
         let (subject, hint) = match problem.kind {
+            ProblemKind::LostRecord if view.traces.spans.is_empty() => (
+                None,
+                "no span could be read; the formats are listed in crates/trace-parity/README.md",
+            ),
             ProblemKind::LostRecord => (
                 None,
                 "the rest was read; capture again, or see how the file was cut: a writer that was killed leaves a last line that breaks \

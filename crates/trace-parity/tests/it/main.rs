@@ -1,5 +1,6 @@
 //! The engine from the outside: real captures in, verdicts out.
 
+mod cases;
 mod changes;
 mod corpus;
 mod fixtures;
