@@ -24,7 +24,7 @@ use harness::stack::session::Session;
 use harness::workspace::Workspace;
 use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor, log};
 use trace_parity::{Contract, Settlement};
-use trace_report::{ExampleRun, Run};
+use trace_report::{ExampleRun, Run, Subject};
 
 use crate::diagnosis::Unready;
 use crate::environment::{Ready, Recipe};
@@ -210,6 +210,10 @@ impl Lab<'_> {
         let captured = Captured::of(folder)?;
         let judged = captured.judge(Some(self.contract), Some(&manifest.facts()), |verdict| {
             Run {
+                program: harness::PROGRAM.to_owned(),
+                arguments: manifest.command.clone(),
+                subject: Subject::Examples,
+                notes: Vec::new(),
                 id: Some(folder.id.clone()),
                 folder: Some(folder.path.clone()),
                 stack: Some(embedded::stack_name()),

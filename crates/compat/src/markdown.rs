@@ -1,5 +1,7 @@
 //! The map as a page of the documentation.
 
+use trace_report::escape;
+
 use crate::map::{Entry, Found, Language, Map};
 use crate::outcome::Outcome;
 
@@ -166,47 +168,12 @@ fn columns(cells: &[String]) -> String {
     cells.iter().map(|cell| format!(" {cell} |")).collect()
 }
 
-/// Text that may stand in a table's cell, whatever it holds; what stands between backticks stays code.
 fn inline(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(CELL)
-        .collect();
-    let mut escaped = String::with_capacity(line.len());
-    let whole_code = line.matches('`').count().is_multiple_of(2);
-    let mut in_code = false;
-    for c in line.chars() {
-        match c {
-            '`' if whole_code => {
-                in_code = !in_code;
-                escaped.push(c);
-            }
-            '|' => escaped.push_str("\\|"),
-            _ if in_code => escaped.push(c),
-            '<' => escaped.push_str("&lt;"),
-            '&' => escaped.push_str("&amp;"),
-            '\\' | '*' | '_' | '[' | ']' | '`' | '~' => {
-                escaped.push('\\');
-                escaped.push(c);
-            }
-            _ => escaped.push(c),
-        }
-    }
-    escaped
+    escape::markdown(text, CELL)
 }
 
 fn code(text: &str) -> String {
-    let plain: String = text
-        .chars()
-        .map(|c| match c {
-            '`' => '\'',
-            c if c.is_control() => ' ',
-            c => c,
-        })
-        .take(CELL)
-        .collect();
-    format!("`{}`", plain.replace('|', "\\|"))
+    escape::code_span(text, CELL)
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub mod spans;
 pub mod stack;
 pub mod workspace;
 
+/// The command that the reader types.
+pub const PROGRAM: &str = "cargo xtask";
+
 pub use event::{Event, Events, Phase};
 pub use folder::RunFolder;
 pub use manifest::SECRET_FLAG;

@@ -179,8 +179,8 @@ pub fn without_workflow_command(line: &str) -> Option<String> {
         .then(|| format!("{}\\x3a{}", &line[..line.len() - text.len()], &text[1..]))
 }
 
-/// For the text or an attribute of an XML document.
-pub fn xml(text: &str, columns: usize) -> String {
+/// For the text or a quoted attribute of an XML or HTML document.
+pub fn markup(text: &str, columns: usize) -> String {
     let text = clipped(text, columns, Charset::Unicode);
     replaced(&text, |c| match c {
         '&' => Some("&amp;"),
@@ -190,6 +190,22 @@ pub fn xml(text: &str, columns: usize) -> String {
         '\'' => Some("&apos;"),
         _ => None,
     })
+}
+
+/// As prose in an HTML document: text between backticks is code.
+pub fn html_prose(text: &str, columns: usize) -> String {
+    let text = markup(text, columns);
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return text;
+    }
+    let parts = parts.iter().enumerate();
+    parts
+        .map(|(index, part)| match index % 2 {
+            0 => (*part).to_owned(),
+            _ => format!("<code>{part}</code>"),
+        })
+        .collect()
 }
 
 /// For the text of a GitHub workflow command.
@@ -239,7 +255,8 @@ pub fn fence(lines: &[String]) -> String {
     format!("{fence}text\n{}\n{fence}\n", lines.join("\n"))
 }
 
-/// As prose inside a line of Markdown: what stands between backticks, and every word that isn't plain, is code.
+/// As prose in a line of Markdown, a table's cell included: text between backticks and every word that could mean
+/// something to Markdown or GitHub is code.
 pub fn markdown(text: &str, columns: usize) -> String {
     let text = clipped(text, columns, Charset::Unicode);
     let parts: Vec<&str> = text.split('`').collect();
@@ -278,18 +295,26 @@ fn prose(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A word that Markdown has no other meaning for, GitHub's links to people, issues and pages included.
+/// A word that Markdown shows as it is and GitHub doesn't turn into a link to a person, issue, commit or page.
 fn is_plain(word: &str) -> bool {
     let word = word.strip_prefix(['(', '"']).unwrap_or(word);
     let word = word.trim_end_matches(['.', ',', ';', ':', ')', '"', '?']);
     let is_number = word
         .chars()
         .all(|c| c.is_ascii_digit() || matches!(c, '.' | '/'));
-    let is_word = word
-        .chars()
-        .all(|c| c.is_alphanumeric() || matches!(c, '\'' | '…' | '–'))
-        && !word.ends_with(|c: char| c.is_ascii_digit());
+    let is_word = word.split('-').all(is_plain_part) && !looks_like_commit(word);
     !word.is_empty() && (is_word || is_number)
+}
+
+fn is_plain_part(part: &str) -> bool {
+    let mut letters = part.chars();
+    letters.all(|c| c.is_alphanumeric() || matches!(c, '\'' | '…' | '–'))
+        && !part.is_empty()
+        && !part.ends_with(|c: char| c.is_ascii_digit())
+}
+
+fn looks_like_commit(word: &str) -> bool {
+    word.len() >= 7 && word.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 fn replaced(text: &str, replacement: impl Fn(char) -> Option<&'static str>) -> String {
@@ -474,9 +499,27 @@ mod tests {
             ),
             ("<b> *x* a|b", r"`<b>` `*x*` `a\x7cb`"),
             ("- [ ] 1. item", "`-` `[` `]` 1. item"),
+            (
+                "otel-go, a no-op --- -x x-",
+                "otel-go, a no-op `---` `-x` `x-`",
+            ),
+            ("in deadbeef or decade", "in `deadbeef` or decade"),
         ];
         for (text, expected) in cases {
             assert_eq!(markdown(text, 80), expected);
+        }
+    }
+
+    #[test]
+    fn prose_in_html_keeps_its_code_and_no_markup() {
+        let cases = [
+            ("a `<b>` c", "a <code>&lt;b&gt;</code> c"),
+            ("`a` b `c", "`a` b `c"),
+            ("\"x\" 'y' &", "&quot;x&quot; &apos;y&apos; &amp;"),
+            ("a\u{202e}b", r"a\u{202e}b"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(html_prose(text, 80), expected);
         }
     }
 
@@ -496,6 +539,22 @@ mod tests {
             prop_assert!(nothing_hidden(&visible(&text, Charset::Unicode)));
             prop_assert!(nothing_hidden(&log_line(&text, 80, Charset::Unicode)));
             prop_assert!(visible(&text, Charset::Ascii).chars().all(|c| matches!(c, ' '..='~')));
+        }
+
+        #[test]
+        fn html_holds_no_tag_but_code(text in any::<String>()) {
+            let html = html_prose(&text, 80);
+            let plain = html.replace("<code>", "").replace("</code>", "");
+            prop_assert!(!plain.contains(['<', '>', '"', '\'']));
+            prop_assert!(nothing_hidden(&plain));
+            prop_assert_eq!(html.matches("<code>").count(), html.matches("</code>").count());
+        }
+
+        #[test]
+        fn a_cell_of_a_table_stays_one(text in any::<String>()) {
+            for cell in [markdown(&text, 80), code_span(&text, 80)] {
+                prop_assert!(!cell.contains(['|', '\n']) && nothing_hidden(&cell), "{cell}");
+            }
         }
 
         #[test]

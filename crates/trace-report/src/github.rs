@@ -32,7 +32,7 @@ pub fn github(run: &Run) -> String {
             out.push_str(&annotation(
                 command,
                 &words::title(finding),
-                &words::body(finding),
+                &words::body(run, finding),
             ));
         }
         let left = Counts::of(all[shown..].iter().copied());

@@ -1,7 +1,8 @@
 //! A run as one page that needs nothing else: no server, no network, no other file.
 //!
-//! The page's frame, style and program are constants. What comes from the run is data in two blocks of its own, which the
-//! program reads and shows as text; a third block holds the raw spans, so that the page alone can be judged again.
+//! Frame, loader, style and program are constants. The loader unpacks style and program, which the page's policy allows by
+//! their hashes. What comes from the run is data in two blocks of its own, which the program shows as text; a third block
+//! holds the raw spans, so that the page alone can be judged again.
 
 mod data;
 mod embedded;
@@ -22,10 +23,11 @@ pub use embedded::raw_spans;
 
 const FRAME: &str = include_str!("../assets/report.html");
 const STYLE: &str = include_str!("../assets/report.css");
+const LOADER: &str = include_str!("../assets/loader.js");
 /// One module; the parts share its scope, each using those before it.
 const PROGRAM: &str = concat!(
-    include_str!("../assets/program/dom.js"),
     include_str!("../assets/program/data.js"),
+    include_str!("../assets/program/dom.js"),
     include_str!("../assets/program/verdict.js"),
     include_str!("../assets/program/table.js"),
     include_str!("../assets/program/scale.js"),
@@ -35,11 +37,11 @@ const PROGRAM: &str = concat!(
     include_str!("../assets/program/page.js"),
 );
 
-/// What a browser may run and load: this style, this program, and nothing from anywhere else. The hashes are theirs.
+/// What a browser may run and load: this style, loader and program, each by its hash, and nothing from anywhere else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-P45zkiWiok+67OHrKT+CVDkDpmKLeOxpPSAHtNN7BM8='; ",
-    "script-src 'sha256-qHC1rA9z1pz4nnpfEPyMjrrvhB8goba1Dqnn9ut53qs='",
+    "style-src 'sha256-YGEPT9Tpx9D8v4nwiGUUMqhguOnRTNzWssHtLuxyR4Y='; ",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-JxaFpsNjo9bfjkmTqxfwgnABiSLjXbRHxATuZO8relI='",
 );
 
 /// Writes the run as an HTML document.
@@ -52,7 +54,7 @@ const POLICY: &str = concat!(
 /// Those of `out`.
 pub fn html(run: &Run, traces: &Traces, raw: &[u8], mut out: impl Write) -> io::Result<()> {
     let spans = SpanBlock::of(&run.verdict, traces);
-    let page = Page::of(run, &spans, raw.len());
+    let page = Page::of(run, traces, &spans, raw.len());
     let mut rest = FRAME;
     while let Some((before, after)) = rest.split_once("{{") {
         let (slot, after) = after
@@ -62,10 +64,11 @@ pub fn html(run: &Run, traces: &Traces, raw: &[u8], mut out: impl Write) -> io::
         match slot {
             "title" => out.write_all(title(run).as_bytes())?,
             "policy" => out.write_all(POLICY.as_bytes())?,
-            "style" => out.write_all(STYLE.as_bytes())?,
-            "program" => out.write_all(PROGRAM.as_bytes())?,
+            "loader" => out.write_all(LOADER.as_bytes())?,
+            "style" => embedded::packed(without_comments(STYLE).as_bytes(), &mut out)?,
+            "program" => embedded::packed(without_comments(PROGRAM).as_bytes(), &mut out)?,
             "text" => out.write_all(text(run).as_bytes())?,
-            "report" => embedded::json(&page, &mut out)?,
+            "report" => embedded::packed_json(&page, &mut out)?,
             "spans" => embedded::packed_json(&spans, &mut out)?,
             "raw" => embedded::packed(raw, &mut out)?,
             other => unreachable!("the frame has no slot `{other}`"),
@@ -76,6 +79,14 @@ pub fn html(run: &Run, traces: &Traces, raw: &[u8], mut out: impl Write) -> io::
     out.flush()
 }
 
+/// The text without indentation and the lines that are comments, which are a sixth of it.
+fn without_comments(text: &str) -> String {
+    let lines = text.lines().map(str::trim_start);
+    let lines =
+        lines.filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("/*"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
 fn title(run: &Run) -> String {
     let what = run
         .stack
@@ -83,7 +94,7 @@ fn title(run: &Run) -> String {
         .or(run.id.as_deref())
         .unwrap_or("traces compared");
     let outcome = words::outcome(run.verdict.outcome);
-    format!("{outcome} · {} · milvus-otel", escape::xml(what, 80))
+    format!("{outcome} · {} · milvus-otel", escape::markup(what, 80))
 }
 
 /// What a reader without JavaScript gets.
@@ -94,7 +105,7 @@ fn text(run: &Run) -> String {
     };
     terminal(run, &style)
         .lines()
-        .map(|line| escape::xml(line, usize::MAX) + "\n")
+        .map(|line| escape::markup(line, usize::MAX) + "\n")
         .collect()
 }
 
@@ -111,16 +122,35 @@ mod tests {
 
     use super::*;
 
+    /// A comment that goes on over several lines would lose its first line only.
+    #[test]
+    fn comments_end_where_they_begin() {
+        for text in [STYLE, PROGRAM] {
+            let begin = text
+                .lines()
+                .map(str::trim_start)
+                .filter(|line| line.starts_with("/*"));
+            begin.for_each(|line| assert!(line.ends_with("*/"), "{line}"));
+            assert!(
+                !text
+                    .lines()
+                    .any(|line| line.trim_start().starts_with('*') && !line.contains('{'))
+            );
+        }
+    }
+
     #[test]
     fn the_policy_allows_these_assets_and_no_others() {
-        for (directive, text) in [("style-src", STYLE), ("script-src", PROGRAM)] {
-            let source = format!(
-                "{directive} 'sha256-{}'",
-                STANDARD.encode(Sha256::digest(text))
-            );
+        let [style, program] = [STYLE, PROGRAM].map(without_comments);
+        for (what, text) in [
+            ("style", &*style),
+            ("loader", LOADER),
+            ("program", &*program),
+        ] {
+            let source = format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
             assert!(
                 POLICY.contains(&source),
-                "an asset changed, its hash with it: {source}"
+                "the {what} changed, and its hash is now {source}"
             );
         }
     }

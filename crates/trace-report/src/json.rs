@@ -9,15 +9,16 @@ use trace_parity::{
     SpanId, Spread, StepTiming, TraceId, timing,
 };
 
-use crate::run::{ExampleRun, Run};
+use crate::run::{ExampleRun, Note, Run};
+use crate::words;
 
-/// The value of `schema`; its number changes when a reader of the old form would no longer do.
+/// The value of `schema`. Its number changes with a form that older readers can't read.
 pub const SCHEMA_ID: &str = "milvus-otel.report/1";
 
 /// The JSON Schema that every report satisfies.
 pub const SCHEMA: &str = include_str!("../report.schema.json");
 
-/// The run as one JSON document, indented, with a line end. Strings are whole and unescaped beyond what JSON asks.
+/// The run as one JSON document, indented, with a line end. Strings are whole and escaped for JSON alone.
 pub fn json(run: &Run) -> String {
     let mut text = serde_json::to_string_pretty(&Report::of(run))
         .expect("a report has string keys and finite numbers");
@@ -29,8 +30,10 @@ pub fn json(run: &Run) -> String {
 struct Report<'a> {
     schema: &'static str,
     run: Option<&'a str>,
+    arguments: &'a [String],
     stack: Option<&'a str>,
     verdict: Outcome,
+    notes: Vec<NoteView<'a>>,
     wall_seconds: Option<f64>,
     phases: Vec<Phase<'a>>,
     examples: Vec<Example<'a>>,
@@ -38,6 +41,13 @@ struct Report<'a> {
     timing: Vec<TimingView>,
     findings: Vec<FindingView<'a>>,
     expected_divergences: Vec<Divergence<'a>>,
+}
+
+#[derive(Serialize)]
+struct NoteView<'a> {
+    kind: &'static str,
+    example: Option<&'a str>,
+    text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -49,6 +59,7 @@ struct Phase<'a> {
 #[derive(Serialize)]
 struct Example<'a> {
     name: &'a str,
+    command: Option<&'a [String]>,
     outcome: ExampleOutcome,
     exit_code: Option<i32>,
     seconds: Option<f64>,
@@ -109,7 +120,7 @@ struct FindingView<'a> {
     span_id: Option<SpanId>,
     subject: Option<&'a str>,
     message: &'a str,
-    hint: Option<&'a str>,
+    hint: Option<String>,
     count: u64,
     input_line: Option<u64>,
 }
@@ -130,8 +141,10 @@ impl<'a> Report<'a> {
         Self {
             schema: SCHEMA_ID,
             run: run.id.as_deref(),
+            arguments: &run.arguments,
             stack: run.stack.as_deref(),
             verdict: verdict.outcome,
+            notes: run.notes.iter().map(NoteView::of).collect(),
             wall_seconds: run.wall_seconds.map(finite),
             phases: run
                 .phases
@@ -154,7 +167,11 @@ impl<'a> Report<'a> {
                 })
                 .collect(),
             timing: timing(verdict).into_iter().map(TimingView::of).collect(),
-            findings: verdict.findings.iter().map(FindingView::of).collect(),
+            findings: verdict
+                .findings
+                .iter()
+                .map(|finding| FindingView::of(run, finding))
+                .collect(),
             expected_divergences: verdict
                 .expected_divergences
                 .iter()
@@ -185,6 +202,7 @@ impl<'a> Example<'a> {
     fn of(name: &'a str, verdict: Option<&'a ExampleVerdict>, run: Option<&'a ExampleRun>) -> Self {
         Self {
             name,
+            command: run.map(|r| r.command.as_slice()).filter(|c| !c.is_empty()),
             outcome: verdict.map_or(ExampleOutcome::CouldNotRun, |v| v.outcome),
             exit_code: run.and_then(|r| match r.exit {
                 Exit::Code(code) => Some(code),
@@ -195,6 +213,16 @@ impl<'a> Example<'a> {
             versions: run.map(|r| &r.versions),
             client_rpcs: verdict.map_or(0, |v| v.client_rpcs),
             joined: verdict.map_or(0, |v| v.joined),
+        }
+    }
+}
+
+impl<'a> NoteView<'a> {
+    fn of(note: &'a Note) -> Self {
+        Self {
+            kind: note.kind.name(),
+            example: note.example.as_deref(),
+            text: &note.text,
         }
     }
 }
@@ -237,7 +265,8 @@ impl TimingView {
 }
 
 impl<'a> FindingView<'a> {
-    fn of(finding: &'a Finding) -> Self {
+    fn of(run: &Run, finding: &'a Finding) -> Self {
+        let actions = words::actions(run, finding).join("\n");
         Self {
             rule: finding.rule.name(),
             severity: finding.severity,
@@ -247,7 +276,7 @@ impl<'a> FindingView<'a> {
             span_id: finding.span_id,
             subject: finding.subject.as_deref(),
             message: &finding.message,
-            hint: finding.hint.as_deref(),
+            hint: (!actions.is_empty()).then_some(actions),
             count: finding.count,
             input_line: finding.input_line,
         }

@@ -21,6 +21,6 @@ pub use html::{html, raw_spans};
 pub use json::{SCHEMA, SCHEMA_ID, json};
 pub use junit::junit;
 pub use markdown::markdown;
-pub use run::{ExampleRun, Phase, Run};
+pub use run::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 pub use terminal::{Detail, TerminalStyle, terminal};
 pub use tree::tree;

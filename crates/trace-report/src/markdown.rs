@@ -27,7 +27,8 @@ const LOG_LINES: usize = 12;
 /// Nothing in it links, mentions or loads anything, whatever the names in the traces are.
 pub fn markdown(run: &Run) -> String {
     let mut sections = vec![heading(run), table(&run.verdict)];
-    sections.extend(findings(&run.verdict.findings));
+    sections.extend(findings(run));
+    sections.extend(notes(run));
     sections.extend(run.examples.iter().filter_map(log));
     sections.extend(expected(&run.verdict));
     sections.extend(versions(&run.examples));
@@ -155,11 +156,14 @@ fn format_table(rows: &[Vec<String>]) -> String {
     out
 }
 
-fn findings(findings: &[Finding]) -> Vec<String> {
-    let shown = findings
-        .iter()
-        .filter(|finding| finding.severity > Severity::Info);
-    let mut sections: Vec<String> = shown.clone().take(FINDINGS).map(finding).collect();
+fn findings(run: &Run) -> Vec<String> {
+    let findings = run.verdict.findings.iter();
+    let shown = findings.filter(|finding| finding.severity > Severity::Info);
+    let mut sections: Vec<String> = shown
+        .clone()
+        .take(FINDINGS)
+        .map(|one| finding(run, one))
+        .collect();
     let left = words::Counts::of(shown.skip(FINDINGS));
     if left != words::Counts::default() {
         sections.push(format!("and {left} more\n"));
@@ -167,7 +171,7 @@ fn findings(findings: &[Finding]) -> Vec<String> {
     sections
 }
 
-fn finding(finding: &Finding) -> String {
+fn finding(run: &Run, finding: &Finding) -> String {
     let mark = if finding.severity == Severity::Error {
         "❌"
     } else {
@@ -184,11 +188,21 @@ fn finding(finding: &Finding) -> String {
     if finding.count > 1 {
         title.push_str(&format!(" ({} places)", finding.count));
     }
-    let lines: Vec<String> = words::body(finding)
+    let lines: Vec<String> = words::body(run, finding)
         .iter()
         .flat_map(|line| wrap(&escape::clipped(line, TEXT, Charset::Unicode), [LINE; 2]))
         .collect();
     format!("{title}\n\n{}", escape::fence(&lines))
+}
+
+/// A paragraph each.
+fn notes(run: &Run) -> Vec<String> {
+    let text = |note| escape::markdown(&words::note(note), TEXT);
+    run.notes
+        .iter()
+        .take(FINDINGS)
+        .map(|note| format!("ℹ️ {}\n", text(note)))
+        .collect()
 }
 
 fn log(example: &ExampleRun) -> Option<String> {

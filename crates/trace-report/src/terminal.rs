@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use trace_parity::{Exit, Finding, ObservedDivergence, Outcome, Rule, Severity, TraceId, Verdict};
 
 use crate::escape::{self, Charset};
-use crate::run::{ExampleRun, Run};
+use crate::run::{ExampleRun, Run, Subject};
 use crate::words::{self, Counts};
 use layout::Page;
 
@@ -20,7 +20,7 @@ const LOG_LINES: usize = 12;
 /// Rules that the last lines offer to explain.
 const RULES_EXPLAINED: usize = 3;
 
-/// What the reader's terminal can do and how much they want to see.
+/// The terminal's abilities, and how much the reader wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalStyle {
     /// Columns; at least 40 are used.
@@ -54,7 +54,7 @@ impl Default for TerminalStyle {
     }
 }
 
-/// What a piece of text stands for; its colour never says more than its words do.
+/// The role of a piece of text. Its colour repeats what its words say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Plain,
@@ -107,6 +107,7 @@ pub fn terminal(run: &Run, style: &TerminalStyle) -> String {
     }
     table::outcome(&mut page, run);
     findings(&mut page, run);
+    notes(&mut page, run);
     not_started(&mut page, &run.examples);
     for example in &run.examples {
         log_tail(&mut page, example);
@@ -175,7 +176,7 @@ fn findings(page: &mut Page, run: &Run) {
     };
     for finding in all.iter().take(shown) {
         page.gap();
-        self::finding(page, finding);
+        self::finding(page, run, finding);
     }
     let left = Counts::of(all.iter().skip(shown).copied());
     if left != Counts::default() {
@@ -184,7 +185,7 @@ fn findings(page: &mut Page, run: &Run) {
     }
 }
 
-fn finding(page: &mut Page, finding: &Finding) {
+fn finding(page: &mut Page, run: &Run, finding: &Finding) {
     let role = match finding.severity {
         Severity::Error => Role::Bad,
         Severity::Warning => Role::Warning,
@@ -205,13 +206,28 @@ fn finding(page: &mut Page, finding: &Finding) {
     if let Some(place) = words::place(finding) {
         page.paragraph("  at ", "     ", &place);
     }
-    if let Some(hint) = &finding.hint {
-        page.blank();
-        page.paragraph("  hint: ", "        ", hint);
+    for (index, action) in words::numbered(words::actions(run, finding))
+        .iter()
+        .enumerate()
+    {
+        if index == 0 {
+            page.blank();
+        }
+        page.paragraph(["  hint: ", "        "][index.min(1)], "        ", action);
     }
 }
 
-/// What is known to differ; divergences that have rule and reason in common are told together.
+/// What the runner noticed and no rule covers.
+fn notes(page: &mut Page, run: &Run) {
+    if !run.notes.is_empty() {
+        page.gap();
+    }
+    for note in &run.notes {
+        page.paragraph("note: ", "      ", &words::note(note));
+    }
+}
+
+/// The expected divergences; divergences of one rule with one reason share a paragraph.
 fn expected(page: &mut Page, divergences: &[ObservedDivergence]) {
     let mut groups: Vec<(&ObservedDivergence, Vec<&str>, Vec<&str>)> = Vec::new();
     for divergence in divergences {
@@ -307,15 +323,16 @@ fn versions(page: &mut Page, run: &Run) {
     }
 }
 
-/// Where the rest is, and what to do about a failure.
+/// The next commands after a failure, and where the report is.
 fn ending(page: &mut Page, run: &Run) {
     if run.verdict.outcome != Outcome::Consistent {
         page.gap();
-        for (index, command) in next_commands(&run.verdict).iter().enumerate() {
+        let program = escape::clipped(&run.program, HEADLINE_PART, page.style.charset());
+        for (index, command) in next_commands(run).iter().enumerate() {
             let label = if index == 0 { "next: " } else { "      " };
             page.line(&[
                 (Role::Heading, label.to_owned()),
-                (Role::Plain, command.clone()),
+                (Role::Plain, format!("{program} {command}")),
             ]);
         }
     }
@@ -327,9 +344,11 @@ fn ending(page: &mut Page, run: &Run) {
     }
 }
 
-fn next_commands(verdict: &Verdict) -> Vec<String> {
+/// Commands that help with a failure, without the program's name.
+fn next_commands(run: &Run) -> Vec<String> {
+    let verdict = &run.verdict;
     if verdict.outcome == Outcome::CouldNotRun {
-        return vec!["cargo xtask doctor".to_owned()];
+        return vec!["doctor".to_owned()];
     }
     let errors: Vec<&Finding> = verdict
         .findings
@@ -340,21 +359,20 @@ fn next_commands(verdict: &Verdict) -> Vec<String> {
     let mut commands: Vec<String> = rules
         .into_iter()
         .take(RULES_EXPLAINED)
-        .map(|rule| format!("cargo xtask explain {}", rule.name()))
+        .map(|rule| format!("explain {}", rule.name()))
         .collect();
     let failed = errors
         .iter()
         .filter(|finding| finding.rule == Rule::ExampleFailed);
-    // Without a contract it was no example but a program that the user named.
     let failed = failed
-        .filter(|_| !verdict.steps.is_empty())
+        .filter(|_| run.subject == Subject::Examples)
         .filter_map(|finding| finding.example.as_deref())
         .find(|name| is_plain_word(name));
-    commands.extend(failed.map(|name| format!("cargo xtask run {name}")));
+    commands.extend(failed.map(|name| format!("run {name}")));
     let trace = errors
         .iter()
         .find_map(|finding| finding.trace_id.or_else(|| trace_of(verdict, finding)));
-    commands.extend(trace.map(|trace| format!("cargo xtask trace {trace}")));
+    commands.extend(trace.map(|trace| format!("trace {trace}")));
     commands
 }
 

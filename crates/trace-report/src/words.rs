@@ -4,7 +4,7 @@ use std::fmt;
 
 use trace_parity::{Family, Finding, Outcome, Rule, Severity, StepRow, Verdict};
 
-use crate::run::Run;
+use crate::run::{Note, Run, Subject};
 
 /// `1 example`, `5 examples`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
@@ -58,18 +58,26 @@ pub(crate) fn is_by_step(family: Family) -> bool {
     matches!(family, Join | Scenario | Vocabulary | Server | Outcome)
 }
 
-/// What the run amounts to, in parts, the most important first.
+/// The run in a few words, the most important first.
 pub(crate) fn summary(run: &Run) -> Vec<String> {
     let counts = Counts::of(&run.verdict.findings);
     let expected = run.verdict.expected_divergences.len();
     let parts = [
         (counts != Counts::default()).then(|| counts.to_string()),
-        Some(plural(run.verdict.examples.len(), "example")),
+        Some(plural(run.verdict.examples.len(), subject(run.subject))),
         run.stack.clone(),
         run.wall_seconds.map(seconds),
         (expected > 0).then(|| plural(expected, "expected divergence")),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// What one of the judged is called.
+pub(crate) fn subject(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Examples => "example",
+        Subject::Programs => "program",
+    }
 }
 
 pub(crate) fn outcome(outcome: Outcome) -> &'static str {
@@ -80,7 +88,7 @@ pub(crate) fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The rule, then what it is said of.
+/// The rule, and where it was broken.
 pub(crate) fn title(finding: &Finding) -> String {
     let mut title = finding.rule.name().to_owned();
     if let Some(example) = &finding.example {
@@ -110,22 +118,58 @@ pub(crate) fn place(finding: &Finding) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What a finding says, without its title: the facts, the place, what to do.
-pub(crate) fn body(finding: &Finding) -> Vec<String> {
+/// What stands for the command's name in a hint.
+const PROGRAM: &str = "{program}";
+
+/// What to do about a finding, the likeliest first: each line of its hint.
+pub(crate) fn actions(run: &Run, finding: &Finding) -> Vec<String> {
+    let lines = finding.hint.iter().flat_map(|hint| hint.split('\n'));
+    lines
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.replace(PROGRAM, &run.program))
+        .collect()
+}
+
+/// One action as it is; several with their numbers.
+pub(crate) fn numbered(actions: Vec<String>) -> Vec<String> {
+    if actions.len() < 2 {
+        return actions;
+    }
+    let numbered = actions.into_iter().enumerate();
+    numbered
+        .map(|(index, action)| format!("{}. {action}", index + 1))
+        .collect()
+}
+
+/// The finding without its title: the facts, the place, what to do.
+pub(crate) fn body(run: &Run, finding: &Finding) -> Vec<String> {
     let mut lines = vec![finding.message.clone()];
     lines.extend(place(finding).map(|place| format!("at {place}")));
-    if let Some(hint) = &finding.hint {
-        lines.push(String::new());
-        lines.push(format!("hint: {hint}"));
+    for (index, action) in numbered(actions(run, finding)).into_iter().enumerate() {
+        if index == 0 {
+            lines.push(String::new());
+        }
+        lines.push(format!("{}{action}", HINT[index.min(1)]));
     }
     lines
 }
+
+/// Labels of the first action and of the others.
+pub(crate) const HINT: [&str; 2] = ["hint: ", "      "];
 
 pub(crate) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
         Severity::Warning => "warning",
         Severity::Error => "error",
+    }
+}
+
+/// A note as one sentence, with its example in front.
+pub(crate) fn note(note: &Note) -> String {
+    match &note.example {
+        Some(example) => format!("{example}: {}", note.text),
+        None => note.text.clone(),
     }
 }
 
@@ -156,7 +200,7 @@ impl fmt::Display for Counts {
         let parts = [
             (self.errors, "error"),
             (self.warnings, "warning"),
-            (self.infos, "note"),
+            (self.infos, "info"),
         ];
         let parts: Vec<String> = parts
             .into_iter()

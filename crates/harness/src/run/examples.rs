@@ -10,7 +10,7 @@ use supervise::{Exit, Failure, Interrupt, Output, Program, Result, Supervisor, l
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use trace_parity::{Contract, Verdict};
-use trace_report::ExampleRun;
+use trace_report::{ExampleRun, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{ExampleManifest, exit_fact};
@@ -148,6 +148,7 @@ async fn judge_examples(
         spans: &mut spans,
         live: &live,
         contract: Some(&contract),
+        subject: Subject::Examples,
         events,
     };
     let judged = ending.settle_and_judge(clock, finished, |_, _| ()).await?;
@@ -314,6 +315,7 @@ pub async fn run_example(
     });
     let run = ExampleRun {
         name: start.name,
+        command: program.command.clone(),
         exit: exit_fact(exit),
         seconds: took.as_secs_f64(),
         versions: start.versions,

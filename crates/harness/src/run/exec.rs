@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor};
 use trace_parity::{Contract, ExampleTrace, Kind, Traces};
-use trace_report::ExampleRun;
+use trace_report::{ExampleRun, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{ExampleManifest, Manifest, exit_fact};
@@ -117,6 +117,7 @@ async fn judge_program(
         spans: &mut spans,
         live: &live,
         contract: contract.as_ref(),
+        subject: Subject::Programs,
         events,
     };
     let look = |traces: &Traces, manifest: &mut Manifest| {
@@ -254,6 +255,7 @@ async fn run_program(
     entry.seconds = took.as_secs_f64();
     Ok(ExampleRun {
         name: name.to_owned(),
+        command: session.manifest.examples[0].command.clone(),
         exit: exit_fact(exit),
         seconds: took.as_secs_f64(),
         versions: Versions::new(),

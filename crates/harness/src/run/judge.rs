@@ -94,14 +94,8 @@ pub fn compare(captures: &[CaptureArgument], contract: Option<&Contract>) -> Res
     };
     let facts = manifest.as_ref().map(Manifest::facts);
     Ok(
-        Captured::read(loaded).judge(contract, facts.as_ref(), |verdict| Run {
-            id: None,
-            folder: None,
-            stack: None,
-            verdict,
-            wall_seconds: None,
-            phases: Vec::new(),
-            examples: Vec::new(),
+        Captured::read(loaded).judge(contract, facts.as_ref(), |verdict| {
+            Run::comparison(crate::PROGRAM, verdict)
         }),
     )
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use supervise::{Failure, Interrupt, Result, Supervisor};
 use trace_parity::{Contract, Traces};
-use trace_report::{ExampleRun, Run};
+use trace_report::{ExampleRun, Run, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{Manifest, PhaseManifest};
@@ -25,6 +25,7 @@ pub struct Ending<'a> {
     pub spans: &'a mut Spans,
     pub live: &'a Live,
     pub contract: Option<&'a Contract>,
+    pub subject: Subject,
     pub events: &'a Events,
 }
 
@@ -63,6 +64,7 @@ impl Ending<'_> {
             spans,
             live,
             contract,
+            subject,
             events,
         } = self;
         clock.enter(Phase::Settle);
@@ -74,9 +76,14 @@ impl Ending<'_> {
         session.manifest.general_rules = contract.is_none();
         look(&captured.traces, &mut session.manifest);
         let (id, folder) = (session.folder.id.clone(), session.folder.path.clone());
+        let arguments = session.manifest.command.clone();
         let judged = captured.judge(contract, Some(&session.manifest.facts()), |verdict| {
             let (phases, wall) = clock.stop();
             Run {
+                program: crate::PROGRAM.to_owned(),
+                arguments,
+                subject,
+                notes: Vec::new(),
                 id: Some(id),
                 folder: Some(folder),
                 stack: Some(stack.name.clone()),

@@ -9,6 +9,7 @@ use crate::ids::TraceId;
 use crate::rule::{Rule, Severity};
 use crate::traces::Value;
 use crate::view::View;
+use crate::view::calls::Call;
 use crate::view::examples::Example;
 
 use super::model::{
@@ -190,6 +191,11 @@ fn example_verdict(
         spans: spans.sum(),
         client_rpcs: calls.len() as u64,
         joined: calls.iter().filter(|call| call.server.is_some()).count() as u64,
+        other_calls: calls
+            .iter()
+            .filter(|call| call.step.is_none())
+            .map(|call| cell_call(view, call))
+            .collect(),
         rules,
     }
 }
@@ -230,12 +236,6 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
         polling: view.contract.steps[usize::from(step)].polling,
         ..Cell::default()
     };
-    let ids = |span: u32| {
-        (
-            view.traces.span(span).trace_id(),
-            view.traces.span(span).id(),
-        )
-    };
     for call in view
         .calls_of(example)
         .iter()
@@ -246,11 +246,7 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
         }
         cell.count += 1;
         cell.joined += u64::from(call.server.is_some());
-        cell.calls.push(CellCall {
-            client: ids(call.span),
-            server: call.server.map(ids),
-            elsewhere: call.astray.or(call.lost).or(call.wrong).map(ids),
-        });
+        cell.calls.push(cell_call(view, call));
         let time = |span: u32| view.traces.span(span).duration_ns();
         cell.client_ns = cell.client_ns.saturating_add(time(call.span));
         cell.server_ns = cell.server_ns.saturating_add(call.server.map_or(0, time));
@@ -259,6 +255,18 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
         |draft: &&Draft| draft.severity >= Severity::Warning && draft.step == Some(step);
     cell.differs = drafts.iter().any(points_here);
     (cell.count > 0).then_some(cell)
+}
+
+fn cell_call(view: &View<'_>, call: &Call<'_>) -> CellCall {
+    let ids = |span: u32| {
+        let span = view.traces.span(span);
+        (span.trace_id(), span.id())
+    };
+    CellCall {
+        client: ids(call.span),
+        server: call.server.map(ids),
+        elsewhere: call.astray.or(call.lost).or(call.wrong).map(ids),
+    }
 }
 
 /// Marks the cells whose own RPCs are others than most examples'.

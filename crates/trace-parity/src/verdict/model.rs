@@ -62,6 +62,8 @@ pub struct ExampleVerdict {
     pub client_rpcs: u64,
     /// Client RPC spans that have their server span.
     pub joined: u64,
+    /// The client RPC spans that are in no cell of [`Verdict::steps`], in order of start.
+    pub other_calls: Vec<CellCall>,
     /// The rules that say something about this example, and what; a rule that isn't listed passed.
     pub rules: Vec<(Rule, ExampleOutcome)>,
 }
@@ -118,7 +120,8 @@ pub struct Finding {
     pub subject: Option<String>,
     /// The facts that were seen. May quote telemetry: escape it.
     pub message: String,
-    /// What to do. A guess is marked as one.
+    /// What to do: an action a line, the likeliest first. A guess is marked as one. `{program}` stands for the command's
+    /// name, which the reporter knows.
     pub hint: Option<String>,
     /// How many places one cause shows in; at least 1.
     pub count: u64,

@@ -1,13 +1,6 @@
-// The page's data: the verdict at once, the spans as soon as they are unpacked.
+// The page's data: the verdict first, then the spans. `unpack` is the loader's.
 
-const report = JSON.parse(document.getElementById("report").textContent);
-
-async function unpack(id) {
-  const packed = atob(document.getElementById(id).textContent);
-  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream);
-}
+const report = await unpack("report").json();
 
 /** One trace. A span is an index; parents come before their children. */
 class Trace {
@@ -68,7 +61,7 @@ function triples(flat, store) {
 
 /** All spans, and which of them make the calls of which cell. */
 async function readSpans() {
-  const store = await (await unpack("spans")).json();
+  const store = await unpack("spans").json();
   const traces = store.traces.map((block, index) => new Trace(block, store, index));
   for (const step of report.steps) {
     step.cells.forEach((cell, example) => cell?.calls.forEach((call, number) => {
@@ -78,6 +71,9 @@ async function readSpans() {
       if (call.server && call.server[0] === trace) traces[trace].answers.set(span, call.server[1]);
     }));
   }
+  report.examples.forEach(({ calls }, example) => calls.forEach((call) => {
+    if (call.client) traces[call.client[0]].calls.set(call.client[1], { ...call, example });
+  }));
   const meanings = new Map();
   for (const [concept, keys] of Object.entries(store.concepts)) {
     for (const key of keys) meanings.set(store.strings[key], concept);
@@ -85,5 +81,5 @@ async function readSpans() {
   return { traces, strings: store.strings, meaning: (key) => meanings.get(key) ?? key };
 }
 
-/** What was read, once it is. */
+/** The spans, once they are read. */
 let spans = { traces: [], strings: [], meaning: (key) => key };

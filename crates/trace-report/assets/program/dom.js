@@ -40,8 +40,33 @@ function marked(text) {
   });
 }
 
+/** A long name that may break between its words, and nowhere else. */
+function breakable(text) {
+  const words = text.split(/(?<=[a-z0-9])(?=[A-Z])|(?<=[_./-])/);
+  return el("bdi", { class: "breakable" }, words.flatMap((word, at) => (at > 0 ? [el("wbr"), word] : [word])));
+}
+
 /** A name from outside, kept to itself whatever direction it is written in. */
 const name = (text) => el("bdi", {}, text);
+
+/** A button that copies what `text` returns; where the browser refuses, the text is shown to be copied by hand. */
+function copyButton(words, text) {
+  const button = el("button", {
+    type: "button", class: "copy",
+    onclick: async () => {
+      try {
+        await navigator.clipboard.writeText(text());
+        button.textContent = "copied";
+        setTimeout(() => { button.textContent = words; }, 2000);
+      } catch {
+        const field = el("textarea", { readonly: true, rows: 6, "aria-label": words }, text());
+        button.replaceWith(field);
+        field.select();
+      }
+    },
+  }, words);
+  return button;
+}
 
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 

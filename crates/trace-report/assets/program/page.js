@@ -1,30 +1,31 @@
-// The rest of the page: times, output, the run itself; where the reader is; and the start.
+// The rest of the page: times, output and the run; the address; and the start.
 
 function timesSection() {
-  if (report.steps.length === 0) return null;
+  if (!report.steps.some((step) => step.cells.some(Boolean))) return null;
   const most = (step) => Math.max(1, ...step.cells.map((cell) => cell?.client_ns ?? 0));
   return el("section", { id: "times", "aria-labelledby": "times-title" },
     el("header", {}, el("h2", { id: "times-title" }, "Times"),
-      el("p", {}, "Of all calls of a step together; a row has one scale. The solid part is the server's work, a tick one call of several.")),
+      el("p", {}, "In bold the client's time in all calls of a step, below it the server's part of that time. The bars of a row have one scale: ",
+        "hatched is the client, solid the server. A tick is one call of several.")),
     el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": "times-title" },
       el("table", { class: "times" },
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "step"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
         el("tbody", {}, report.steps.filter((step) => step.cells.some(Boolean)).map((step) => el("tr", {},
-          el("th", { scope: "row" }, el("code", {}, name(step.name))),
+          el("th", { scope: "row" }, el("code", {}, breakable(step.name))),
           step.cells.map((cell) => el("td", {}, cell ? time(cell, most(step)) : el("span", { class: "soft" }, "–")))))))),
     gapsPanel());
 }
 
-/** Per step and language: what the client waits for besides the server's work; of repeats the median, and the worst. */
+/** Per step and example: the client's time less the server's. Of repeats, the median and the worst. */
 function gapsPanel() {
   const columns = [...new Set(report.timing.flatMap((step) => step.examples.map((timing) => timing.example)))];
   return [
-    el("p", { class: "soft" }, "The gap between a client's time and the server's: the network, and the client's own stack. An outlier's is over three times the others' median, and over 5 ms more."),
+    el("p", { class: "soft after" }, "The gap is the client's time less the server's: the network and the client's own work. An outlier's gap is more than three times the others' median and at least 5 ms longer."),
     el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "gaps" },
       el("table", { class: "times gaps" },
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "step"), columns.map((column) => el("th", { scope: "col" }, name(column))))),
         el("tbody", {}, report.timing.map((step) => el("tr", {},
-          el("th", { scope: "row" }, el("code", {}, name(step.step)), step.per_poll && el("span", { class: "soft" }, " a poll")),
+          el("th", { scope: "row" }, el("code", {}, breakable(step.step)), step.per_poll && el("span", { class: "soft" }, " a poll")),
           columns.map((column) => el("td", {}, gap(step.examples.find((timing) => timing.example === column))))))))),
   ];
 }
@@ -43,8 +44,8 @@ function gap(timing) {
 function time(cell, most) {
   const share = (ns) => percent(ns / most);
   return [
-    el("span", { class: "number" }, duration(cell.client_ns)),
-    el("span", { class: "soft" }, cell.joined > 0 ? ` ${duration(cell.server_ns)} server` : " no server span"),
+    el("b", { class: "number" }, duration(cell.client_ns)),
+    el("div", { class: "soft" }, cell.joined > 0 ? `server ${duration(cell.server_ns)}` : "no server span"),
     el("div", { class: "plot track", "aria-hidden": "true" },
       el("i", { class: "client", style: { width: share(cell.client_ns) } }),
       el("i", { class: "server", style: { width: share(Math.min(cell.server_ns, cell.client_ns)) } })),
@@ -67,19 +68,29 @@ function fillDots() {
 }
 
 function logsSection() {
-  const logs = report.examples.filter((example) => example.exit !== null);
+  const logs = report.examples.filter((example) => example.exit !== null || example.command);
   if (logs.length === 0) return null;
   return el("section", { id: "output", "aria-labelledby": "output-title" },
-    el("header", {}, el("h2", { id: "output-title" }, "Output"), el("p", {}, "The last lines that each example printed.")),
+    el("header", {}, el("h2", { id: "output-title" }, "Output"), el("p", {}, `The command and the last lines of output of each ${NOUN}.`)),
     el("div", { class: "panel" }, logs.map((example) => el("details", { class: "log", open: example.failed },
       el("summary", {}, el("b", {}, name(example.name)),
         el("span", { class: example.failed ? "bad" : "soft" }, `${example.failed ? "✕ " : ""}${example.exit}`),
         example.seconds !== null && el("span", { class: "soft" }, `after ${seconds(example.seconds)}`)),
-      el("pre", { tabindex: "0", role: "region", "aria-label": `output of ${example.name}` }, el("bdi", {}, example.log.join("\n") || "nothing"))))));
+      example.command && el("p", { class: "command" }, el("code", {}, `$ ${example.command}`)),
+      el("pre", { tabindex: "0", role: "region", "aria-label": `output of ${example.name}` }, el("bdi", {}, example.log.join("\n") || "(no output was kept)"))))));
 }
 
+/** The phases of a run, in a reader's words. */
+const PHASES = {
+  preflight: "checks", prepare: "installation", stack: "Milvus starts", examples: `${NOUN}s run`, settle: "wait for the last spans",
+  compare: "comparison",
+};
+
+/** The packages of an example, and its SDK and instrumentation as its spans name them. */
+const versionsOf = (example) => [...example.telemetry, ...Object.entries(example.versions)];
+
 function runSection() {
-  const resolved = report.examples.filter((example) => Object.keys(example.versions).length > 0);
+  const resolved = report.examples.filter((example) => versionsOf(example).length > 0);
   if (report.phases.length === 0 && resolved.length === 0) return null;
   const total = report.phases.reduce((sum, phase) => sum + phase.seconds, 0) || 1;
   return el("section", { id: "run", "aria-labelledby": "run-title" },
@@ -88,32 +99,55 @@ function runSection() {
       el("div", { class: "track", "aria-hidden": "true" }, report.phases.map((phase, at) =>
         el("i", { class: `hue-${at % 7}`, title: phase.name, style: { width: percent(phase.seconds / total) } }))),
       el("ol", {}, report.phases.map((phase, at) => el("li", {},
-        el("i", { class: `hue-${at % 7}`, "aria-hidden": "true" }), name(phase.name), el("b", {}, seconds(phase.seconds)))))),
-    resolved.length > 0 && el("div", { class: "panel versions" }, resolved.map(({ name: example, versions }) => el("details", { class: "log" },
-      el("summary", {}, el("b", {}, name(example)), el("span", { class: "soft" }, plural(Object.keys(versions).length, "package"))),
-      el("ul", {}, Object.entries(versions).map(([one, version]) => el("li", {}, el("code", {}, name(one)), " ", name(version))))))));
+        el("i", { class: `hue-${at % 7}`, "aria-hidden": "true" }), name(PHASES[phase.name] ?? phase.name), el("b", {}, seconds(phase.seconds)))))),
+    resolved.length > 0 && el("div", { class: "panel versions" }, resolved.map((example) => el("details", { class: "log" },
+      el("summary", {}, el("b", {}, name(example.name)), el("span", { class: "soft" }, plural(versionsOf(example).length, "version"))),
+      el("ul", {}, versionsOf(example).map(([one, version]) => el("li", {}, el("code", {}, name(one)), " ", name(version))))))));
 }
 
 function topBar(sections) {
-  const titles = { steps: "Steps", findings: "Findings", traces: "Traces", expected: "Expected", times: "Times", output: "Output", run: "Run" };
-  const save = el("button", { type: "button", onclick: saveRaw, title: `OTLP JSON, ${bytes(report.raw_bytes)}` }, "save spans");
-  return el("header", { class: "top" },
+  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", times: "Times", output: "Output", run: "Run" };
+  const save = el("button", { type: "button", onclick: saveRaw, title: `the captured spans as OTLP JSON, ${bytes(report.raw_bytes)}` },
+    "save spans", el("span", { class: "wide-only" }, " as OTLP JSON"));
+  const bad = report.findings.some((finding) => finding.severity !== "info");
+  return el("header", { class: "top" }, el("div", { class: "bar-inside" },
     el("span", { class: `brand ${report.verdict === "consistent" ? "good" : "bad"}` },
-      el("span", { class: "mark", "aria-hidden": "true" }, SEALS[report.verdict]), report.verdict.replaceAll("-", " ")),
+      el("span", { class: "mark", "aria-hidden": "true" }, SEALS[report.verdict]), el("span", { class: "word" }, report.verdict.replaceAll("-", " "))),
     el("nav", { "aria-label": "sections" }, el("ul", {}, sections.filter((section) => titles[section.id])
       .map((section) => el("li", {}, el("a", { href: `#${section.id}` }, titles[section.id]))))),
-    el("div", { class: "tools" }, save, el("button", { type: "button", onclick: switchTheme }, "theme")));
+    el("div", { class: "tools" },
+      bad && el("button", { type: "button", class: "next", title: "key n", onclick: () => nextFinding() }, "next finding"),
+      save, themeButton())));
 }
 
-function switchTheme() {
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+/** Goes from finding to finding, and from the last to the first. */
+function nextFinding() {
+  const all = [...document.querySelectorAll("#findings .finding")].filter((card) => card.checkVisibility());
+  const next = all[all.indexOf(document.activeElement.closest(".finding") ?? nextFinding.last) + 1] ?? all[0];
+  if (!next) return;
+  nextFinding.last = next;
+  next.scrollIntoView({ block: "start" });
+  next.focus({ preventScroll: true });
+}
+
+/** Says which theme it switches to. */
+function themeButton() {
   const { dataset } = document.documentElement;
-  dataset.theme = (dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark";
+  const isDark = () => (dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const other = () => (isDark() ? "light" : "dark");
+  const button = el("button", {
+    type: "button",
+    onclick: () => {
+      dataset.theme = other();
+      button.textContent = `${other()} theme`;
+    },
+  }, `${other()} theme`);
+  return button;
 }
 
 /** The OTLP JSON that was judged, as it was captured. */
 async function saveRaw() {
-  const url = URL.createObjectURL(await (await unpack("raw")).blob());
+  const url = URL.createObjectURL(await unpack("raw").blob());
   el("a", { href: url, download: "capture.jsonl" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
@@ -121,9 +155,9 @@ async function saveRaw() {
 function pageFooter() {
   const keys = (words, ...all) => [all.map((key) => [el("kbd", {}, key), " "]), words];
   return el("footer", {},
-    el("p", {}, "This page is whole: it loads nothing, and holds the spans it was made from. ",
-      el("code", {}, "cargo xtask compare report.html"), " judges them again."),
-    el("p", {}, "Keys: ", keys("search · ", "/"), keys("move in the table or a trace · ", "↑", "↓", "←", "→"),
+    el("p", {}, "This page loads nothing and holds the spans that were judged. ",
+      el("code", {}, `${report.program} compare report.html`), " judges them again."),
+    el("p", {}, "Keys: ", keys("search · ", "/"), keys("next finding · ", "n"), keys("move in the table or a trace · ", "↑", "↓", "←", "→"),
       keys("open · ", "Enter"), keys("close · ", "Esc"), keys("zoom in a trace", "+", "−", "0")));
 }
 
@@ -194,6 +228,7 @@ async function start() {
   document.body.prepend(
     el("a", { class: "skip", href: "#verdict" }, "to the verdict"), topBar(sections), el("main", {}, sections), pageFooter());
   spans = await readSpans();
+  linkTraces(document.body);
   fillTraces();
   fillDots();
   if (waterfalls.scale) restore();
@@ -204,6 +239,7 @@ async function start() {
       event.preventDefault();
       search.input.focus();
     }
+    if (event.key === "n" && !event.ctrlKey && !event.metaKey && !event.altKey && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) nextFinding();
     if (event.key === "Escape" && event.target !== search.input) {
       if (table.open) closeCell();
       else if (waterfalls.sheet.hasChildNodes()) closeSpan();
@@ -211,12 +247,6 @@ async function start() {
   });
   document.documentElement.dataset.ready = "";
   performance.mark("ready");
-}
-
-/** Whatever happens, the verdict is there to be read. */
-function giveUp(error) {
-  const text = new DOMParser().parseFromString(document.querySelector("noscript").textContent, "text/html").body.textContent;
-  document.body.prepend(el("main", {}, el("p", { class: "bad" }, `This browser could not draw the page: ${error}`), el("pre", {}, text)));
 }
 
 start().catch((error) => {

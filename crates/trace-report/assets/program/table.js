@@ -1,14 +1,14 @@
-// The aligned table: a row per step, a column per example, and what is inside a cell.
+// The aligned table: a row per step, a column per example, and the contents of an opened cell.
 
 /** Buttons by example and step, and the cell that is open. */
 const table = { buttons: new Map(), open: null };
 
 function tableSection() {
-  if (report.steps.length === 0) return null;
+  if (report.steps.length === 0) return countsSection();
   const body = el("tbody");
   for (const [index, step] of report.steps.entries()) {
     body.append(el("tr", { "data-step": index },
-      el("th", { scope: "row" }, name(step.name)),
+      el("th", { scope: "row" }, breakable(step.name), isSkipped(step) && el("small", {}, `no ${NOUN} needed it`)),
       report.examples.map((_, example) => el("td", {}, cell(index, example)))));
   }
   const grid = el("table", { class: "steps", style: { "--examples": report.examples.length } },
@@ -18,21 +18,68 @@ function tableSection() {
   grid.addEventListener("keydown", moveInTable);
   return el("section", { id: "steps", "aria-labelledby": "steps-title" },
     el("header", {}, el("h2", { id: "steps-title" }, "Step by step"),
-      el("p", {},
-        "A row for each step of the program, a column for each example. ✓ means that every call has the server's span below it, ",
-        "in the same trace; ≠ that the calls are not those of most others. A cell opens.")),
-    el("div", { class: "panel scroll" }, grid));
+      el("p", {}, `A row for each step of the scenario, a column for each ${NOUN}${failingFirst()}. Select a cell to see its spans.`),
+      signs()),
+    el("p", { class: "swipe", "aria-hidden": "true" }, "The table is wider than the screen: swipe it sideways."),
+    el("div", { class: "panel scroll", onscroll: hideCue }, grid));
+}
+
+const failingFirst = () => (report.examples.some((example) => example.outcome === "fail") ? ", failing ones first" : "");
+
+const isSkipped = (step) => step.cells.every((cell) => cell === null) && !step.worst.includes("error");
+
+/** The signs in the table's cells, those that occur. */
+function signs() {
+  const cells = report.steps.flatMap((step) => step.cells);
+  const some = (wanted) => cells.some((cell) => cell && wanted(cell));
+  const known = [
+    ["✓", "good", "each call has its server span, in the same trace", some((cell) => cell.joined === cell.count)],
+    ["✕", "bad", "a call has no server span in its trace; 0/17 joined: none of 17 calls has one", some((cell) => cell.joined < cell.count)],
+    ["≠", "soft", `the methods differ from those of most other ${NOUN}s`, some((cell) => cell.differs)],
+    ["15 polls", "soft", "the call was repeated until the collection was loaded", some((cell) => cell.polling)],
+    ["–", "soft", `the ${NOUN} has no call in this step`, cells.includes(null)],
+  ];
+  return el("ul", { class: "signs" }, known.filter(([, , , occurs]) => occurs)
+    .map(([sign, kind, words]) => el("li", {}, el("span", { class: `sign ${kind}` }, sign), " ", words)));
+}
+
+/** The cue that the table goes on has done its work once somebody has scrolled. */
+function hideCue(event) {
+  event.target.previousElementSibling.hidden = event.target.scrollLeft > 8;
+}
+
+/** Without a contract there are no steps; these counts take the table's place. */
+function countsSection() {
+  const judged = report.examples.filter((example) => example.spans > 0);
+  if (judged.length === 0) return null;
+  return el("section", { id: "steps", "aria-labelledby": "steps-title" },
+    el("header", {}, el("h2", { id: "steps-title" }, "Calls"),
+      el("p", {}, "A call is joined if the server's span for it is below it, in the same trace.")),
+    el("div", { class: "panel scroll" },
+      el("table", { class: "counts" },
+        el("thead", {}, el("tr", {}, [NOUN, "client calls", "joined", "not joined", "spans", "client side"].map((head) => el("th", { scope: "col" }, head)))),
+        el("tbody", {}, judged.map((example) => {
+          const lost = example.client_rpcs - example.joined;
+          const [kind, sign, words] = OUTCOMES[example.outcome];
+          return el("tr", {},
+            el("th", { scope: "row" }, name(example.name), " ", tag(kind, sign, words)),
+            el("td", {}, example.client_rpcs.toLocaleString("en")), el("td", {}, example.joined.toLocaleString("en")),
+            el("td", { class: lost > 0 ? "bad" : undefined }, lost.toLocaleString("en")), el("td", {}, example.spans.toLocaleString("en")),
+            el("td", { class: "soft" }, name(example.telemetry.map((pair) => pair.join(" ")).join(", ") || "–")));
+        })))));
 }
 
 function columnHead(example) {
   const [kind, sign, words] = OUTCOMES[example.outcome];
   const language = example.language !== example.name && example.language;
-  return el("th", { scope: "col" }, el("span", { class: "name" }, name(example.name)),
+  const version = (title, what, number) => el("span", { class: "version", title }, breakable(what), " ", name(number));
+  return el("th", { scope: "col" }, el("span", { class: "name" }, breakable(example.name)),
     language && el("span", { class: "said" }, name(language)), tag(kind, sign, words),
-    decisive(example.versions).map((one) => el("span", { class: "version", title: one }, name(`${shortPackage(one)} ${example.versions[one]}`))));
+    decisive(example.versions).map((one) => version(one, shortPackage(one), example.versions[one])),
+    example.telemetry.filter(([what]) => what === "SDK").map(([what, number]) => version("the SDK, as the spans name it", what, number)));
 }
 
-/** What decides whether a trace is whole: the Milvus client, and what traces its calls. */
+/** The packages that decide whether a trace is whole: the Milvus client and the instrumentation of its calls. */
 const DECISIVE = [/^pymilvus$|milvus.*(sdk|client)[^/]*(\/v\d+)?$/, /(otelgrpc|instrumentation-grpc|javaagent|^opentelemetry)$/];
 
 const decisive = (versions) => DECISIVE.flatMap((pattern) => Object.keys(versions).filter((one) => pattern.test(one)).slice(0, 1));
@@ -60,7 +107,7 @@ function cell(index, example) {
   said(`${report.examples[example].name}, ${step.name}: `),
   el("span", { class: "sign", "aria-hidden": "true" }, lost ? "✕" : "✓"),
   el("span", { class: "what" },
-    what.differs && el("span", { class: "differs" }, el("span", { "aria-hidden": "true" }, "≠ "), said("unlike most, ")), name(what.rpcs[0] ?? "")),
+    what.differs && el("span", { class: "differs" }, el("span", { "aria-hidden": "true" }, "≠ "), said("unlike most, ")), breakable(what.rpcs[0] ?? "")),
   el("span", { class: "sub" },
     lost ? el("span", { class: "why" }, `${what.joined}/${what.count} joined · `) : [said("joined, "), calls], duration(what.client_ns)),
   worst && said(`, ${SEVERITIES[worst][1]} found`));
@@ -120,7 +167,7 @@ function cellInside(example, index, number) {
       el("div", { class: "push" }, el("button", { type: "button", onclick: () => closeCell() }, "close"))),
     found.length > 0 && el("ul", { class: "findings", style: { "margin-bottom": "14px" } }, found.map(findingCard)),
     chips,
-    call?.client ? callInside(call, example, index) : el("p", { class: "soft" }, "The spans of this cell are not among those on this page."));
+    call?.client ? callInside(call, example, index) : el("p", { class: "soft" }, "The page doesn't hold the spans of this cell."));
 }
 
 function closeCell() {

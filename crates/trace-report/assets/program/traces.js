@@ -7,7 +7,9 @@ function tracesSection() {
   waterfalls.holder = holder;
   return el("section", { id: "traces", "aria-labelledby": "traces-title" },
     el("header", {}, el("h2", { id: "traces-title" }, "Traces"),
-      el("p", {}, "One below the other. Aligned by step, a column has one scale for all; waiting between the steps is drawn short.")),
+      el("p", {}, report.steps.length > 0
+        ? `One trace below the other${failingFirst()}. By step, each step has one column with one scale; waits between steps are drawn short.`
+        : `One trace below the other${failingFirst()}.`)),
     holder);
 }
 
@@ -29,6 +31,8 @@ function fillTraces() {
   if (!waterfalls.scale.hasSteps) view.by = "time";
   measureRows();
   waterfalls.all = main.map(({ trace, example, title }) => new Waterfall(trace, example, title));
+  const failing = ({ example }) => report.examples[example].outcome === "fail";
+  if (waterfalls.all.some(failing)) waterfalls.all.filter((one) => !failing(one)).forEach((one) => one.setClosed(true));
   const rest = others.length > 0 && othersList(others);
   holder.replaceChildren(controls(), legend(), ruler(), ...waterfalls.all.map((one) => one.element), ...(rest ? [rest] : []), waterfalls.sheet);
   waterfalls.redraw();
@@ -40,10 +44,10 @@ function measureRows() {
   waterfalls.rowHeight = Number.parseInt(getComputedStyle(document.documentElement).getPropertyValue("--row"), 10);
 }
 
-/** Traces of the server alone that something points into; each is drawn when it is wanted. */
+/** Traces of server spans alone that a call or a finding points into; each is drawn on demand. */
 function othersList(others) {
   const rest = el("details", { class: "more" },
-    el("summary", {}, `${plural(others.length, "trace")} of the server alone, that should have been part of those above`));
+    el("summary", {}, `${plural(others.length, "trace")} of server spans alone; they belong into the traces above`));
   waterfalls.others = { element: rest, traces: others };
   rest.addEventListener("toggle", () => {
     if (rest.open) others.forEach(drawOther);
@@ -81,14 +85,14 @@ function controls() {
     },
   });
   const by = (mode, words) => el("button", {
-    type: "button", "aria-pressed": String(view.by === mode), "data-by": mode, disabled: mode === "step" && !waterfalls.scale.hasSteps,
+    type: "button", "aria-pressed": String(view.by === mode), "data-by": mode,
     onclick: () => align(mode),
   }, words);
   const button = (sign, label, action) => el("button", { type: "button", "aria-label": label, title: label, onclick: action }, sign);
   return el("div", { class: "controls" },
     el("div", { class: "search", role: "search" }, search.input, search.count,
       button("↑", "previous match", () => nextHit(-1)), button("↓", "next match", () => nextHit(1))),
-    el("div", { class: "group", role: "group", "aria-label": "align" }, by("step", "by step"), by("time", "by time")),
+    waterfalls.scale.hasSteps && el("div", { class: "group", role: "group", "aria-label": "align" }, by("step", "by step"), by("time", "by time")),
     el("div", { class: "group", role: "group", "aria-label": "zoom" },
       button("−", "zoom out", () => zoom(2)), button("+", "zoom in", () => zoom(0.5)), button("fit", "fit all", () => show(0, 1))),
     el("div", { class: "group", role: "group", "aria-label": "all traces" },
@@ -108,7 +112,7 @@ function legend() {
   const entry = (kind, words) => el("li", {}, el("span", { class: `swatch ${kind}`, "aria-hidden": "true" }), words);
   const lost = spans.traces.some((trace) => [...trace.calls.values()].some((call) => call.elsewhere));
   return el("ul", { class: "legend" },
-    entry("client", "client's call; hatched is time outside of the server"),
+    entry("client", "client's call; hatched: time outside the server"),
     entry("server", "server's work"),
     lost && entry("astray", "the server's half, in another trace"),
     el("li", {}, el("span", { class: "mono" }, "→ ← ·"), "client, server, internal span"));

@@ -1,4 +1,4 @@
-// The traces, one under the other: a row per span, of which only those on the screen are drawn.
+// The traces, one below the other: a row per span. Only the rows on the screen are drawn.
 
 const KIND_SIGNS = { client: "→", server: "←", producer: "⇥", consumer: "⇤", internal: "·", "": "·" };
 const OVERSCAN = 8;
@@ -8,7 +8,7 @@ const waterfalls = {
   all: [],
   scale: null,
   ruler: null,
-  /** Where the chosen span is told of. */
+  /** Shows the chosen span. */
   sheet: el("div", { class: "sheet" }),
   redraw: once(() => {
     drawRuler();
@@ -30,7 +30,7 @@ class Waterfall {
     this.build(title);
   }
 
-  /** What the server did is folded until somebody wants to see it. */
+  /** Folds the server's work below each call. */
   foldServers() {
     const { trace } = this;
     this.folded = new Set(trace.answers.keys());
@@ -40,7 +40,7 @@ class Waterfall {
     this.unfoldedRuns = new Set();
   }
 
-  /** The rows in order: a span, a run of equal siblings, or the server span that stands in another trace. */
+  /** The rows in order: a span, a run of equal siblings, or the server spans that are in other traces. */
   visibleRows() {
     const { trace } = this;
     const rows = [];
@@ -52,13 +52,19 @@ class Waterfall {
       const run = this.run(i);
       const folded = run.length > 1 && !this.unfoldedRuns.has(i);
       rows.push({ span: i, run: run.length > 1 ? run : null, folded });
-      const call = trace.calls.get(i);
-      if (call?.elsewhere && !call.server && !folded) rows.push({ span: i, elsewhere: call.elsewhere });
+      const lost = (folded ? run : [i]).filter((one) => this.isLost(one));
+      if (lost.length > 0) rows.push({ span: lost[0], elsewhere: trace.calls.get(lost[0]).elsewhere, lost });
       if (folded) i = trace.ends[run.at(-1)];
       else if (this.folded.has(i)) i = trace.ends[i];
       else i += 1;
     }
     return rows;
+  }
+
+  /** Its server span is in another trace. */
+  isLost(i) {
+    const call = this.trace.calls.get(i);
+    return call?.elsewhere && !call.server;
   }
 
   /** The equal siblings that begin here; this one alone where they are few or another run has it. */
@@ -89,9 +95,13 @@ class Waterfall {
       onclick: (event) => this.click(event),
     }, this.all);
     const hidden = trace.total - trace.length;
+    this.opener = el("button", { type: "button", class: "opener", "aria-expanded": "true", onclick: () => this.setClosed(!this.closed) },
+      el("span", { class: "caret", "aria-hidden": "true" }, "▼"), name(title));
+    const outcome = this.example !== null && OUTCOMES[report.examples[this.example].outcome];
     this.element = el("article", { class: "trace", "aria-label": label },
       el("header", {},
-        el("h3", {}, name(title)),
+        el("h3", {}, this.opener),
+        outcome && tag(...outcome),
         el("span", { class: "soft" }, `${plural(trace.total, "span")} · ${duration(trace.took)}`),
         el("span", { class: "mono" }, trace.id),
         el("div", { class: "push" },
@@ -103,7 +113,17 @@ class Waterfall {
       this.list);
   }
 
+  /** Closed, only the header is left. */
+  setClosed(closed) {
+    this.closed = closed;
+    this.element.classList.toggle("closed", closed);
+    this.opener.setAttribute("aria-expanded", String(!closed));
+    this.opener.firstChild.textContent = closed ? "▶" : "▼";
+    if (!closed) this.draw();
+  }
+
   unfoldAll() {
+    this.setClosed(false);
     this.folded = new Set();
     this.unfoldedRuns = new Set((this.runs ?? new Map()).keys());
     this.refresh();
@@ -153,8 +173,8 @@ class Waterfall {
 
   row(at) {
     const { trace } = this;
-    const { span, run, folded, elsewhere } = this.rows[at];
-    if (elsewhere) return this.elsewhereRow(at, span, elsewhere);
+    const { span, run, folded, elsewhere, lost } = this.rows[at];
+    if (elsewhere) return this.elsewhereRow(at, span, lost);
     const opens = run ? true : trace.hasChildren(span);
     const open = run && folded ? false : !this.folded.has(span);
     const took = run && folded ? run.reduce((sum, one) => sum + trace.durations[one], 0) : trace.durations[span];
@@ -179,18 +199,27 @@ class Waterfall {
     el("div", { class: "line" }, this.bars(span, run && folded ? run : [span], took)));
   }
 
-  elsewhereRow(at, span, [other, server]) {
-    const there = spans.traces[other];
-    const offset = Number(there.began - this.trace.began);
-    const from = offset + there.starts[server];
+  /** The server spans that belong below the call, or below each of a folded run. */
+  elsewhereRow(at, span, lost) {
+    const answers = lost.map((one) => this.trace.calls.get(one).elsewhere);
+    const [there, server] = [spans.traces[answers[0][0]], answers[0][1]];
+    const took = answers.reduce((sum, [other, one]) => sum + spans.traces[other].durations[one], 0);
+    const where = lost.length > 1 ? "in other traces: " : "in another trace: ";
     return el("div", {
       class: "span astray", role: "treeitem", id: this.rowId(at), "data-at": at, style: { top: `${at * this.rowHeight}px` },
       "aria-level": this.trace.depths[span] + 2, "aria-selected": "false",
     },
-    el("div", { class: "title", "data-took": duration(there.durations[server]), style: { "padding-left": `${28 + Math.min(this.trace.depths[span] + 1, 24) * 12}px` } },
+    el("div", { class: "title", "data-took": duration(took), style: { "padding-left": `${28 + Math.min(this.trace.depths[span] + 1, 24) * 12}px` } },
       el("span", { class: "bad" }, "✕"),
-      el("span", { class: "name", title: `${there.name(server)}, in trace ${there.id}` }, "in another trace: ", name(shortName(there.name(server))))),
-    el("div", { class: "line" }, bar("astray", this.start(from), this.end(from + there.durations[server]))));
+      el("span", { class: "name", title: `${there.name(server)}, in trace ${there.id}` }, where, name(shortName(there.name(server)))),
+      lost.length > 1 && el("span", { class: "times bad" }, `×${lost.length}`)),
+    el("div", { class: "line" }, answers.slice(0, 400).map((answer) => this.astrayBar(answer))));
+  }
+
+  astrayBar([other, server]) {
+    const there = spans.traces[other];
+    const from = Number(there.began - this.trace.began) + there.starts[server];
+    return bar("astray", this.start(from), this.end(from + there.durations[server]));
   }
 
   start(ns) { return onScreen(waterfalls.scale.at(this.trace, ns)); }
@@ -310,6 +339,7 @@ class Waterfall {
   /** Unfolds whatever hides the span. */
   reveal(span) {
     const { trace } = this;
+    this.setClosed(false);
     for (let above = trace.parents[span]; above >= 0; above = trace.parents[above]) this.folded.delete(above);
     for (let tries = 0; tries < 64; tries++) {
       this.rows = this.visibleRows();
@@ -373,7 +403,7 @@ function aboutSpan(waterfall, span) {
   const parent = trace.parents[span];
   return el("div", { class: "about-span", role: "region", "aria-label": "the chosen span" },
     el("header", {}, el("h4", {}, name(trace.name(span))),
-      call && el("a", { href: cellLink(report.examples[call.example].name, call.step) }, "its cell"),
+      call?.step && el("a", { href: cellLink(report.examples[call.example].name, call.step) }, "its cell"),
       parent >= 0 && el("a", { href: spanLink(trace.id, trace.ids[parent]) }, "its parent"),
       el("button", { type: "button", onclick: () => closeSpan() }, "close")),
     el("div", { class: "columns", tabindex: "0", role: "group", "aria-label": "attributes" },

@@ -1,17 +1,17 @@
 //! The verdict as the page reads it. Every text is made harmless here; spans are named by their places in the traces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use trace_parity::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome,
-    Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Verdict, timing,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Exit, Finding, Kind, ObservedDivergence,
+    Outcome, Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Traces, Verdict, timing,
 };
 
 use super::shown;
 use super::spans::{Place, SpanBlock};
 use crate::escape::{self, Charset};
-use crate::run::{ExampleRun, Run};
+use crate::run::{ExampleRun, Note, Run, Subject};
 use crate::words;
 
 /// Columns of a name, and of a sentence.
@@ -22,6 +22,10 @@ const LOG_LINE: usize = 500;
 const LOG_LINES: usize = 200;
 /// Findings that are on the page.
 const FINDINGS: usize = 1_000;
+/// Actions of one finding.
+const ACTIONS: usize = 20;
+/// Instrumentation scopes of one example.
+const SCOPES: usize = 8;
 /// Calls of one cell that are on the page.
 const CALLS: usize = 1_000;
 
@@ -29,6 +33,11 @@ const CALLS: usize = 1_000;
 pub(super) struct Page {
     verdict: Outcome,
     run: Option<String>,
+    program: String,
+    /// The command that repeats the run.
+    command: Option<String>,
+    subject: &'static str,
+    notes: Vec<NoteView>,
     stack: Option<String>,
     wall_seconds: Option<f64>,
     phases: Vec<Phase>,
@@ -39,10 +48,16 @@ pub(super) struct Page {
     /// How many there are in all.
     finding_count: usize,
     expected: Vec<Divergence>,
-    /// What the rules mean that something was found by, in Markdown.
+    /// The pages of the rules that have findings, in Markdown.
     rules: BTreeMap<&'static str, &'static str>,
     /// Bytes of the raw spans in the page.
     raw_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct NoteView {
+    example: Option<String>,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -54,6 +69,7 @@ struct Phase {
 #[derive(Serialize)]
 struct Example {
     name: String,
+    command: Option<String>,
     language: Option<String>,
     outcome: ExampleOutcome,
     /// Such as "exited with code 0"; `None` where only its traces are known.
@@ -67,6 +83,10 @@ struct Example {
     client_rpcs: u64,
     joined: u64,
     versions: BTreeMap<String, String>,
+    /// The SDK and the instrumentation with their versions, as the client's spans name them.
+    telemetry: Vec<(String, String)>,
+    /// Calls that are in no step.
+    calls: Vec<Call>,
     log: Vec<String>,
 }
 
@@ -139,7 +159,8 @@ struct FindingView {
     span_id: Option<String>,
     subject: Option<String>,
     message: String,
-    hint: Option<String>,
+    /// What to do, the likeliest first.
+    actions: Vec<String>,
     count: u64,
     input_line: Option<u64>,
 }
@@ -154,7 +175,8 @@ struct Divergence {
 }
 
 impl Page {
-    pub(super) fn of(run: &Run, spans: &SpanBlock, raw_bytes: usize) -> Self {
+    pub(super) fn of(run: &Run, traces: &Traces, spans: &SpanBlock, raw_bytes: usize) -> Self {
+        let run = &failing_first(run);
         let verdict = &run.verdict;
         let phase = |phase: &crate::run::Phase| Phase {
             name: shown(&phase.name, NAME),
@@ -163,10 +185,17 @@ impl Page {
         Self {
             verdict: verdict.outcome,
             run: run.id.as_deref().map(|id| shown(id, NAME)),
+            program: shown(&run.program, NAME),
+            command: command(&run.program, &run.arguments),
+            subject: match run.subject {
+                Subject::Examples => "examples",
+                Subject::Programs => "programs",
+            },
+            notes: run.notes.iter().map(note).collect(),
             stack: run.stack.as_deref().map(|stack| shown(stack, NAME)),
             wall_seconds: run.wall_seconds,
             phases: run.phases.iter().map(phase).collect(),
-            examples: examples(run, spans),
+            examples: examples(run, traces, spans),
             steps: verdict
                 .steps
                 .iter()
@@ -177,7 +206,7 @@ impl Page {
                 .findings
                 .iter()
                 .take(FINDINGS)
-                .map(|f| finding(verdict, f, spans))
+                .map(|f| finding(run, f, spans))
                 .collect(),
             finding_count: verdict.findings.len(),
             expected: verdict
@@ -195,17 +224,66 @@ impl Page {
     }
 }
 
-/// The columns of the table: those of the verdict, then examples that it knows nothing of.
-fn examples(run: &Run, spans: &SpanBlock) -> Vec<Example> {
+/// The run with its failing examples in front, in every row of the table too.
+fn failing_first(run: &Run) -> Run {
+    let mut run = run.clone();
+    let verdict = &mut run.verdict;
+    let mut order: Vec<usize> = (0..verdict.examples.len()).collect();
+    order.sort_by_key(|&index| match verdict.examples[index].outcome {
+        ExampleOutcome::Fail => 0,
+        ExampleOutcome::CouldNotRun => 1,
+        ExampleOutcome::Pass | ExampleOutcome::ExpectedDivergence => 2,
+    });
+    verdict.examples = order
+        .iter()
+        .map(|&index| verdict.examples[index].clone())
+        .collect();
+    for row in &mut verdict.steps {
+        row.cells = order
+            .iter()
+            .map(|&index| row.cells.get(index).cloned().flatten())
+            .collect();
+    }
+    run
+}
+
+fn note(note: &Note) -> NoteView {
+    NoteView {
+        example: note.example.as_deref().map(|name| shown(name, NAME)),
+        text: shown(&note.text, SENTENCE),
+    }
+}
+
+/// The words as one line for a shell; `None` without arguments.
+fn command(program: &str, arguments: &[String]) -> Option<String> {
+    let arguments = arguments.iter().map(|argument| quoted(argument));
+    let words: Vec<String> = std::iter::once(program.to_owned())
+        .chain(arguments)
+        .collect();
+    (words.len() > 1).then(|| shown(&words.join(" "), SENTENCE))
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The columns of the table: those of the verdict, then started examples that it doesn't know.
+fn examples(run: &Run, traces: &Traces, spans: &SpanBlock) -> Vec<Example> {
     let judged = &run.verdict.examples;
     let process = |name: &str| run.examples.iter().find(|example| example.name == name);
     let unknown = run
         .examples
         .iter()
         .filter(|example| judged.iter().all(|known| known.name != example.name));
-    let known = judged
-        .iter()
-        .map(|verdict| example(&verdict.name, Some(verdict), process(&verdict.name), spans));
+    let known = judged.iter().map(|verdict| {
+        let mut example = example(&verdict.name, Some(verdict), process(&verdict.name), spans);
+        example.telemetry = telemetry(verdict, traces);
+        example
+    });
     known
         .chain(unknown.map(|run| example(&run.name, None, Some(run), spans)))
         .collect()
@@ -222,6 +300,11 @@ fn example(
     let skipped = lines.len().saturating_sub(LOG_LINES);
     Example {
         name: shown(name, NAME),
+        command: run.and_then(|run| {
+            let (program, arguments) = run.command.split_first()?;
+            let words = command(&quoted(program), arguments);
+            Some(words.unwrap_or_else(|| shown(&quoted(program), NAME)))
+        }),
         language: verdict
             .and_then(|verdict| verdict.language.as_deref())
             .map(|language| shown(language, NAME)),
@@ -242,11 +325,53 @@ fn example(
                 .map(|(name, version)| (shown(name, NAME), shown(version, NAME)))
                 .collect()
         }),
+        telemetry: Vec::new(),
+        calls: verdict.map_or_else(Vec::new, |verdict| {
+            let calls = verdict.other_calls.iter().take(CALLS);
+            calls.map(|one| call(one, spans)).collect()
+        }),
         log: lines[skipped..]
             .iter()
             .map(|line| escape::log_line(line, LOG_LINE, Charset::Unicode))
             .collect(),
     }
+}
+
+/// The SDK, the agent and the instrumentation of the example's own spans.
+fn telemetry(verdict: &ExampleVerdict, traces: &Traces) -> Vec<(String, String)> {
+    let own = traces
+        .iter()
+        .find(|trace| Some(trace.id()) == verdict.trace_id);
+    let rows = own.map_or_else(Vec::new, |trace| trace.tree());
+    let Some((_, root)) = rows.first() else {
+        return Vec::new();
+    };
+    let attribute = |wanted: &str| {
+        let mut attributes = root.resource_attributes();
+        attributes.find_map(|(key, value)| (key == wanted).then(|| value.to_string()))
+    };
+    let known = [
+        ("SDK", attribute("telemetry.sdk.version")),
+        ("agent", attribute("telemetry.distro.version")),
+    ];
+    let known = known
+        .into_iter()
+        .filter_map(|(name, version)| Some((name.to_owned(), version?)));
+    let scopes: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .map(|(_, span)| span)
+        .filter(|span| span.kind() == Kind::Client && span.service_name() == root.service_name())
+        .map(|span| (span.scope_name(), span.scope_version()))
+        .filter(|(_, version)| !version.is_empty())
+        .collect();
+    let scopes = scopes
+        .into_iter()
+        .take(SCOPES)
+        .map(|(name, version)| (name.to_owned(), version.to_owned()));
+    known
+        .chain(scopes)
+        .map(|(name, version)| (shown(&name, NAME), shown(&version, NAME)))
+        .collect()
 }
 
 fn step(verdict: &Verdict, row: &StepRow, spans: &SpanBlock) -> Step {
@@ -318,12 +443,13 @@ fn call(call: &CellCall, spans: &SpanBlock) -> Call {
     }
 }
 
-fn finding(verdict: &Verdict, finding: &Finding, spans: &SpanBlock) -> FindingView {
+fn finding(run: &Run, finding: &Finding, spans: &SpanBlock) -> FindingView {
     let sentence = |text: &Option<String>| text.as_deref().map(|text| shown(text, SENTENCE));
     FindingView {
         rule: finding.rule.name(),
         severity: finding.severity,
-        example: verdict
+        example: run
+            .verdict
             .examples
             .iter()
             .position(|example| Some(&example.name) == finding.example.as_ref()),
@@ -335,7 +461,11 @@ fn finding(verdict: &Verdict, finding: &Finding, spans: &SpanBlock) -> FindingVi
         span_id: finding.span_id.map(|id| id.to_string()),
         subject: sentence(&finding.subject),
         message: shown(&finding.message, SENTENCE),
-        hint: sentence(&finding.hint),
+        actions: words::actions(run, finding)
+            .iter()
+            .take(ACTIONS)
+            .map(|action| shown(action, SENTENCE))
+            .collect(),
         count: finding.count,
         input_line: finding.input_line,
     }

@@ -1,4 +1,4 @@
-//! Data inside the page: as JSON that cannot end its element, or packed as gzip in base64.
+//! Data inside the page, packed as gzip in base64.
 
 use std::io::{self, Read as _, Write};
 
@@ -11,11 +11,6 @@ use serde::Serialize;
 
 /// How the block of raw spans begins; its content follows up to the next `<`.
 const RAW: &str = r#"<script type="application/gzip;base64" id="raw">"#;
-
-/// JSON in which nothing looks like a tag.
-pub(super) fn json(value: &impl Serialize, out: impl Write) -> io::Result<()> {
-    serde_json::to_writer(NoTags(out), value).map_err(io::Error::from)
-}
 
 pub(super) fn packed_json(value: &impl Serialize, out: impl Write) -> io::Result<()> {
     let mut packer = packer(out);
@@ -32,7 +27,7 @@ pub(super) fn packed(bytes: &[u8], out: impl Write) -> io::Result<()> {
 type Packer<W> = GzEncoder<EncoderWriter<'static, base64::engine::GeneralPurpose, W>>;
 
 fn packer<W: Write>(out: W) -> Packer<W> {
-    GzEncoder::new(EncoderWriter::new(out, &STANDARD), Compression::default())
+    GzEncoder::new(EncoderWriter::new(out, &STANDARD), Compression::best())
 }
 
 /// The OTLP JSON inside a page that [`html`](super::html) wrote, unpacked up to `limit` bytes. `None` for anything else.
@@ -67,38 +62,6 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-/// Writes what could begin a tag or an entity as JSON escapes. In JSON these stand in strings only.
-struct NoTags<W>(W);
-
-impl<W: Write> Write for NoTags<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let plain = bytes
-            .iter()
-            .position(|byte| escaped(*byte).is_some())
-            .unwrap_or(bytes.len());
-        if plain > 0 {
-            return self.0.write(&bytes[..plain]);
-        }
-        match bytes.first().and_then(|byte| escaped(*byte)) {
-            Some(escape) => self.0.write_all(escape).map(|()| 1),
-            None => Ok(0),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn escaped(byte: u8) -> Option<&'static [u8]> {
-    match byte {
-        b'<' => Some(b"\\u003c"),
-        b'>' => Some(b"\\u003e"),
-        b'&' => Some(b"\\u0026"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -106,15 +69,6 @@ mod tests {
     use super::*;
 
     proptest! {
-        #[test]
-        fn json_reads_back_and_holds_no_tag(text in any::<String>()) {
-            let mut out = Vec::new();
-            json(&text, &mut out).unwrap();
-            let out = String::from_utf8(out).unwrap();
-            prop_assert!(!out.contains(['<', '>', '&']));
-            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
-        }
-
         #[test]
         fn raw_spans_come_back(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
             let mut page = format!("<html>{RAW}").into_bytes();

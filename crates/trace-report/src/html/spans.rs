@@ -117,6 +117,8 @@ fn wanted(verdict: &Verdict) -> Vec<TraceId> {
     let elsewhere = cells
         .flat_map(|cell| &cell.calls)
         .filter_map(|call| call.elsewhere);
+    let others = verdict.examples.iter().flat_map(|e| &e.other_calls);
+    let elsewhere = elsewhere.chain(others.filter_map(|call| call.elsewhere));
     let mut seen = HashSet::new();
     of_examples
         .chain(of_findings)

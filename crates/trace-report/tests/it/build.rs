@@ -7,7 +7,7 @@ use trace_parity::{
     Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Rule,
     Severity, SpanId, StepRow, TraceId, Verdict,
 };
-use trace_report::{ExampleRun, Phase, Run};
+use trace_report::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 
 pub(crate) const EXAMPLES: [&str; 5] = ["py", "go", "node", "java", "rust"];
 
@@ -143,6 +143,10 @@ pub(crate) fn span_id(number: u8) -> SpanId {
 /// Five examples that tell the same story.
 pub(crate) fn consistent() -> Run {
     Run {
+        program: "cargo xtask".to_owned(),
+        arguments: vec!["run-all".to_owned()],
+        subject: Subject::Examples,
+        notes: Vec::new(),
         id: Some("20261122T101502Z-4f2a9c".to_owned()),
         folder: Some(PathBuf::from("target/milvus-otel/runs/latest")),
         stack: Some("Milvus 2.3.5 embedded".to_owned()),
@@ -264,7 +268,7 @@ pub(crate) fn example_failed() -> Run {
     let failed = Finding {
         trace_id: None,
         span_id: None,
-        hint: Some("its last lines are below; run it alone with `cargo xtask run node`".to_owned()),
+        hint: Some("its last lines are below; run it alone with `{program} run node`".to_owned()),
         ..finding(
             Rule::ExampleFailed,
             "node",
@@ -289,6 +293,7 @@ pub(crate) fn could_not_run() -> Run {
                 spans: 0,
                 client_rpcs: 0,
                 joined: 0,
+                other_calls: Vec::new(),
                 language: None,
                 rules: Vec::new(),
                 name: (*name).to_owned(),
@@ -334,8 +339,15 @@ pub(crate) fn hostile(text: &str) -> Run {
         reason: any(),
         examples: vec![any()],
     };
+    run.arguments = vec![any()];
+    run.notes = vec![Note {
+        kind: NoteKind::General,
+        example: Some(any()),
+        text: any(),
+    }];
     run.phases[0].name = any();
     run.examples[0].name = any();
+    run.examples[0].command = vec![any(), any()];
     run.examples[0].exit = Exit::Signal(9);
     run.examples[0].versions = BTreeMap::from([(any(), any())]);
     run.examples[0].log_tail = vec![any(), any()];
@@ -358,6 +370,7 @@ fn example_verdict(name: &str, index: usize) -> ExampleVerdict {
         client_rpcs: 17,
         joined: 17,
         traces: vec![trace_id(index as u8)],
+        other_calls: Vec::new(),
         rules: if differs {
             vec![(Rule::SpanName, ExampleOutcome::ExpectedDivergence)]
         } else {
@@ -412,6 +425,7 @@ fn phase(name: &str, seconds: f64) -> Phase {
 fn example_run(name: &str) -> ExampleRun {
     ExampleRun {
         name: name.to_owned(),
+        command: vec![name.to_owned(), "quick_setup".to_owned()],
         exit: Exit::Code(0),
         seconds: 4.2,
         versions: BTreeMap::from([

@@ -238,6 +238,8 @@ pub(crate) fn hostile(text: &str) -> Story {
     let mut told = run.clone();
     let texts = build::hostile(text);
     told.stack = texts.stack;
+    told.arguments = texts.arguments;
+    told.notes = texts.notes;
     told.verdict.examples[0].name = texts.verdict.examples[0].name.clone();
     told.verdict.examples[0].language = texts.verdict.examples[0].language.clone();
     told.verdict.steps[1].name = texts.verdict.steps[1].name.clone();

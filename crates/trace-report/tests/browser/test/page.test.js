@@ -42,16 +42,53 @@ inPage("a consistent run says so, and what each example did", "consistent", {}, 
 });
 
 inPage("a failing run says what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
-  assert.equal(await page.locator(".story").textContent(), "java tells a different story; py, go, node and rust tell the same story.");
+  assert.equal(await page.locator(".story").textContent(), "java fails; py, go, node and rust tell the same story.");
   const finding = page.locator(".finding").first();
   for (const part of ["error", "context-lost", "in java", "17 places", "none of 17 client calls", "pin the agent"]) {
     assert.ok((await finding.textContent()).includes(part), part);
   }
-  await finding.getByText("What this means").click();
+  await finding.getByRole("link", { name: "context-lost" }).click();
   assert.ok(await finding.getByText("No propagator.").isVisible());
   await finding.getByRole("link", { name: "show the span" }).click();
   assert.ok(await page.getByRole("region", { name: "the chosen span" }).isVisible());
   assert.ok((await page.locator(".span.astray").count()) > 5, "the server's spans are shown where they should have been");
+});
+
+inPage("the failing example comes first, and healthy traces are closed until they are wanted", "context-lost", {}, async (page) => {
+  const heads = await page.locator(".steps thead th .name").allTextContents();
+  assert.deepEqual(heads, ["java", "py", "go", "node", "rust"]);
+  const traces = page.locator("article.trace");
+  assert.ok((await traces.first().textContent()).includes("java"));
+  assert.ok(await rows(page, "java").first().isVisible());
+  assert.equal(await rows(page, "py").first().isVisible(), false);
+  await page.getByRole("button", { name: "py", exact: true }).click();
+  assert.ok(await rows(page, "py").first().isVisible());
+});
+
+inPage("every lost call has its server's span in red, those of folded polls together", "context-lost", {}, async (page) => {
+  const astray = rows(page, "java").and(page.locator(".astray"));
+  // 16 calls: nine alone, and seven polls in one row.
+  assert.equal(await astray.count(), 10);
+  assert.ok((await astray.filter({ hasText: "in other traces: GetLoadState" }).textContent()).includes("×7"));
+  assert.ok(await page.getByText("16 traces of server spans alone").isVisible());
+});
+
+inPage("a finding can be copied, its trace opened, and the next one found", "context-lost", { permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
+  const finding = page.locator(".finding").first();
+  await finding.getByRole("button", { name: "copy this finding" }).click();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  for (const part of ["error: context-lost in java (17 places)", "hint: the server dropped", "pymilvus 2.5.9", "command: cargo xtask run-all"]) {
+    assert.ok(copied.includes(part), copied);
+  }
+  await page.getByRole("button", { name: "next finding" }).click();
+  assert.equal(await finding.evaluate((node) => node === document.activeElement), true);
+  await finding.getByRole("link", { name: /^[0-9a-f]{32}$/ }).click();
+  assert.match(new URL(page.url()).hash, /^#~[0-9a-f]{32}\/$/);
+});
+
+inPage("the page says how to run it again, and what was noted", "hostile", {}, async (page) => {
+  assert.ok((await page.locator("#verdict .command code").textContent()).startsWith("cargo xtask '"));
+  assert.equal(await page.locator(".run-notes li").count(), 1);
 });
 
 inPage("every cell opens and closes", "context-lost", {}, async (page) => {
@@ -222,8 +259,9 @@ inPage("times show the gap, and none where a call has no server span", "context-
   const row = page.getByRole("region", { name: "gaps" }).getByRole("row").filter({ hasText: "wait_loaded" });
   const cells = await row.getByRole("cell").allTextContents();
   assert.equal(cells.length, EXAMPLES.length);
-  assert.match(cells[0], /^430 µsclient 2.34 msserver 1.91 ms$/);
-  assert.equal(cells[3], "–");
+  // The failing example has the first column.
+  assert.equal(cells[0], "–");
+  assert.match(cells[1], /^430 µsclient 2.34 msserver 1.91 ms$/);
 });
 
 inPage("a chosen span shows its attributes, resource and times", "consistent", {}, async (page) => {
@@ -236,7 +274,7 @@ inPage("the versions that decide stand above the table, and all of them at the e
   const column = page.getByRole("columnheader", { name: "py" }).first();
   assert.ok((await column.textContent()).endsWith("pymilvus 2.5.9"), await column.textContent());
   const all = page.locator("#run details").first();
-  await all.locator("summary", { hasText: "2 packages" }).click();
+  await all.locator("summary", { hasText: "2 versions" }).click();
   assert.ok(await all.getByText("opentelemetry-api").isVisible());
 });
 
@@ -296,7 +334,7 @@ inPage("hostile text is text", "hostile", {}, async (page) => {
     hidden: /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText),
     text: document.body.innerText,
   }));
-  assert.deepEqual({ ...found, text: undefined }, { scripts: 4, images: 0, frames: 0, foreign: 0, hidden: false, text: undefined });
+  assert.deepEqual({ ...found, text: undefined }, { scripts: 7, images: 0, frames: 0, foreign: 0, hidden: false, text: undefined });
   assert.ok(found.text.includes("</script><img src=x onerror=alert(1)>"), "it is shown as it is");
   const { scrollWidth, innerWidth } = await page.evaluate(() => ({ scrollWidth: document.documentElement.scrollWidth, innerWidth }));
   assert.ok(scrollWidth <= innerWidth, "the layout holds");
