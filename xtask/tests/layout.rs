@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates of this repository that each crate may name in its `[dependencies]`. What they may name in turn is allowed too.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("xtask", &["compat"]),
     ("compat", &["harness"]),
     ("harness", &["supervise", "otlp-capture", "trace-report"]),
@@ -12,7 +12,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("milvus-otel-tests", &["milvus-otel"]),
     ("trace-parity-faults", &["trace-parity"]),
     ("otlp-capture", &["protobuf-wire"]),
-    ("trace-parity", &["protobuf-wire"]),
+    ("trace-parity", &["protobuf-wire", "versions"]),
+    ("versions", &[]),
     ("supervise", &[]),
     ("protobuf-wire", &[]),
     ("milvus-otel", &[]),

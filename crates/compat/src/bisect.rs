@@ -19,7 +19,6 @@ use crate::outcome::Outcome;
 use crate::plan::{ExamplePlan, Variant};
 use crate::record::{Measured, judged};
 use crate::registry;
-use crate::version;
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]
@@ -249,10 +248,10 @@ fn between(all: &[String], from: Option<&str>, to: Option<&str>) -> Result<Vec<S
                 .is_some_and(|rest| rest.starts_with('.'))
     };
     let after_from = |version: &&String| {
-        from.is_none_or(|from| version::compare(version, from).is_ge() || is_part(version, from))
+        from.is_none_or(|from| versions::compare(version, from).is_ge() || is_part(version, from))
     };
     let before_to = |version: &&String| {
-        to.is_none_or(|to| version::compare(version, to).is_le() || is_part(version, to))
+        to.is_none_or(|to| versions::compare(version, to).is_le() || is_part(version, to))
     };
     let versions: Vec<String> = all
         .iter()

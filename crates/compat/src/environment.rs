@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use harness::event::Events;
 use harness::prepare::example::{Example, Prepare};
-use harness::prepare::fingerprint::fingerprint;
-use harness::prepare::task::{self, Task};
-use harness::prepare::versions::Versions;
+use harness::prepare::fingerprint::{fingerprint, part};
+use harness::prepare::task::{self, Task, Versions};
 use harness::workspace::Workspace;
 use supervise::{Failure, IoContext, Result, Supervisor};
 
@@ -78,13 +77,12 @@ impl Recipe {
     /// Changes whenever anything that the outcome depends on does.
     pub(crate) fn fingerprint(&self) -> Result<String> {
         let mut parts: Vec<Vec<u8>> = vec![
-            format!("{:?}", self.packages).into_bytes(),
-            format!("{:?} {:?}", self.variant.env, self.runtime).into_bytes(),
-            format!(
-                "{:?} {:?} {:?}",
-                self.example.prepare, self.example.run, self.example.matrix
-            )
-            .into_bytes(),
+            part(&self.packages),
+            part(&self.variant.env),
+            part(&self.runtime.as_ref().map(|runtime| runtime.as_ref().ok())),
+            part(&self.example.prepare),
+            part(&self.example.run),
+            part(&self.example.matrix),
             harness::stack::embedded::stack_name().into_bytes(),
         ];
         for file in tracked_files(&self.example.folder)? {
@@ -92,7 +90,7 @@ impl Recipe {
             parts.push(file.as_os_str().as_encoded_bytes().to_vec());
             parts.push(std::fs::read(&path).at("read", &path)?);
         }
-        parts.push(self.local_content().to_le_bytes().to_vec());
+        parts.push(self.local_content()?.into_bytes());
         if self.has_local_folder() {
             parts.push(jiff::Timestamp::now().to_string().into_bytes());
         }
@@ -101,7 +99,7 @@ impl Recipe {
             parts.push(task::fingerprint_of(&Task::from(&*self.example))?.into_bytes());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Ok(format!("{:016x}", fingerprint(&parts)))
+        Ok(fingerprint(&parts))
     }
 
     /// The files and folders of this machine that it is made with.
@@ -117,12 +115,14 @@ impl Recipe {
     }
 
     /// Changes with the content of the files of this machine that it is made with.
-    fn local_content(&self) -> u64 {
-        let parts: Vec<Vec<u8>> = self
-            .local()
-            .map(|path| std::fs::read(path).unwrap_or_default())
-            .collect();
-        fingerprint(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    fn local_content(&self) -> Result<String> {
+        let mut parts = Vec::new();
+        for file in self.local().filter(|path| path.is_file()) {
+            parts.push(std::fs::read(&file).at("read", &file)?);
+        }
+        Ok(fingerprint(
+            &parts.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+        ))
     }
 
     /// Installs and builds it, unless that is done; a failure is an outcome.
@@ -140,9 +140,14 @@ impl Recipe {
                 log: None,
             });
         }
-        let folder = self.folder(workspace);
+        let folder = self.folder(workspace).map_err(|failure| Unready {
+            outcome: Outcome::CouldNotRun,
+            cause: Cause::BuildFailed,
+            message: failure.message,
+            log: None,
+        })?;
         let log = folder.join("prepare.log");
-        let prepared = self.prepare_alone(workspace, &log, supervisor, events);
+        let prepared = self.prepare_alone(workspace, &folder, &log, supervisor, events);
         match tokio::time::timeout(LIMIT, prepared).await {
             Ok(prepared) => prepared
                 .and_then(|ready| self.checked(ready))
@@ -163,19 +168,19 @@ impl Recipe {
     async fn prepare_alone(
         &self,
         workspace: &Workspace,
+        folder: &Path,
         log: &Path,
         supervisor: &Supervisor,
         events: &Events,
     ) -> std::result::Result<Ready, Unready> {
-        let folder = self.folder(workspace);
         let signs = &self.example.matrix.signs;
         let unready = |failure: Failure| diagnosed(&failure, log, signs);
-        std::fs::create_dir_all(&folder)
-            .at("make", &folder)
+        std::fs::create_dir_all(folder)
+            .at("make", folder)
             .map_err(unready)?;
         let lock = task::lock(folder.join("lock")).await;
         let _lock = lock.map_err(unready)?;
-        let prepared = self.prepare_within(workspace, &folder, log, supervisor, events);
+        let prepared = self.prepare_within(workspace, folder, log, supervisor, events);
         let prepared = prepared.await.map_err(unready);
         if prepared
             .as_ref()
@@ -209,32 +214,29 @@ impl Recipe {
     }
 
     /// One folder for one set of versions: variants that differ in settings alone share it.
-    fn folder(&self, workspace: &Workspace) -> PathBuf {
-        let whose = fingerprint(&[self.example.folder.as_os_str().as_encoded_bytes()]);
+    fn folder(&self, workspace: &Workspace) -> Result<PathBuf> {
         let name = if self.packages.is_empty() {
             "own".to_owned()
         } else {
-            let versions = format!("{:?}", self.packages);
             let label: Vec<String> = self
                 .variant
                 .set
                 .iter()
                 .map(|(axis, version)| format!("{axis}-{}", plain(version)))
                 .collect();
-            let content = self.local_content().to_le_bytes();
-            let unique = fingerprint(&[versions.as_bytes(), &content]) as u32;
-            format!("{}-{unique:08x}", label.join("-"))
+            let content = self.local_content()?;
+            let unique = fingerprint(&[&part(&self.packages), content.as_bytes()]);
+            format!("{}-{}", label.join("-"), &unique[..8])
         };
-        let example = match self.example.folder.starts_with(workspace.root()) {
-            true => self.example.name.clone(),
-            false => format!("{}-{:08x}", self.example.name, whose as u32),
+        let folder = &self.example.folder;
+        let example = if folder.starts_with(workspace.root()) {
+            self.example.name.clone()
+        } else {
+            let whose = fingerprint(&[folder.as_os_str().as_encoded_bytes()]);
+            format!("{}-{}", self.example.name, &whose[..8])
         };
-        workspace
-            .state()
-            .join("matrix")
-            .join("environments")
-            .join(example)
-            .join(name)
+        let environments = workspace.state().join("matrix").join("environments");
+        Ok(environments.join(example).join(name))
     }
 
     async fn copy(
@@ -312,7 +314,7 @@ impl Recipe {
 
 /// Whether a resolved version is the one that was asked for.
 fn fits(resolved: &str, asked: &str) -> bool {
-    asked == ANY || super::version::compare(resolved, asked).is_eq()
+    asked == ANY || versions::compare(resolved, asked).is_eq()
 }
 
 /// The version that was resolved, by the package's name as anybody spells it.

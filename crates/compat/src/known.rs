@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use harness::prepare::versions::{Versions, parse_version};
+use harness::prepare::task::Versions;
 use serde::Deserialize;
 use supervise::{Failure, Result};
 
 use crate::environment::resolved;
 use crate::map::SCHEMA;
 use crate::outcome::Outcome;
-use crate::version;
 
 /// A package in a lock file whose version was measured to break traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +176,7 @@ fn tried<'a>(language: &'a LanguagePart, axis: &str) -> Vec<Tried<'a>> {
             })
         })
         .collect();
-    tried.sort_by(|a, b| version::compare(a.version, b.version));
+    tried.sort_by(|a, b| versions::compare(a.version, b.version));
     tried
 }
 
@@ -228,10 +227,10 @@ fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str, has_sdk: bool) -> Option<&
     let at = tried
         .iter()
         .rev()
-        .find(|one| version::compare(one.version, version).is_le())?;
+        .find(|one| versions::compare(one.version, version).is_le())?;
     let after = tried
         .iter()
-        .find(|one| version::compare(one.version, version).is_ge());
+        .find(|one| versions::compare(one.version, version).is_ge());
     let next_is_no_better = after.is_none_or(|after| is_bad(&after));
     Some(at).filter(is_bad).filter(|_| next_is_no_better)
 }
@@ -240,8 +239,8 @@ fn nearest_good(tried: &[Tried<'_>], version: &str) -> Option<String> {
     let good = || tried.iter().filter(|one| one.outcome == Outcome::Whole);
     let before = good()
         .rev()
-        .find(|one| version::compare(one.version, version).is_lt());
-    let after = good().find(|one| version::compare(one.version, version).is_gt());
+        .find(|one| versions::compare(one.version, version).is_lt());
+    let after = good().find(|one| versions::compare(one.version, version).is_gt());
     before.or(after).map(|one| one.version.to_owned())
 }
 
@@ -260,7 +259,7 @@ fn locked(file: &Path, text: &str) -> Result<Versions> {
         return Ok(tables(&table));
     }
     if name.ends_with(".xml") {
-        return Ok(maven(text));
+        return maven(text).map_err(|error| wrong(error.to_string()));
     }
     Ok(text.lines().filter_map(line).collect())
 }
@@ -290,33 +289,35 @@ fn tables(lock: &toml::Table) -> Versions {
         .collect()
 }
 
-/// Dependencies and the properties that their versions are taken from; enough for one file without parents.
-fn maven(pom: &str) -> Versions {
-    pom.split("<dependency>")
-        .skip(1)
-        .filter_map(|rest| {
-            let dependency = rest.split("</dependency>").next()?;
-            let version = element(dependency, "version")?;
-            let version = match version
-                .strip_prefix("${")
-                .and_then(|name| name.strip_suffix('}'))
-            {
-                Some(property) => element(pom, property)?,
-                None => version,
-            };
-            let name = format!(
-                "{}:{}",
-                element(dependency, "groupId")?,
-                element(dependency, "artifactId")?
-            );
-            Some((name, version.to_owned()))
-        })
-        .collect()
-}
-
-fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
-    let (_, after) = xml.split_once(&format!("<{name}>"))?;
-    Some(after.split_once('<')?.0.trim())
+/// What has a group, an artifact and a version, as dependencies, plugins and artifact items have; enough for one file without parents.
+fn maven(pom: &str) -> std::result::Result<Versions, roxmltree::Error> {
+    let document = roxmltree::Document::parse(pom)?;
+    let text = |node: roxmltree::Node<'_, '_>, name: &str| {
+        let child = node
+            .children()
+            .find(|child| child.tag_name().name() == name)?;
+        Some(child.text()?.trim().to_owned())
+    };
+    let elements = || document.descendants().filter(roxmltree::Node::is_element);
+    let property = |name: &str| {
+        let mut tables = elements().filter(|node| node.tag_name().name() == "properties");
+        tables.find_map(|table| text(table, name))
+    };
+    let pinned = |node| {
+        let version = text(node, "version")?;
+        let inside = version
+            .strip_prefix("${")
+            .and_then(|rest| rest.strip_suffix('}'));
+        let version = match inside {
+            Some(name) => property(name)?,
+            None => version,
+        };
+        Some((
+            format!("{}:{}", text(node, "groupId")?, text(node, "artifactId")?),
+            version,
+        ))
+    };
+    Ok(elements().filter_map(pinned).collect())
 }
 
 /// A line of go.mod, of a requirements file or of a list of installed packages.
@@ -327,7 +328,7 @@ fn line(line: &str) -> Option<(String, String)> {
         .next()
         .unwrap_or_default()
         .trim();
-    parse_version(line.strip_prefix("require ").unwrap_or(line))
+    versions::pinned(line.strip_prefix("require ").unwrap_or(line))
 }
 
 #[cfg(test)]
@@ -370,10 +371,17 @@ mod tests {
         );
         check(
             "pom.xml",
-            "<project><properties><agent>2.26.1</agent></properties><dependencies><dependency>\n<groupId>g</groupId> <artifactId>a</artifactId><version>${agent}</version></dependency></dependencies></project>",
+            "<?xml version=\"1.0\"?><project><properties><agent>2.26.1</agent></properties><dependencies><!-- <dependency> --><dependency>\n<groupId>g</groupId> <artifactId>a</artifactId><version>${agent}</version></dependency></dependencies></project>",
             "g:a",
             "2.26.1",
         );
+        check(
+            "pom.xml",
+            "<project><build><plugin><groupId>p</groupId><artifactItem><groupId>g</groupId><artifactId>agent</artifactId><version> 2.26.1 </version></artifactItem></plugin></build></project>",
+            "g:agent",
+            "2.26.1",
+        );
+        assert!(locked(Path::new("pom.xml"), "<project><dependency>").is_err());
     }
 
     /// `file: package version`, measured version, nearest good one of all that is found.

@@ -22,7 +22,6 @@ pub mod project;
 mod record;
 mod registry;
 mod text;
-mod version;
 
 pub use bisect::{BisectOptions, Bisection, Border, Probe, bisect};
 pub use known::{KnownBad, known_bad};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use harness::prepare::versions::Versions;
+use harness::prepare::task::Versions;
 use serde::Serialize;
 use trace_parity::{Family, Severity};
 
@@ -161,7 +161,7 @@ impl Map {
 
     /// As the schema beside the documentation describes it.
     pub fn json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(self).expect("a map has strings for keys");
         text.push('\n');
         text
     }

@@ -184,4 +184,28 @@ mod tests {
     fn a_map_is_a_page_of_the_documentation() {
         insta::assert_snapshot!(super::markdown(&sample()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_from_a_log_is_more_than_text(
+            said in r"[@#<>|`*_\[\]!()&\u{202e}\u{200b}\u{1b}\n a-z0-9:/.-]{0,60}"
+        ) {
+            let mut map = sample();
+            map.unmeasured[0].what = "what".to_owned();
+            map.unmeasured[0].reason = said.clone();
+            let found = map.examples[0].variants[2].found.as_mut().unwrap();
+            found.as_expected = false;
+            found.message = said;
+            let page = super::markdown(&map);
+            let plain = super::markdown(&sample());
+            proptest::prop_assert_eq!(page.lines().count(), plain.lines().count());
+            let row = page.lines().find(|line| line.contains("[context-lost]") && line.contains("lost |")).unwrap();
+            proptest::prop_assert_eq!(row.matches('|').count(), 6, "{}", row);
+            for line in [row, page.lines().last().unwrap()] {
+                let outside: String = line.split('`').step_by(2).collect();
+                proptest::prop_assert!(!outside.contains(['@', '#', '<', '\u{202e}', '\u{200b}', '\u{1b}']), "{}", line);
+                proptest::prop_assert!(!line.contains(['\u{202e}', '\u{200b}', '\u{1b}']), "{}", line);
+            }
+        }
+    }
 }

@@ -257,8 +257,8 @@ fn results(workspace: &Workspace, plan: Option<&Path>) -> PathBuf {
         None => matrix.join("results"),
         Some(path) => {
             let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            let unique = fingerprint(&[path.as_os_str().as_encoded_bytes()]) as u32;
-            matrix.join(format!("results-{unique:08x}"))
+            let unique = fingerprint(&[path.as_os_str().as_encoded_bytes()]);
+            matrix.join(format!("results-{}", &unique[..8]))
         }
     }
 }

@@ -57,19 +57,9 @@ fn distance(from: &Entry, to: &Entry) -> u64 {
     to.versions
         .iter()
         .filter_map(|(axis, version)| {
-            Some(weight(version).abs_diff(weight(from.versions.get(axis)?)))
+            Some(versions::weight(version).abs_diff(versions::weight(from.versions.get(axis)?)))
         })
         .sum()
-}
-
-fn weight(version: &str) -> u64 {
-    let mut numbers = version.split(['.', '-']).map(|part| {
-        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<u64>().unwrap_or_default()
-    });
-    (0..3).fold(0, |weight, _| {
-        weight * 1_000 + numbers.next().unwrap_or_default().min(999)
-    })
 }
 
 #[cfg(test)]

@@ -289,6 +289,17 @@ mod tests {
         assert!(page.contains("a&lt;b&gt; 1"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_markup_or_moves_the_reader(
+            said in r#"[@<>`"'&\u{202e}\u{200b}\u{1b}\n a-z/=-]{0,60}"#
+        ) {
+            let html = super::prose(&said);
+            let without_code = html.replace("<code>", "").replace("</code>", "");
+            proptest::prop_assert!(!without_code.contains(['<', '>', '"', '\u{202e}', '\u{200b}', '\u{1b}', '\n']), "{}", html);
+        }
+    }
+
     #[test]
     fn every_cell_leads_to_its_details() {
         let page = super::page(&sample());

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use semver::{Version, VersionReq};
 use serde::Deserialize;
 use supervise::{IoContext, Result};
+use versions::Range;
 
 use crate::known;
 
@@ -38,7 +38,7 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Pair {
     package: String,
-    versions: VersionReq,
+    versions: Range,
     with: Option<String>,
     without: Option<String>,
     what: String,
@@ -100,11 +100,11 @@ pub fn notes(command: &[String]) -> Vec<String> {
     lists.iter().flat_map(told).collect()
 }
 
-fn unfit(list: &Path, packages: &BTreeMap<String, Option<Version>>) -> Vec<Warning> {
+fn unfit(list: &Path, packages: &BTreeMap<String, Option<String>>) -> Vec<Warning> {
     let fits = |pair: &Pair| {
         let version = packages.get(&pair.package)?.as_ref()?;
         let there = |name: &Option<String>| name.as_ref().map(|name| packages.contains_key(name));
-        let is_unfit = pair.versions.matches(version)
+        let is_unfit = pair.versions.contains(version)
             && there(&pair.with) != Some(false)
             && there(&pair.without) != Some(true);
         is_unfit.then(|| Warning {
@@ -125,7 +125,7 @@ fn table() -> Table {
 }
 
 /// `name==1.2.3`, `name<80` and so on; only `==` says a version.
-fn requirements(text: &str) -> BTreeMap<String, Option<Version>> {
+fn requirements(text: &str) -> BTreeMap<String, Option<String>> {
     let named = |line: &str| {
         let line = line.split('#').next()?.split(';').next()?.trim();
         let end = line
@@ -135,22 +135,10 @@ fn requirements(text: &str) -> BTreeMap<String, Option<Version>> {
         if name.is_empty() || name.starts_with('-') {
             return None;
         }
-        let version = rest
-            .split("==")
-            .nth(1)
-            .and_then(|rest| version(rest.trim()));
+        let version = rest.split("==").nth(1).and_then(versions::first_in);
         Some((name.to_ascii_lowercase().replace('_', "-"), version))
     };
     text.lines().filter_map(named).collect()
-}
-
-/// The first three numbers; a pre-release says nothing that the table asks about.
-fn version(text: &str) -> Option<Version> {
-    let mut numbers = text
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|number| number.parse().ok());
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    Some(Version::new(major, minor, numbers.next().unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::prepare::versions::Versions;
+use harness::prepare::task::Versions;
 use harness::run::judge::{self, CaptureArgument, Judged};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,10 +66,7 @@ impl Record {
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        disk::write_whole(
-            &path(folder),
-            &serde_json::to_vec_pretty(self).unwrap_or_default(),
-        )
+        disk::write_json(&path(folder), self)
     }
 
     /// The record in a variant's folder; `None` where there is none that this version can read.
@@ -131,7 +128,7 @@ impl Unfinished {
             variants,
         };
         std::fs::create_dir_all(folder).at("make", folder)?;
-        disk::write_whole(&path, &serde_json::to_vec_pretty(&new).unwrap_or_default())?;
+        disk::write_json(&path, &new)?;
         Ok((new, false))
     }
 

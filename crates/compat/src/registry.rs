@@ -5,15 +5,13 @@ use std::path::PathBuf;
 
 use harness::event::Events;
 use harness::prepare::example::{Example, Prepare};
-use harness::prepare::task::{self, Task};
-use harness::prepare::versions::Versions;
+use harness::prepare::task::{self, Task, Versions};
 use harness::workspace::Workspace;
 use supervise::{Failure, Interrupt, IoContext, Result, Supervisor};
 
 use crate::environment::resolved;
 use crate::measure::{MatrixOptions, examples, read_plan};
 use crate::plan::Axis;
-use crate::version;
 
 /// A newer version than the one that a variant for the newest of everything pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +40,9 @@ pub async fn proposals(
                 for (name, pinned) in &variant.set {
                     let axis = plan.axis(name)?;
                     let versions = versions(workspace, example, axis, &supervisor, events).await?;
-                    let newest = versions.last().cloned().unwrap_or_default();
-                    if version::compare(&newest, pinned).is_gt() {
+                    let newest = versions.last().cloned();
+                    let newer = |version: &String| versions::compare(version, pinned).is_gt();
+                    if let Some(newest) = newest.filter(newer) {
                         proposals.push(Proposal {
                             example: plan.example.clone(),
                             variant: variant.name.clone(),
@@ -73,11 +72,8 @@ pub(super) async fn versions(
     supervisor: &Supervisor,
     events: &Events,
 ) -> Result<Vec<String>> {
-    let package = axis
-        .packages
-        .first()
-        .map(String::as_str)
-        .unwrap_or_default();
+    // A plan whose axis has no package isn't read.
+    let package = axis.packages[0].as_str();
     if example.matrix.list.is_empty() {
         return Err(Failure::new(format!(
             "`{}` can't list versions: its example.toml has no `list` in `[matrix]`",
@@ -107,8 +103,8 @@ pub(super) async fn versions(
             ..failure
         })?;
     let text = std::fs::read_to_string(&printed).at("read", &printed)?;
-    let mut versions = version::in_text(&text);
-    versions.retain(|version| axis.previews || !version::is_preview(version));
+    let mut versions = versions::all_in(&text);
+    versions.retain(|version| axis.previews || !versions::is_preview(version));
     if versions.is_empty() {
         return Err(Failure::new(format!(
             "the registry's client lists no version of `{package}`"

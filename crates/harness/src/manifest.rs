@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use supervise::{Exit, Failure, IoContext, Result, disk};
 use trace_parity::{Drops, ExampleFacts, RunFacts, TraceId};
 
-use crate::prepare::versions::Versions;
+use crate::prepare::task::Versions;
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
 
@@ -114,7 +114,7 @@ impl Manifest {
     }
 
     pub fn write(&self, path: &Path) -> Result<()> {
-        disk::write_whole(path, &serde_json::to_vec_pretty(self).unwrap_or_default())
+        disk::write_json(path, self)
     }
 
     /// What the engine gets to know of the run.

@@ -4,4 +4,3 @@ pub mod example;
 pub mod fingerprint;
 pub mod preflight;
 pub mod task;
-pub mod versions;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::failure::{IoContext, Result};
+use serde::Serialize;
+
+use crate::failure::{Failure, IoContext, Result};
 
 /// With less, what fails may well have failed for want of room, and its log can't say so either.
 const FULL: u64 = 64 << 20;
@@ -23,4 +25,11 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     std::fs::write(&new, content).at("write", &new)?;
     std::fs::rename(&new, path).at("write", path)
+}
+
+/// Writes a value as JSON, whole.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec_pretty(value)
+        .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))?;
+    write_whole(path, &text)
 }

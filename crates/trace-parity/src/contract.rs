@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use toml::Spanned;
+use versions::Range;
 
 use crate::rule::{Family, Rule};
 use crate::traces::{Kind, Status, Value};
-use crate::version::VersionRange;
 
 /// The format that [`Contract::parse`] reads.
 const SCHEMA: &str = "milvus-otel.contract/1";
@@ -72,7 +72,7 @@ pub(crate) struct Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Divergence {
     pub(crate) scope: String,
-    pub(crate) versions: VersionRange,
+    pub(crate) versions: Range,
     pub(crate) rule: Rule,
     pub(crate) subject: String,
     pub(crate) reason: String,
@@ -316,7 +316,7 @@ fn step(table: StepTable) -> Located<Step> {
 }
 
 fn divergence(table: DivergenceTable) -> Located<Divergence> {
-    let versions = VersionRange::parse(table.versions.get_ref())
+    let versions = Range::from_str(table.versions.get_ref())
         .map_err(|message| (table.versions.span(), message))?;
     Rule::from_str(table.rule.get_ref()).map_err(|error| (table.rule.span(), error.to_string()))?;
     let rule = one_of("rule", &table.rule, &divergent_rules())?;

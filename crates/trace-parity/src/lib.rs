@@ -21,7 +21,6 @@ mod summary;
 mod timing;
 mod traces;
 mod verdict;
-mod version;
 mod view;
 
 pub use baseline::{against_baseline, baseline};

@@ -46,11 +46,11 @@ const SKEW: i64 = 60;
 fn tools(patient: &Patient) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Err(failure) = embedded::check_platform() {
-        checks.push(Check::with_cure(
-            Status::Fault,
-            failure.message,
-            failure.hint.unwrap_or_default(),
-        ));
+        checks.push(Check {
+            status: Status::Fault,
+            found: failure.message,
+            cure: failure.hint,
+        });
     }
     let examples = match Example::select(&patient.workspace, &[], &[]) {
         Ok(examples) => examples,
@@ -128,7 +128,10 @@ fn prepared(patient: &Patient) -> Vec<Check> {
         )];
     }
     let _ = std::fs::remove_file(probe);
-    let missing: Vec<String> = set_up::unprepared(&patient.workspace);
+    // What is wrong with an example is said where the tools are looked for.
+    let Ok(missing) = set_up::unprepared(&patient.workspace) else {
+        return Vec::new();
+    };
     vec![if missing.is_empty() {
         Check::ok("the stack and all examples are prepared")
     } else {

@@ -46,7 +46,7 @@ pub(super) struct Patient {
 
 impl Examination {
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        serde_json::to_string_pretty(self).expect("an examination is strings")
     }
 
     /// Whether nothing would stop the next run, or the traces of a stack that is up.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use semver::VersionReq;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use supervise::{Failure, IoContext, Result};
+use versions::Range;
 
 use crate::prepare::fingerprint::fingerprint;
 use crate::workspace::Workspace;
@@ -32,14 +32,14 @@ pub struct Example {
 pub struct Need {
     pub command: String,
     /// Compared with the first `x.y[.z]` that the command prints.
-    pub version: Option<VersionReq>,
+    pub version: Option<Range>,
     #[serde(default = "version_flag")]
     pub version_args: Vec<String>,
     /// Where it is to be had, in words.
     pub get: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prepare {
     /// Files and folders that the result depends on, relative to the example's folder.
@@ -51,7 +51,7 @@ pub struct Prepare {
     pub versions: Vec<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     pub command: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Check {
 ///
 /// Beside the placeholders of all commands there are `{package}`, its parts before and after the last `:`, `{group}`
 /// and `{artifact}`, and `{version}` or `{path}`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Matrix {
     /// Prints the versions of a package that its registry has, in any form and order.
@@ -89,7 +89,7 @@ pub struct Matrix {
 }
 
 /// The parts of a `[prepare]` that are replaced.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrepareChanges {
     pub inputs: Option<Vec<String>>,
@@ -99,7 +99,7 @@ pub struct PrepareChanges {
 }
 
 /// Parts of what a package manager prints when something is wrong.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Signs {
     pub no_such_version: Vec<String>,
@@ -275,10 +275,8 @@ fn state_folder(workspace: &Workspace, name: &str, folder: &Path) -> PathBuf {
     if folder.starts_with(workspace.root()) {
         return examples.join(name);
     }
-    examples.join(format!(
-        "{name}-{:08x}",
-        fingerprint(&[folder.as_os_str().as_encoded_bytes()]) as u32
-    ))
+    let unique = fingerprint(&[folder.as_os_str().as_encoded_bytes()]);
+    examples.join(format!("{name}-{}", &unique[..8]))
 }
 
 struct Placeholders<'a> {

@@ -6,7 +6,6 @@ use std::process::Command;
 use supervise::{Failure, Result, ask, disk};
 
 use crate::prepare::example::{Example, Need};
-use crate::prepare::versions::first_version;
 
 /// Room for what a first run downloads and builds, in bytes.
 const DISK: u64 = 4 << 30;
@@ -118,8 +117,8 @@ pub fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
         ));
     }
     let wanted = need.version.as_ref()?;
-    match first_version(&printed) {
-        Some(version) if wanted.matches(&version) => None,
+    match versions::first_in(&printed) {
+        Some(version) if wanted.contains(&version) => None,
         Some(version) => missing(format!(
             "`{}` is {version}, and {wanted} is needed",
             need.command

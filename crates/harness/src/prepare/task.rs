@@ -11,13 +11,15 @@ use tokio::task::JoinSet;
 
 use crate::event::{Event, Events};
 use crate::prepare::example::{Example, Prepare};
-use crate::prepare::fingerprint::fingerprint;
-use crate::prepare::versions::{Versions, parse_version};
+use crate::prepare::fingerprint::{fingerprint, part};
 use crate::workspace::Workspace;
 
 /// How long one command of a preparation may take; a slow network is no reason to hang for ever.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SCHEMA: &str = "milvus-otel.prepared/1";
+
+/// Resolved versions by package name.
+pub type Versions = BTreeMap<String, String>;
 
 /// One thing to be prepared: an example or the stack.
 #[derive(Clone, Debug)]
@@ -121,10 +123,7 @@ pub async fn prepare_one(
         versions,
         seconds: Some(began.elapsed().as_secs_f64()),
     };
-    disk::write_whole(
-        &record,
-        &serde_json::to_vec_pretty(&prepared).unwrap_or_default(),
-    )?;
+    disk::write_json(&record, &prepared)?;
     events.emit(Event::Prepared {
         name: task.name.clone(),
         took: began.elapsed(),
@@ -179,7 +178,7 @@ async fn resolved_versions(task: &Task, supervisor: &Supervisor) -> Result<Versi
     File::create(&list).at("write", &list)?;
     run(task, &task.prepare.versions, &list, supervisor).await?;
     let text = std::fs::read_to_string(&list).at("read", &list)?;
-    Ok(text.lines().filter_map(parse_version).collect())
+    Ok(text.lines().filter_map(versions::pinned).collect())
 }
 
 fn recorded(record: &Path) -> Option<Preparation> {
@@ -202,7 +201,7 @@ fn absent_output(task: &Task) -> Option<&String> {
 }
 
 pub fn fingerprint_of(task: &Task) -> Result<String> {
-    let mut parts: Vec<Vec<u8>> = vec![format!("{:?}", task.prepare).into_bytes()];
+    let mut parts: Vec<Vec<u8>> = vec![part(&task.prepare)];
     for input in &task.prepare.inputs {
         for file in files_under(&task.folder.join(input))? {
             parts.push(file.as_os_str().as_encoded_bytes().to_vec());
@@ -210,7 +209,7 @@ pub fn fingerprint_of(task: &Task) -> Result<String> {
         }
     }
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    Ok(format!("{:016x}", fingerprint(&parts)))
+    Ok(fingerprint(&parts))
 }
 
 fn files_under(path: &Path) -> Result<Vec<PathBuf>> {

@@ -33,11 +33,10 @@ pub fn since_baseline(judged: &Judged, file: &Path) -> Result<Option<String>> {
         ))
         .hint("`cargo xtask accept` keeps the newest run as one")
     })?;
-    let folder = judged.run.folder.clone().unwrap_or_default();
-    let run = RunFolder {
-        id: judged.run.id.clone().unwrap_or_default(),
-        path: folder,
+    let (Some(id), Some(path)) = (judged.run.id.clone(), judged.run.folder.clone()) else {
+        return Err(Failure::new("only a run can be compared with a baseline"));
     };
+    let run = RunFolder { id, path };
     Ok(against_baseline(&accepted, &text_of(&judged.traces, &run)?))
 }
 

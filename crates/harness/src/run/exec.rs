@@ -12,7 +12,7 @@ use trace_report::{ExampleRun, Subject};
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{ExampleManifest, Manifest, exit_fact};
 use crate::prepare::preflight;
-use crate::prepare::versions::Versions;
+use crate::prepare::task::Versions;
 use crate::run::environment;
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};

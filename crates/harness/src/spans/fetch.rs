@@ -95,7 +95,11 @@ impl Fetch {
             let traces = traces.data.unwrap_or_default();
             check_is_all(&service, traces.len())?;
             for trace in traces {
-                let id = trace["traceID"].as_str().unwrap_or_default().to_owned();
+                let id = trace["traceID"].as_str().ok_or_else(|| {
+                    Failure::new(format!("a trace of `{service}` has no `traceID`"))
+                        .hint("it must be Jaeger's query API that is asked for traces")
+                })?;
+                let id = id.to_owned();
                 let known = found.entry(id).or_default();
                 if spans(&trace) >= spans(known) {
                     *known = trace;

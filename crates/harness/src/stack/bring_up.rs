@@ -7,8 +7,7 @@ use supervise::{Failure, Result, Supervisor};
 
 use crate::event::{Event, Events};
 use crate::prepare::example::Need;
-use crate::prepare::task::{self, Task};
-use crate::prepare::versions::Versions;
+use crate::prepare::task::{self, Task, Versions};
 use crate::spans::fetch::{CLOCK_MARGIN, Fetch};
 use crate::spans::follow::Follow;
 use crate::spans::live::Fresh;

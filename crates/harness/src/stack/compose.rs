@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use semver::VersionReq;
 use supervise::{
     Exit, Failure, IoContext, Output, Process, Program, Result, Supervisor, locks, log,
 };
+use versions::Range;
 
 use crate::event::{Event, Events};
-use crate::prepare::versions::{Versions, first_version};
+use crate::prepare::task::Versions;
 use crate::spans::fetch::Fetch;
 use crate::spans::http::{self, Url};
 use crate::spans::live::Fresh;
@@ -24,7 +24,7 @@ use crate::stack::ports::{self, TUTORIAL, TUTORIAL_OTLP};
 use crate::workspace::Workspace;
 
 /// Profiles came with it.
-const COMPOSE: &str = ">=1.28";
+const COMPOSE: &str = "1.28";
 /// The commands that may be Compose, the newer first.
 const COMMANDS: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
 
@@ -182,12 +182,12 @@ impl Docker {
                 Unanswered::Said(_) => "start it (`sudo systemctl start docker`, or Docker Desktop), and be allowed to ask it; `cargo xtask run-all` needs no Docker",
             })
         })?;
-        let wanted = VersionReq::parse(COMPOSE).unwrap_or_default();
+        let wanted = Range::at_least(COMPOSE);
         let mut compose = None;
         for command in COMMANDS {
             let version = ask(&words(&[command, &["version", "--short"]].concat())).await;
             if let Some(version) = version.ok().filter(|version| {
-                first_version(version).is_some_and(|version| wanted.matches(&version))
+                versions::first_in(version).is_some_and(|version| wanted.contains(&version))
             }) {
                 compose = Some((command, version));
                 break;
@@ -195,7 +195,7 @@ impl Docker {
         }
         let (command, version) = compose.ok_or_else(|| {
             Failure::new(format!(
-                "neither `docker compose` nor `docker-compose` answers with a version {COMPOSE}"
+                "neither `docker compose` nor `docker-compose` answers with a version {wanted}"
             ))
             .hint("install Compose (Debian: `apt-get install docker-compose`)")
         })?;

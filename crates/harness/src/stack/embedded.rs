@@ -14,6 +14,7 @@ use supervise::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use versions::Range;
 
 use crate::prepare::example::{Need, Prepare};
 use crate::prepare::task::Task;
@@ -76,7 +77,7 @@ pub fn check_platform() -> Result<()> {
 pub fn needs() -> Vec<Need> {
     vec![Need {
         command: "python3".to_owned(),
-        version: semver::VersionReq::parse(">=3.8").ok(),
+        version: Some(Range::at_least("3.8")),
         version_args: vec!["-c".to_owned(), "import ensurepip, platform; print(platform.python_version())".to_owned()],
         get: "https://www.python.org/downloads/, or the system's packages `python3` and `python3-venv`".to_owned(),
     }]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use semver::VersionReq;
 use supervise::{Failure, Output, Process, Program, Result, Supervisor, log};
+use versions::Range;
 
 use crate::prepare::example::{Need, Prepare};
 use crate::prepare::task::Task;
@@ -58,7 +58,7 @@ pub struct Jaeger {
 pub fn needs() -> Vec<Need> {
     vec![Need {
         command: "go".to_owned(),
-        version: VersionReq::parse(">=1.24.6").ok(),
+        version: Some(Range::at_least("1.24.6")),
         version_args: vec!["version".to_owned()],
         get: "https://go.dev/dl/".to_owned(),
     }]

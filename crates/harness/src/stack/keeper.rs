@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::event::Events;
-use crate::prepare::versions::Versions;
+use crate::prepare::task::Versions;
 use crate::spans::follow::{KEPT_BYTES, KEPT_ROTATED};
 use crate::stack::authorization;
 use crate::stack::bring_up::{StackChoice, end_of};
@@ -153,7 +153,7 @@ pub async fn keep(
     let outcome = keep_until(workspace, kind, interrupt).await;
     if let Err(failure) = &outcome {
         // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
-        let told = serde_json::to_string(failure).unwrap_or_default();
+        let told = serde_json::to_string(failure).expect("a failure is strings");
         let _ = writeln!(std::io::stdout(), "{told}");
     }
     outcome
@@ -246,10 +246,7 @@ async fn bring_up_and_wait(
         token: token.transpose()?,
     };
     let path = state_file(workspace);
-    disk::write_whole(
-        &path,
-        &serde_json::to_vec_pretty(&state).unwrap_or_default(),
-    )?;
+    disk::write_json(&path, &state)?;
     // Nobody may be there to read it any more; the stack is up all the same.
     let _ = writeln!(std::io::stdout(), "{READY}");
     Err(tokio::select! {

@@ -10,7 +10,7 @@ use supervise::{Failure, Result, Supervisor, locks};
 
 use crate::folder::RunFolder;
 use crate::manifest::{DropsManifest, Manifest};
-use crate::prepare::versions::Versions;
+use crate::prepare::task::Versions;
 use crate::spans::live::{Live, feed};
 use crate::stack::authorization::Token;
 use crate::stack::compose::Claim;

@@ -63,11 +63,11 @@ pub fn tasks(workspace: &Workspace, examples: &[Example]) -> Vec<Task> {
 }
 
 /// The names of what a run would prepare first.
-pub fn unprepared(workspace: &Workspace) -> Vec<String> {
-    let examples = Example::select(workspace, &[], &[]).unwrap_or_default();
-    tasks(workspace, &examples)
+pub fn unprepared(workspace: &Workspace) -> Result<Vec<String>> {
+    let examples = Example::select(workspace, &[], &[])?;
+    Ok(tasks(workspace, &examples)
         .into_iter()
         .filter(|task| !task::is_prepared(task))
         .map(|task| task.name)
-        .collect()
+        .collect())
 }

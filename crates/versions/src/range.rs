@@ -1,10 +1,19 @@
-//! Version ranges such as `>=0.50, <0.61`, over whatever scopes call a version: `0.54b1`, `semver:0.38.0`, `2.25.0-alpha`.
+//! Ranges such as `>=0.50, <0.61`.
 
 use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::order::compare;
 
 /// Comparisons that must all hold; none for `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VersionRange {
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Range {
+    /// As it was written.
+    text: String,
     comparisons: Vec<(Operator, String)>,
 }
 
@@ -25,18 +34,8 @@ const OPERATORS: [(&str, Operator); 5] = [
     ("=", Operator::Equal),
 ];
 
-impl VersionRange {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if text.trim() == "*" {
-            return Ok(VersionRange {
-                comparisons: Vec::new(),
-            });
-        }
-        let comparisons = text.split(',').map(comparison).collect::<Result<_, _>>()?;
-        Ok(VersionRange { comparisons })
-    }
-
-    pub(crate) fn contains(&self, version: &str) -> bool {
+impl Range {
+    pub fn contains(&self, version: &str) -> bool {
         self.comparisons.iter().all(|(operator, bound)| {
             let order = compare(version, bound);
             match operator {
@@ -47,6 +46,43 @@ impl VersionRange {
                 Operator::More => order == Ordering::Greater,
             }
         })
+    }
+
+    /// A version and all after it.
+    pub fn at_least(version: &str) -> Self {
+        Self {
+            text: format!(">={version}"),
+            comparisons: vec![(Operator::AtLeast, version.to_owned())],
+        }
+    }
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let comparisons = match text.trim() {
+            "*" => Vec::new(),
+            text => text.split(',').map(comparison).collect::<Result<_, _>>()?,
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            comparisons,
+        })
+    }
+}
+
+impl TryFrom<String> for Range {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -66,45 +102,16 @@ fn comparison(text: &str) -> Result<(Operator, String), String> {
     Ok((operator, version.to_owned()))
 }
 
-/// Numbers by value, and what has letters after the numbers before the same without.
-pub(crate) fn compare(left: &str, right: &str) -> Ordering {
-    let (left, right) = (parts(left), parts(right));
-    let length = left.0.len().max(right.0.len());
-    let number = |numbers: &[u64], index: usize| numbers.get(index).copied().unwrap_or(0);
-    (0..length)
-        .map(|index| number(&left.0, index).cmp(&number(&right.0, index)))
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| match (left.1.is_empty(), right.1.is_empty()) {
-            (true, false) => Ordering::Greater,
-            (false, true) => Ordering::Less,
-            _ => left.1.cmp(right.1),
-        })
-}
-
-/// The leading numbers, and the pre-release behind them.
-fn parts(version: &str) -> (Vec<u64>, &str) {
-    let version = version.trim();
-    let start = version.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
-    let version = version[start..].split('+').next().unwrap_or_default();
-    let end = version
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(version.len());
-    let numbers = version[..end]
-        .split('.')
-        .filter_map(|part| part.parse().ok())
-        .collect();
-    (numbers, &version[end..])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::VersionRange;
+    use super::*;
 
     #[test]
     fn ranges() {
         let check = |range: &str, version: &str, expected: bool| {
-            let parsed = VersionRange::parse(range).expect(range);
+            let parsed: Range = range.parse().expect(range);
             assert_eq!(parsed.contains(version), expected, "{version} in {range}");
+            assert_eq!(parsed.to_string(), range);
         };
         check("*", "", true);
         check("*", "0.54b1", true);
@@ -117,12 +124,18 @@ mod tests {
         check("<2.25.0", "2.25.0-alpha", true);
         check(">0.9", "0.10", true);
         check("<=1.0", "1.0.0+build", true);
+        check(">=17", "21", true);
+        assert!(Range::at_least("3.8").contains("3.11.7"));
     }
 
     #[test]
-    fn what_is_no_range() {
-        for text in ["", "0.5", "<", "<b", ">=1, 2", "~1"] {
-            assert!(VersionRange::parse(text).is_err(), "{text:?}");
+    fn a_typo_in_a_range_is_an_error() {
+        for text in ["", "0.5", "<", "<b", ">=1, 2", "~1", "=>1"] {
+            assert!(text.parse::<Range>().is_err(), "{text:?}");
+            assert!(
+                serde_json::from_value::<Range>(text.into()).is_err(),
+                "{text:?}"
+            );
         }
     }
 }
