@@ -45,6 +45,6 @@ seen.warnings = warnings;
 console.log(JSON.stringify(seen));
 JS
 
-seen=$(timeout 60 node program.mjs)
+seen=$(timeout 180 node program.mjs)
 echo "the program uses API 1.9.1, the library API 1.10.0: $seen"
 [ "$seen" = '{"traceparent":"none","spans":["request"],"warnings":0}' ]

@@ -46,7 +46,7 @@ except asyncio.TimeoutError:
 for span in exporter.get_finished_spans():
     print(span.name, span.status.status_code.name, f"{len(span.events)} events")
 PY
-seen=$(timeout 60 venv/bin/python program.py)
+seen=$(timeout 180 venv/bin/python program.py)
 echo "$seen"
 [ "$seen" = "search UNSET 0 events
 request ERROR 1 events" ]

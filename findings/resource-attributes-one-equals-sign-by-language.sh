@@ -35,7 +35,7 @@ print(Resource.create().attributes.get("deployment.environment.name", "nothing")
 PY
 
 export OTEL_RESOURCE_ATTRIBUTES='deployment.environment.name=prod,runbook=https://wiki.example/?page=milvus'
-node=$(timeout 60 node program.mjs)
-python=$(timeout 60 venv/bin/python program.py)
+node=$(timeout 180 node program.mjs)
+python=$(timeout 180 venv/bin/python program.py)
 echo "deployment.environment.name is, in Node.js: $node; in Python: $python"
 [ "$node" = "nothing 0 warnings" ] && [ "$python" = "prod" ]

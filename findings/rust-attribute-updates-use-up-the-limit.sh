@@ -45,6 +45,6 @@ fn main() {
 }
 RS
 cargo build --quiet 2>/dev/null
-seen=$(timeout 60 target/debug/program)
+seen=$(timeout 180 target/debug/program)
 echo "exported: $seen"
 [ "$seen" = "progress 128 times, result 0 times, dropped 1" ]

@@ -74,9 +74,9 @@ class Kept {
   }
 }
 JAVA
-timeout 60 venv/bin/python kept.py | sort >python
-timeout 60 node kept.mjs | sort >node
-timeout 120 java -cp 'lib/*' Kept.java | sort >java
+timeout 180 venv/bin/python kept.py | sort >python
+timeout 180 node kept.mjs | sort >node
+timeout 180 java -cp 'lib/*' Kept.java | sort >java
 
 count() { wc -l <"$1"; }
 both() { comm -12 "$1" "$2" | wc -l; }
