@@ -33,11 +33,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// slow takes 20 ms for a batch, as a receiver nearby does.
+// slow takes 200 ms for a batch, as a receiver far away does.
 type slow struct{ spans int }
 
 func (s *slow) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
 	s.spans += len(spans)
 	return nil
 }
