@@ -48,12 +48,7 @@ const GIVEN_TWICE: [(&str, &[&str]); 4] = [
     ),
     ("milvus-otel-tests", &["Answer"]),
     ("otlp-capture", &["Message", "Queue"]),
-    (
-        "trace-parity",
-        &[
-            "Event", "Example", "Expected", "Fields", "Operator", "Span", "Spans", "Tag",
-        ],
-    ),
+    ("trace-parity", &["Event", "Fields", "Span", "Spans", "Tag"]),
 ];
 
 #[test]

@@ -130,6 +130,8 @@ impl Manifest {
                     trace_id: example.trace_id.as_deref().and_then(parse_trace_id),
                 })
                 .collect(),
+            server_is_own: matches!(self.stack.kind.as_str(), "embedded" | "compose" | "kept"),
+            server_version: self.stack.versions.get("milvus").cloned(),
             drops: Drops {
                 refused_requests: self.drops.refused_requests,
                 dropped_spans: self.drops.dropped_spans,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use versions::Range;
 
-use crate::rule::{Family, Rule};
+use crate::rule::{Family, Rule, Severity};
 use crate::traces::{Kind, Status, Value};
 
 /// The format that [`Contract::parse`] reads.
@@ -19,7 +19,10 @@ const SCHEMA: &str = "milvus-otel.contract/1";
 pub struct Contract {
     pub(crate) name: String,
     pub(crate) server: Server,
-    pub(crate) root: Root,
+    /// Anything may be the root, where it is left out.
+    pub(crate) root: Option<Root>,
+    /// How much a call matters that failed and left no server span, outside of steps that are to fail.
+    pub(crate) call_failed: Severity,
     pub(crate) resource: Vec<ResourceAttribute>,
     pub(crate) attributes: Vec<AttributeRule>,
     pub(crate) steps: Vec<Step>,
@@ -32,6 +35,33 @@ pub struct Contract {
 pub(crate) struct Server {
     pub(crate) rpc_service: String,
     pub(crate) services: Vec<String>,
+    /// Services that may stand between a call and the server; any may, where it is left out.
+    pub(crate) between: Option<Vec<String>>,
+    /// Spans that the server's own code leaves without their parent.
+    #[serde(default)]
+    pub(crate) orphan: Vec<ServerOrphan>,
+    /// Methods that some of the server's versions don't have.
+    #[serde(default)]
+    pub(crate) lacks: Vec<LackingMethods>,
+}
+
+/// A span whose parent the server never ends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerOrphan {
+    versions: Range,
+    name: String,
+    scope: String,
+    /// Methods of the calls in whose trace it stands.
+    within: Vec<String>,
+    pub(crate) reason: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LackingMethods {
+    versions: Range,
+    methods: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +92,10 @@ pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) optional: bool,
     pub(crate) polling: bool,
+    /// A call that fails may be made again.
+    pub(crate) retries: bool,
+    /// A call may be made several times side by side; the others are cancelled once one is answered.
+    pub(crate) hedging: bool,
     pub(crate) rpcs: Vec<String>,
     pub(crate) with: Vec<String>,
     pub(crate) server_core: Vec<String>,
@@ -173,8 +207,9 @@ impl Contract {
 struct File {
     schema: Spanned<String>,
     name: String,
-    server: Server,
-    root: RootTable,
+    server: Option<Server>,
+    root: Option<RootTable>,
+    call_failed: Option<Spanned<String>>,
     #[serde(default)]
     resource: Vec<ResourceAttribute>,
     #[serde(default)]
@@ -212,6 +247,10 @@ struct StepTable {
     optional: bool,
     #[serde(default)]
     polling: bool,
+    #[serde(default)]
+    retries: bool,
+    #[serde(default)]
+    hedging: bool,
     rpcs: Spanned<Vec<String>>,
     #[serde(default)]
     with: Vec<String>,
@@ -246,13 +285,15 @@ fn check(file: File) -> Located<Contract> {
         );
         return Err((file.schema.span(), message));
     }
-    let kind = file.root.kind.as_ref();
-    let root = Root {
-        name: file.root.name,
-        kind: kind
-            .map(|kind| one_of("kind", kind, &Kind::ALL.map(|k| (k.name(), k))))
-            .transpose()?,
-    };
+    let root = file.root.map(root).transpose()?;
+    let severities = [
+        ("error", Severity::Error),
+        ("warning", Severity::Warning),
+        ("info", Severity::Info),
+    ];
+    let call_failed = file
+        .call_failed
+        .map(|severity| one_of("call_failed", &severity, &severities));
     let mut steps: Vec<Step> = Vec::with_capacity(file.step.len());
     for table in file.step {
         let span = table.name.span();
@@ -264,8 +305,13 @@ fn check(file: File) -> Located<Contract> {
     }
     Ok(Contract {
         name: file.name,
-        server: file.server,
+        server: file
+            .server
+            .unwrap_or_else(|| Contract::shared_builtin().server.clone()),
         root,
+        call_failed: call_failed
+            .transpose()?
+            .unwrap_or(Rule::CallFailed.severity()),
         resource: file.resource,
         attributes: file
             .attribute
@@ -279,6 +325,16 @@ fn check(file: File) -> Located<Contract> {
             .into_iter()
             .map(divergence)
             .collect::<Located<_>>()?,
+    })
+}
+
+fn root(table: RootTable) -> Located<Root> {
+    let kind = table.kind.as_ref();
+    Ok(Root {
+        name: table.name,
+        kind: kind
+            .map(|kind| one_of("kind", kind, &Kind::ALL.map(|kind| (kind.name(), kind))))
+            .transpose()?,
     })
 }
 
@@ -308,6 +364,8 @@ fn step(table: StepTable) -> Located<Step> {
         name: table.name.into_inner(),
         optional: table.optional,
         polling: table.polling,
+        retries: table.retries,
+        hedging: table.hedging,
         rpcs: table.rpcs.into_inner(),
         with: table.with,
         server_core: table.server_core,
@@ -354,6 +412,32 @@ fn one_of<T: Copy>(key: &str, written: &Spanned<String>, known: &[(&str, T)]) ->
         );
         (written.span(), message)
     })
+}
+
+impl Server {
+    /// Whether a server of `version` leaves such a span without its parent; any version, where it isn't known.
+    pub(crate) fn leaves_orphaned(
+        &self,
+        version: Option<&str>,
+        name: &str,
+        scope: &str,
+        mut within: impl FnMut(&str) -> bool,
+    ) -> Option<&ServerOrphan> {
+        self.orphan.iter().find(|orphan| {
+            version.is_none_or(|version| orphan.versions.contains(version))
+                && orphan.name == name
+                && orphan.scope == scope
+                && orphan.within.iter().any(|method| within(method))
+        })
+    }
+
+    /// Whether a server of `version` is known not to have `method`; any version, where it isn't known.
+    pub(crate) fn lacks(&self, version: Option<&str>, method: &str) -> bool {
+        self.lacks.iter().any(|lacking| {
+            version.is_none_or(|version| lacking.versions.contains(version))
+                && lacking.methods.iter().any(|known| known == method)
+        })
+    }
 }
 
 impl AttributeRule {
@@ -412,7 +496,7 @@ mod tests {
         check(
             "[[step]]\nname = \"connect\"",
             "[[step]]\nnom = \"connect\"",
-            "unknown field `nom`, expected one of `name`, `optional`, `polling`, `rpcs`, `with`, `server_core`, `status`",
+            "unknown field `nom`, expected one of `name`, `optional`, `polling`, `retries`, `hedging`, `rpcs`, `with`, `server_core`, `status`",
         );
         check(
             "rpcs = [\"Connect\"]",
@@ -430,14 +514,25 @@ mod tests {
             "`rule` is one of `span-name`, `attribute-missing`, `attribute-renamed`, `attribute-type`, `attribute-value`, not `status-differs`",
         );
         check(
-            "versions = \"<0.62\"",
-            "versions = \"0.62\"",
-            "expected `*`, or versions each after `<`, `<=`, `=`, `>=` or `>`, found `0.62`",
+            "versions = \"<0.61\"",
+            "versions = \"0.61\"",
+            "expected `*`, or versions each after `<`, `<=`, `=`, `>=` or `>`, found `0.61`",
         );
         check(
             "name = \"has_collection\"",
             "name = \"connect\"",
             "there are two steps `connect`",
+        );
+    }
+
+    #[test]
+    fn root_and_server_may_be_left_out() {
+        let text = "schema = \"milvus-otel.contract/1\"\nname = \"mine\"\n[[step]]\nname = \"search\"\nrpcs = [\"Search\"]\n";
+        let contract = Contract::parse(text).expect("it is a contract");
+        assert!(contract.root.is_none());
+        assert_eq!(
+            contract.server.rpc_service,
+            "milvus.proto.milvus.MilvusService"
         );
     }
 

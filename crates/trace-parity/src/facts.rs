@@ -5,18 +5,22 @@ use crate::ids::TraceId;
 /// Facts that a run records and that no span tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFacts {
-    /// The value of `milvus_otel.run` on the run's own resources. Where it is `None` and one program was started, what carries no
-    /// such attribute is that program's.
+    /// The value of `milvus_otel.run` on the run's own resources; it alone says whose spans are. Where it is `None` and one program was
+    /// started, all spans without that attribute are that program's.
     pub run: Option<String>,
     /// The examples that were started, in report order.
     pub examples: Vec<ExampleFacts>,
+    /// The server was started for this run: nobody else calls it.
+    pub server_is_own: bool,
+    /// The server's version, where it is known: `2.3.5`.
+    pub server_version: Option<String>,
     /// What the capture refused or dropped, in requests and records. Any makes `dropped-spans`.
     pub drops: Drops,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExampleFacts {
-    /// As in `service.instance.id`.
+    /// As in `service.instance.id`, which labels the spans of a run with several examples.
     pub name: String,
     pub exit: Exit,
     /// The last output line's `trace_id=`, where there was one.

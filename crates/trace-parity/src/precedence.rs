@@ -48,11 +48,7 @@ const ABSENCES: &[Rule] = &[
 const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
     (ExampleFailed, Reach::Example, UNFINISHED),
     (NoSpans, Reach::Example, Rule::ALL),
-    (
-        ClientUnseen,
-        Reach::Example,
-        &[MissingStep, OrphanSpan, UnmarkedError],
-    ),
+    (ClientUnseen, Reach::Example, &[MissingStep, UnmarkedError]),
     (
         SeveralTraces,
         Reach::Spans,
@@ -107,6 +103,11 @@ const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
     ),
     (
         ContextLost,
+        Reach::Spans,
+        &[NoServerSpan, ServerWorkDiffers],
+    ),
+    (
+        ContextReplaced,
         Reach::Spans,
         &[NoServerSpan, ServerWorkDiffers],
     ),

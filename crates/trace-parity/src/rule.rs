@@ -108,7 +108,10 @@ rules! {
     WrongKind "wrong-kind" Structure Error;
     ClientUnseen "client-unseen" Join Error;
     NoServerSpan "no-server-span" Join Error;
+    CallFailed "call-failed" Join Error;
     ContextLost "context-lost" Join Error;
+    ContextReplaced "context-replaced" Join Error;
+    UntracedCalls "untraced-calls" Join Error;
     WrongServer "wrong-server" Join Error;
     MissingStep "missing-step" Scenario Error;
     StepOrder "step-order" Scenario Error;

@@ -1,5 +1,6 @@
 //! The rules: the functions that check them.
 
+mod absence;
 mod bookkeeping;
 mod delivery;
 mod identity;
@@ -55,7 +56,10 @@ pub(crate) const CHECKS: &[Check] = &[
     by_contract(structure::wrong_root_kind),
     always(join::client_unseen),
     always(join::no_server_span),
+    always(join::call_failed),
     always(join::context_lost),
+    always(join::context_replaced),
+    always(join::untraced_calls),
     always(join::wrong_server),
     by_contract(scenario::missing_step),
     by_contract(scenario::step_order),

@@ -3,6 +3,8 @@
 //! Source: the OpenTelemetry semantic conventions' attribute registry and its schema changes. `rpc`: v1.20 and before, v1.21 to v1.38,
 //! v1.39 to v1.44, and what the main branch holds for the next. `db`: what was before, and what is stable since v1.33.
 
+use crate::traces::Value;
+
 /// Which conventions a name comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Generation {
@@ -70,6 +72,17 @@ pub(crate) struct Concept {
 }
 
 impl Concept {
+    /// Whether two generations' values say the same thing.
+    pub(crate) fn same_value(&self, one: Value<'_>, other: Value<'_>) -> bool {
+        if self.has("rpc.grpc.status_code") {
+            return GrpcStatus::from_value(one) == GrpcStatus::from_value(other);
+        }
+        match (one, other) {
+            (Value::Str(one), Value::Str(other)) => qualified(one).1 == qualified(other).1,
+            (one, other) => one.to_string() == other.to_string(),
+        }
+    }
+
     fn has(&self, name: &str) -> bool {
         self.names.iter().any(|(_, known)| *known == name)
     }
@@ -133,8 +146,12 @@ pub(crate) const RPC: &[Concept] = &[
     },
 ];
 
+/// A gRPC status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct GrpcStatus(u8);
+
 /// gRPC's status codes by number, as 1.39 and later write them.
-pub(crate) const GRPC_STATUS: [&str; 17] = [
+const GRPC_STATUS: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -154,7 +171,69 @@ pub(crate) const GRPC_STATUS: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// A concept that only its name changed of.
+impl GrpcStatus {
+    pub(crate) const OK: GrpcStatus = GrpcStatus(0);
+    pub(crate) const CANCELLED: GrpcStatus = GrpcStatus(1);
+    pub(crate) const DEADLINE_EXCEEDED: GrpcStatus = GrpcStatus(4);
+    pub(crate) const RESOURCE_EXHAUSTED: GrpcStatus = GrpcStatus(8);
+
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        let code = u8::try_from(code).ok()?;
+        (usize::from(code) < GRPC_STATUS.len()).then_some(GrpcStatus(code))
+    }
+
+    /// From a number as text, or a name in any library's spelling: `NOT_FOUND`, `NotFound`, `Canceled`.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        if let Ok(code) = text.parse() {
+            return GrpcStatus::from_code(code);
+        }
+        let letters = |name: &'static str| name.bytes().filter(|byte| *byte != b'_');
+        let same = |name: &&'static str| {
+            let written = text.bytes().filter(|byte| *byte != b'_');
+            written
+                .map(|byte| byte.to_ascii_uppercase())
+                .eq(letters(name))
+        };
+        if text.eq_ignore_ascii_case("canceled") {
+            return Some(GrpcStatus::CANCELLED);
+        }
+        let place = GRPC_STATUS.iter().position(|name| same(&name));
+        place.map(|place| GrpcStatus(place as u8))
+    }
+
+    pub(crate) fn from_value(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Int(code) => GrpcStatus::from_code(code),
+            Value::Str(text) => GrpcStatus::from_text(text),
+            Value::Double(code) if code.fract() == 0.0 && (0.0..17.0).contains(&code) => {
+                Some(GrpcStatus(code as u8))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        GRPC_STATUS[usize::from(self.0)]
+    }
+
+    /// Whether gRPC itself, a client's or a proxy's library, ends calls with this status; the others come from a server's own code.
+    pub(crate) fn is_made_by_grpc(self) -> bool {
+        const BY_GRPC: [&str; 9] = [
+            "CANCELLED",
+            "UNKNOWN",
+            "DEADLINE_EXCEEDED",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "UNAUTHENTICATED",
+        ];
+        BY_GRPC.contains(&self.name())
+    }
+}
+
+/// A concept that was only renamed.
 const fn renamed(names: &'static [(Generation, &'static str)]) -> Concept {
     Concept {
         names,
@@ -236,6 +315,21 @@ pub(crate) fn rpc_name<'n>(name: &'n str, known: &str) -> Option<RpcName<'n>> {
     })
 }
 
+/// Splits a span name of gRPC's own tracing (proposal A72): `Sent.package.Service.Method`, `Attempt.package.Service.Method`.
+pub(crate) fn grpc_tracing_name(name: &str) -> Option<RpcName<'_>> {
+    let prefix = ["Sent.", "Attempt."]
+        .into_iter()
+        .find(|prefix| name.starts_with(prefix))?;
+    let (service, method) = name[prefix.len()..].rsplit_once('.')?;
+    let (package, last) = service.rsplit_once('.')?;
+    let capital = last.starts_with(|c: char| c.is_ascii_uppercase());
+    (capital && !package.is_empty() && !method.is_empty()).then_some(RpcName {
+        prefix: &name[..prefix.len()],
+        service,
+        method,
+    })
+}
+
 /// Parts a fully qualified method, as 1.39 and later write `rpc.method`.
 pub(crate) fn qualified(method: &str) -> (Option<&str>, &str) {
     match method.trim_start_matches('/').rsplit_once('/') {
@@ -246,7 +340,7 @@ pub(crate) fn qualified(method: &str) -> (Option<&str>, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{DB, RPC, RpcName, names_of, rpc_name};
+    use super::{DB, GrpcStatus, RPC, RpcName, grpc_tracing_name, names_of, rpc_name};
 
     #[test]
     fn a_name_has_one_meaning() {
@@ -267,6 +361,46 @@ mod tests {
             ["rpc.system", "rpc.system.name"]
         );
         assert_eq!(names_of("thread.id").count(), 0);
+    }
+
+    #[test]
+    fn statuses_in_every_spelling() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = GrpcStatus::from_text(text).map(GrpcStatus::name);
+            assert_eq!(found, expected, "{text}");
+        };
+        check("14", Some("UNAVAILABLE"));
+        check("NOT_FOUND", Some("NOT_FOUND"));
+        check("NotFound", Some("NOT_FOUND"));
+        check("Canceled", Some("CANCELLED"));
+        check("CANCELLED", Some("CANCELLED"));
+        check("DeadlineExceeded", Some("DEADLINE_EXCEEDED"));
+        check("ok", Some("OK"));
+        check("17", None);
+        check("-1", None);
+        check("", None);
+        check("Teapot", None);
+    }
+
+    #[test]
+    fn names_of_grpc_tracing() {
+        let check = |name: &str, expected: Option<(&str, &str)>| {
+            let found = grpc_tracing_name(name).map(|name| (name.service, name.method));
+            assert_eq!(found, expected, "{name}");
+        };
+        let milvus = "milvus.proto.milvus.MilvusService";
+        check(
+            "Sent.milvus.proto.milvus.MilvusService.Insert",
+            Some((milvus, "Insert")),
+        );
+        check(
+            "Attempt.milvus.proto.milvus.MilvusService.Insert",
+            Some((milvus, "Insert")),
+        );
+        check("Recv.milvus.proto.milvus.MilvusService.Insert", None);
+        check("Sent.message", None);
+        check("Sent.a.b.c", None);
+        check("Sent.", None);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::contract::Contract;
 use crate::read::{Input, read};
-use crate::traces::Traces;
-use crate::view::calls::Reader;
+use crate::traces::{Kind, Traces};
 use crate::view::examples::{claim_of, owner_of, server_resources};
+use crate::view::reader::Reader;
 
-/// Server spans that arrive before their client's span are remembered up to this many.
+/// Server spans that arrive before their client's span, and parents of the client's spans, are remembered up to this many each.
 const REMEMBERED: usize = 65_536;
 
 type SpanKey = ([u8; 16], [u8; 8]);
@@ -23,8 +23,11 @@ pub struct Settlement {
     run: Option<String>,
     examples: Vec<Arrived>,
     owners: HashMap<[u8; 16], usize>,
+    /// Spans below which the server answered.
     answered: HashSet<SpanKey>,
     answered_in_order: VecDeque<SpanKey>,
+    /// The client's spans and others that may lie between a call and the server, with their parents.
+    parents: HashMap<SpanKey, [u8; 8]>,
     arrivals: u64,
 }
 
@@ -65,6 +68,7 @@ impl Settlement {
             owners: HashMap::new(),
             answered: HashSet::new(),
             answered_in_order: VecDeque::new(),
+            parents: HashMap::new(),
             arrivals: 0,
         }
     }
@@ -84,22 +88,29 @@ impl Settlement {
             let trace = traces.traces[record.trace as usize].id;
             let owner = self.owners.get(&trace).copied();
             self.arrivals += u64::from(owner.is_some());
+            let calls = reader.words(index).calls(&contract.server.rpc_service);
+            let key = (trace, record.id);
             if servers[record.resource as usize] {
-                if reader.words(index).calls(&contract.server.rpc_service)
-                    && record.parent_id != [0; 8]
-                {
+                if calls && record.parent_id != [0; 8] {
                     self.answer((trace, record.parent_id), owner);
                 }
-            } else if let Some(owner) = owner {
-                let example = &mut self.examples[owner];
-                example.root_seen |= record.parent_id == [0; 8];
-                let key = (trace, record.id);
-                if reader.words(index).calls(&contract.server.rpc_service)
-                    && example.seen.insert(key)
-                    && !self.answered.contains(&key)
-                {
-                    example.waiting.insert(key);
-                }
+                continue;
+            }
+            let top =
+                record.parent_id == [0; 8] || traces.span(index).parent_is_remote() == Some(true);
+            if !top {
+                self.pass_on(key, record.parent_id, owner);
+            }
+            let Some(owner) = owner else { continue };
+            let example = &mut self.examples[owner];
+            example.root_seen |= top;
+            if calls
+                && record.kind != Kind::Server
+                && example.seen.insert(key)
+                && !self.answered.contains(&key)
+                && reader.explains_absence(index).is_none()
+            {
+                example.waiting.insert(key);
             }
         }
     }
@@ -142,9 +153,35 @@ impl Settlement {
         }
     }
 
+    /// The server answered below `key`, so it answered each call above.
     fn answer(&mut self, key: SpanKey, owner: Option<usize>) {
-        let waited = owner.is_some_and(|owner| self.examples[owner].waiting.remove(&key));
-        if waited || !self.answered.insert(key) {
+        /// Layers between a call and the server.
+        const LAYERS: usize = 32;
+        let mut at = key;
+        for _ in 0..LAYERS {
+            if let Some(owner) = owner {
+                self.examples[owner].waiting.remove(&at);
+            }
+            self.remember(at);
+            match self.parents.get(&at) {
+                Some(&parent) => at.1 = parent,
+                None => return,
+            }
+        }
+    }
+
+    /// Hands an answer that came before this span on to its parent, or will.
+    fn pass_on(&mut self, key: SpanKey, parent: [u8; 8], owner: Option<usize>) {
+        if self.parents.len() < REMEMBERED {
+            self.parents.insert(key, parent);
+        }
+        if self.answered.contains(&key) {
+            self.answer((key.0, parent), owner);
+        }
+    }
+
+    fn remember(&mut self, key: SpanKey) {
+        if !self.answered.insert(key) {
             return;
         }
         self.answered_in_order.push_back(key);

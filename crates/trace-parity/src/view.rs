@@ -2,19 +2,22 @@
 
 pub(crate) mod calls;
 pub(crate) mod examples;
-mod join;
+pub(crate) mod join;
 pub(crate) mod links;
+pub(crate) mod reader;
 pub(crate) mod steps;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::contract::Contract;
+use crate::contract::{Contract, ServerOrphan};
 use crate::facts::RunFacts;
 use crate::read::Problem;
-use crate::traces::Traces;
-use calls::{Call, Ghost, Reader};
+use crate::traces::{Status, Traces};
+use calls::{Call, Ghost};
 use examples::Example;
-use links::Links;
+use join::Uncalled;
+use links::{Links, Orphans};
+use reader::Reader;
 use steps::Alignment;
 
 /// Everything that is known, prepared once.
@@ -38,6 +41,8 @@ pub(crate) struct View<'a> {
     /// Server spans of calls whose client span isn't there; by example.
     pub(crate) ghosts: Vec<Ghost<'a>>,
     ghost_of: HashMap<u32, u32>,
+    /// Server spans at the top of traces of nobody's that no call explains, in order of start.
+    pub(crate) uncalled: Vec<Uncalled<'a>>,
     /// One per example.
     pub(crate) alignments: Vec<Alignment>,
 }
@@ -51,13 +56,17 @@ impl<'a> View<'a> {
         facts: Option<&'a RunFacts>,
     ) -> Self {
         let (mut examples, owners) = examples::assign(traces, contract, facts);
-        let links = links::find(traces, contract, owners);
-        let mut calls = calls::find(traces, contract, &links, &mut examples);
+        let reader = Reader::new(traces, contract);
+        let links = links::find(traces, contract, &reader, owners);
+        let mut calls = calls::find(traces, contract, &reader, &links, &mut examples);
         let call_of = (0..)
             .zip(&calls)
             .map(|(index, call)| (call.span, index))
             .collect();
-        let mut ghosts = join::join(traces, contract, &links, &mut calls, &call_of);
+        let join::Left {
+            mut ghosts,
+            uncalled,
+        } = join::join(traces, contract, &reader, &links, &mut calls, &call_of);
         let alignments = (0..)
             .zip(&examples)
             .map(|(index, example)| {
@@ -74,7 +83,7 @@ impl<'a> View<'a> {
             .flat_map(|(index, call)| call.answers().map(move |server| (server, index)))
             .collect();
         View {
-            reader: Reader::new(traces, contract),
+            reader,
             traces,
             contract,
             scenario,
@@ -90,6 +99,7 @@ impl<'a> View<'a> {
                 .map(|(index, ghost)| (ghost.span, index))
                 .collect(),
             ghosts,
+            uncalled,
             alignments,
         }
     }
@@ -152,6 +162,61 @@ impl<'a> View<'a> {
     pub(crate) fn astray_call(&self, server: u32) -> Option<u32> {
         let call = &self.calls[*self.answers.get(&server)? as usize];
         (call.astray == Some(server)).then_some(call.span)
+    }
+
+    /// Whether another call of its method in its step has a server span and ended well.
+    pub(crate) fn is_answered_in_its_step(&self, call: &Call<'a>) -> bool {
+        let mut calls = self.calls_of(&self.examples[call.example as usize]).iter();
+        calls.any(|other| {
+            other.step == call.step
+                && other.method == call.method
+                && other.server.is_some()
+                && self.traces.record(other.span).status != Status::Error
+        })
+    }
+
+    /// The spans between a call and its server span, from the call downwards.
+    pub(crate) fn through(&self, call: &Call<'a>) -> Vec<u32> {
+        let above = |span: &u32| {
+            self.traces
+                .parent(*span)
+                .filter(|&above| above != call.span)
+        };
+        let mut between: Vec<u32> = std::iter::successors(call.server, above).skip(1).collect();
+        between.reverse();
+        between
+    }
+
+    /// Names for the spans between a call and its server span: the service, or the scope where it is the program's own.
+    pub(crate) fn through_names(&self, call: &Call<'a>) -> Vec<&'a str> {
+        let own = self.service(call.span);
+        let mut names: Vec<&'a str> = Vec::new();
+        for span in self.through(call) {
+            let service = self.service(span);
+            let name = if service == own {
+                self.traces.span(span).scope_name()
+            } else {
+                service
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The contract's entry for spans that the server itself leaves without their parent.
+    pub(crate) fn server_orphan(&self, group: &Orphans) -> Option<&'a ServerOrphan> {
+        let span = self.traces.span(group.spans[0]);
+        let trace = self.traces.record(group.spans[0]).trace;
+        let version = self.facts.and_then(|facts| facts.server_version.as_deref());
+        let within = |method: &str| {
+            let calls = self.calls_of(&self.examples[group.example as usize]);
+            let mut calls = calls.iter().filter(|call| call.method == method);
+            calls.any(|call| self.traces.record(call.span).trace == trace)
+        };
+        let server = &self.contract.server;
+        server.leaves_orphaned(version, span.name(), span.scope_name(), within)
     }
 
     /// Names of the server's spans that work for one call.

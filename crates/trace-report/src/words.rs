@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use trace_parity::{Family, Finding, Outcome, Rule, Severity, StepRow, Verdict};
+use trace_parity::{Cell, Family, Finding, Outcome, Rule, Severity, StepRow, Verdict};
 
 use crate::run::{Note, Run, Subject};
 
@@ -253,14 +253,31 @@ pub(crate) fn cells(row: &StepRow) -> Vec<String> {
         .map(|(index, cell)| match cell {
             None => String::new(),
             Some(cell) if cell.joined < cell.count => {
-                format!("{}/{} joined", cell.joined, cell.count)
+                format!("{}/{} joined", cell.joined, cell.count) + &through(cell)
             }
-            Some(cell) if cell.polling => plural(cell.count as usize, "poll"),
-            Some(_) => methods
-                .as_ref()
-                .map_or_else(|| "joined".to_owned(), |m| m[index].clone()),
+            Some(cell) if cell.polling => plural(cell.count as usize, "poll") + &through(cell),
+            Some(cell) => {
+                methods
+                    .as_ref()
+                    .map_or_else(|| "joined".to_owned(), |m| m[index].clone())
+                    + &through(cell)
+            }
         })
         .collect()
+}
+
+/// `, through envoy`: what lies between the calls and the server, by the last part of its name.
+fn through(cell: &Cell) -> String {
+    let names: Vec<&str> = cell
+        .through
+        .iter()
+        .map(|name| name.rsplit('/').next().unwrap_or(name))
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", through {}", names.join(" and "))
+    }
 }
 
 /// Where each example makes one kind of call in this step and they aren't the same: the methods, without the last

@@ -59,6 +59,9 @@ fn hint(exit: Exit) -> &'static str {
 }
 
 pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    if view.examples.is_empty() {
+        drafts.push(nothing_to_judge(view));
+    }
     for (index, example) in view
         .examples()
         .filter(|(_, example)| example.traces.is_empty())
@@ -85,6 +88,24 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+fn nothing_to_judge(view: &View<'_>) -> Draft {
+    let (message, hint) = match view.traces.span_count() {
+        0 => (
+            "the input holds no spans".to_owned(),
+            "see that the file is the capture of a run that has ended, and that the program exports traces (`OTEL_TRACES_EXPORTER` isn't `none`)",
+        ),
+        count => (
+            format!(
+                "the input holds {} of the server's and none of a client's",
+                spans(count)
+            ),
+            "capture the client's spans in the same place; a client whose `service.name` is in the contract's `[server] services` counts as the \
+             server",
+        ),
+    };
+    Draft::new(Rule::NoSpans, message).hint(hint)
+}
+
 /// A client's trace that belongs to none of the run's examples.
 fn stranger(view: &View<'_>) -> Option<String> {
     let nobodys = view
@@ -108,16 +129,17 @@ pub(crate) fn no_root(view: &View<'_>, drafts: &mut Vec<Draft>) {
             continue;
         }
         let orphans: Vec<u32> = children_of_root(view, index, example);
-        let root = &view.contract.root.name;
+        let root = view.contract.root.as_ref();
+        let root = root.map_or_else(|| "the root".to_owned(), |root| format!("`{}`", root.name));
         let message = match orphans
             .first()
             .map(|&span| view.traces.span(span).parent_id())
         {
             Some(Some(parent)) => format!(
-                "the root span never arrived: {} name `{parent}` as their parent, where `{root}` should be",
+                "the root span never arrived: {} name `{parent}` as their parent, where {root} should be",
                 spans(orphans.len())
             ),
-            _ => format!("there is no span without a parent, where `{root}` should be"),
+            _ => format!("there is no span without a parent, where {root} should be"),
         };
         let mut draft = Draft::new(Rule::NoRoot, message)
             .example(index)

@@ -53,10 +53,8 @@ pub(crate) fn resource_mismatch(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 "milvus_otel.run",
                 Some(run),
             ));
-            let name = example
-                .facts
-                .map(|facts| facts.name.clone())
-                .or_else(|| instance_of(view, &resources));
+            // An agent may make up an instance id of its own: it is to be one, not a certain one.
+            let name = most(view, &resources, "service.instance.id");
             drafts.extend(mismatch(
                 view,
                 index,
@@ -93,10 +91,6 @@ fn runs(view: &View<'_>) -> Vec<Option<String>> {
             run.or_else(|| of_input.get(source).copied()).cloned()
         })
         .collect()
-}
-
-fn instance_of(view: &View<'_>, resources: &BTreeMap<u32, (usize, u32)>) -> Option<String> {
-    most(view, resources, "service.instance.id")
 }
 
 /// The value that most spans have.

@@ -1,78 +1,187 @@
 //! Do the spans say how the calls ended?
 
 use crate::draft::Draft;
-use crate::rule::Rule;
-use crate::semconv::{self, GRPC_STATUS, RPC};
-use crate::traces::{Status, Value};
+use crate::rule::{Rule, Severity};
+use crate::semconv::GrpcStatus;
+use crate::traces::Status;
 use crate::view::View;
 use crate::view::calls::Call;
 
+use super::absence::absence;
+use super::words::{duration, reason};
+
 pub(crate) fn status_differs(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    for call in view.calls.iter().filter(|call| call.judged) {
-        // Of a program that follows no contract nobody knows which calls are to fail.
-        let declared = view.scenario.then(|| {
-            call.step.map_or(Status::Ok, |step| {
-                view.contract.steps[usize::from(step)].status
-            })
-        });
-        let client = ended(view, call.span);
-        let server = call.server.map(|server| ended(view, server));
-        let message = match (client, server) {
-            (Ended::Both { span, code }, _) => format!(
-                "the call `{}` contradicts itself: its span's status is {span} and its gRPC status is {code}",
-                call.method
-            ),
-            (client, Some(server))
-                if !client.refused() && client.failed() != server.failed_in_grpc() =>
-            {
-                let says = |failed: bool| if failed { "ERROR" } else { "OK" };
-                format!(
-                    "the call `{}` ended {} for the client and {} for the server",
-                    call.method,
-                    says(client.failed()),
-                    says(server.failed_in_grpc())
-                )
-            }
-            (client, _) if client.failed() && declared == Some(Status::Ok) => {
-                format!(
-                    "the call `{}` ended with ERROR{}",
-                    call.method,
-                    why(view, call)
-                )
-            }
-            (client, _) if !client.failed() && declared == Some(Status::Error) => {
-                format!(
-                    "the call `{}` ended well; the contract says that it fails",
-                    call.method
-                )
-            }
-            _ => continue,
+    let judged = view.calls.iter().filter(|call| call.judged);
+    for call in judged.filter(|call| absence(view, call).is_none()) {
+        let Some(difference) = difference(view, call) else {
+            continue;
         };
         drafts.push(
-            Draft::new(Rule::StatusDiffers, message)
+            Draft::new(Rule::StatusDiffers, difference.message)
+                .severity(difference.severity)
                 .example(call.example)
                 .step(call.step)
                 .span(call.span)
                 .subject(call.method)
-                .hint("see the call's own message and the server's log at that time; a deadline or a cancelled call fails for the client alone"),
+                .hint(difference.hint),
         );
     }
 }
 
-fn why(view: &View<'_>, call: &Call<'_>) -> String {
-    let text = view.traces.span(call.span).status_message();
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!(": {text}")
+struct Difference {
+    severity: Severity,
+    message: String,
+    hint: &'static str,
+}
+
+const SEE_BOTH: &str = "see the call's own message and the server's log at that time";
+
+/// Statuses that a client's own library ends a call with, whatever the server does: gRPC allows the server's to be another.
+const CLIENTS_OWN: [(GrpcStatus, &str); 3] = [
+    (
+        GrpcStatus::DEADLINE_EXCEEDED,
+        "the client's deadline ran out; the server may do the work to its end and say OK",
+    ),
+    (
+        GrpcStatus::CANCELLED,
+        "the client cancelled the call; the server may do the work to its end and say OK",
+    ),
+    (
+        GrpcStatus::RESOURCE_EXHAUSTED,
+        "the answer is larger than the client takes: raise its limit for received messages",
+    ),
+];
+
+fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
+    // Of a program that follows no contract nobody knows which calls are to fail.
+    let step = call
+        .step
+        .map(|step| &view.contract.steps[usize::from(step)]);
+    let declared = view
+        .scenario
+        .then(|| step.map_or(Status::Ok, |step| step.status));
+    let tried_again =
+        step.is_some_and(|step| step.retries || step.hedging) && view.is_answered_in_its_step(call);
+    let (client, server) = (
+        ended(view, call.span),
+        call.server.map(|server| ended(view, server)),
+    );
+    let status = view.reader.grpc_status(call.span);
+    let says = || {
+        status
+            .filter(|&status| status != GrpcStatus::OK)
+            .map_or("ERROR", GrpcStatus::name)
+    };
+    let error = |message: String, hint: &'static str| {
+        Some(Difference {
+            severity: Severity::Error,
+            message,
+            hint,
+        })
+    };
+    if let Ended::Both { span, code } = client {
+        return error(
+            format!(
+                "the call `{}` contradicts itself: its span's status is {span} and its gRPC status is {code}",
+                call.method
+            ),
+            "the span's status is the instrumentation's, the gRPC status is the wire's: see which of them is set by hand",
+        );
     }
+    if let Some(server) =
+        server.filter(|server| !client.refused() && client.failed() != server.failed_in_grpc())
+    {
+        let (ours, theirs) = if client.failed() {
+            (says(), "OK")
+        } else {
+            ("OK", server.says())
+        };
+        let mut message = format!(
+            "the call `{}` ended {ours} for the client and {theirs} for the server{}",
+            call.method,
+            why(view, call)
+        );
+        let legal = CLIENTS_OWN
+            .iter()
+            .find(|(own, _)| client.failed() && status == Some(*own));
+        if let Some((_, reason)) = legal {
+            let as_declared = declared != Some(Status::Ok) || tried_again;
+            return Some(Difference {
+                severity: if as_declared {
+                    Severity::Info
+                } else {
+                    Severity::Error
+                },
+                message,
+                hint: reason,
+            });
+        }
+        if client.failed()
+            && let Some(again) = sent_again(view, call)
+        {
+            message.push_str(&format!(
+                "; {} later the client called it again, so the server did the work twice",
+                duration(
+                    view.traces
+                        .record(again)
+                        .start
+                        .saturating_sub(view.traces.record(call.span).end)
+                )
+            ));
+            return error(
+                message,
+                "a call whose answer is lost was done all the same: make it idempotent, or don't let the client retry it",
+            );
+        }
+        return error(message, SEE_BOTH);
+    }
+    if client.failed() && declared == Some(Status::Ok) {
+        return Some(Difference {
+            severity: if tried_again {
+                Severity::Info
+            } else {
+                Severity::Error
+            },
+            message: format!(
+                "the call `{}` ended with {}{}",
+                call.method,
+                says(),
+                why(view, call)
+            ),
+            hint: SEE_BOTH,
+        });
+    }
+    if !client.failed() && declared == Some(Status::Error) {
+        return error(
+            format!(
+                "the call `{}` ended well; the contract says that it fails",
+                call.method
+            ),
+            SEE_BOTH,
+        );
+    }
+    None
+}
+
+/// The next call of the same method, where the server did that one's work too.
+fn sent_again(view: &View<'_>, call: &Call<'_>) -> Option<u32> {
+    let end = view.traces.record(call.span).end;
+    let calls = view.calls_of(&view.examples[call.example as usize]);
+    let behind = calls.partition_point(|other| view.traces.record(other.span).start < end);
+    let mut later = calls[behind..].iter().filter(|other| other.judged);
+    let next = later.find(|other| other.method == call.method)?;
+    next.server.map(|_| next.span)
+}
+
+fn why(view: &View<'_>, call: &Call<'_>) -> String {
+    reason(view.traces.span(call.span).status_message())
 }
 
 /// How a span says that its call ended.
 #[derive(Clone, Copy, Debug)]
 enum Ended {
     Well,
-    Badly,
+    Badly(Option<&'static str>),
     /// gRPC brought an answer, and the answer is an error code: Milvus refuses in this way. The other side's gRPC status says nothing of it.
     Refused,
     /// Its status and its gRPC code say different things.
@@ -91,6 +200,14 @@ impl Ended {
         matches!(self, Ended::Refused)
     }
 
+    fn says(self) -> &'static str {
+        match self {
+            Ended::Badly(Some(code)) | Ended::Both { code, .. } => code,
+            Ended::Well => "OK",
+            Ended::Badly(None) | Ended::Refused => "ERROR",
+        }
+    }
+
     fn failed_in_grpc(self) -> bool {
         self.failed() && !self.refused()
     }
@@ -98,10 +215,7 @@ impl Ended {
 
 fn ended(view: &View<'_>, span: u32) -> Ended {
     let record = view.traces.record(span);
-    let names = RPC[semconv::STATUS].names.iter();
-    let code = names
-        .filter_map(|(_, name)| view.traces.attribute_named(record.attributes, name))
-        .find_map(grpc_status);
+    let code = view.reader.grpc_status(span).map(GrpcStatus::name);
     let failed = record.status == Status::Error;
     match code {
         Some("OK") if failed => Ended::Refused,
@@ -114,8 +228,8 @@ fn ended(view: &View<'_>, span: u32) -> Ended {
             span: record.status,
             code,
         },
-        Some(_) => Ended::Badly,
-        None if failed => Ended::Badly,
+        Some(code) => Ended::Badly(Some(code)),
+        None if failed => Ended::Badly(None),
         None => Ended::Well,
     }
 }
@@ -123,20 +237,6 @@ fn ended(view: &View<'_>, span: u32) -> Ended {
 /// A client's span is an error with every code but OK; a server's only with those that are the server's fault.
 fn is_client(view: &View<'_>, span: u32) -> bool {
     view.call_of.contains_key(&span)
-}
-
-fn grpc_status(value: Value<'_>) -> Option<&'static str> {
-    let known = match value {
-        Value::Int(code) => usize::try_from(code)
-            .ok()
-            .and_then(|code| GRPC_STATUS.get(code)),
-        Value::Str(name) => match name.parse::<usize>() {
-            Ok(code) => GRPC_STATUS.get(code),
-            Err(_) => GRPC_STATUS.iter().find(|known| **known == name),
-        },
-        _ => None,
-    };
-    known.copied()
 }
 
 pub(crate) fn unmarked_error(view: &View<'_>, drafts: &mut Vec<Draft>) {
@@ -164,8 +264,14 @@ pub(crate) fn unmarked_error(view: &View<'_>, drafts: &mut Vec<Draft>) {
             .example(index)
             .span(root)
             .hint(
-                "Milvus answers most failures with gRPC status OK and an error code in the body, which no stock instrumentation sees: \
-                 record the failure on the call's own span, or read the root's exception event",
+                if span.events().any(|event| event.name == "exception") {
+                    "Milvus answers most failures with gRPC status OK and an error code in the body, which no stock instrumentation sees: \
+                     record the failure on the call's own span, or read the root's exception event"
+                } else {
+                    "Milvus answers most failures with gRPC status OK and an error code in the body, which no stock instrumentation sees: \
+                     record the failure on the call's own span; the root has no exception event, so read its status message or the log \
+                     records with this trace and span id"
+                },
             ),
         );
     }

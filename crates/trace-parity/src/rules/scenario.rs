@@ -2,6 +2,7 @@
 
 use crate::draft::Draft;
 use crate::rule::Rule;
+use crate::traces::Status;
 use crate::view::View;
 
 pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
@@ -77,7 +78,11 @@ pub(crate) fn step_order(view: &View<'_>, drafts: &mut Vec<Draft>) {
 pub(crate) fn repeated_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, alignment) in (0..).zip(&view.alignments) {
         for &(step, span) in &alignment.repeated {
-            let name = view.contract.steps[usize::from(step)].name.as_str();
+            let declared = &view.contract.steps[usize::from(step)];
+            if declared.hedging || declared.retries && has_failed(view, index, step) {
+                continue;
+            }
+            let name = declared.name.as_str();
             let message = format!("`{name}` is done again");
             drafts.push(
                 Draft::new(Rule::RepeatedStep, message)
@@ -89,6 +94,14 @@ pub(crate) fn repeated_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
             );
         }
     }
+}
+
+/// Whether a call of a step ended badly, so that another try is no repetition.
+fn has_failed(view: &View<'_>, example: u32, step: u16) -> bool {
+    let mut calls = view.calls_of(&view.examples[example as usize]).iter();
+    calls.any(|call| {
+        call.step == Some(step) && view.traces.record(call.span).status == Status::Error
+    })
 }
 
 pub(crate) fn undeclared_rpc(view: &View<'_>, drafts: &mut Vec<Draft>) {

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::contract::AttributeRule;
 use crate::draft::Draft;
-use crate::rule::Rule;
+use crate::intern::Str;
+use crate::rule::{Rule, Severity};
 use crate::semconv::{self, Concept, Convention, Generation};
 use crate::traces::{Attribute, Value};
 use crate::view::View;
 use crate::view::calls::Call;
+use crate::view::reader::Form;
 
 pub(crate) fn span_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let service = &view.contract.server.rpc_service;
-    for call in view.calls.iter().filter(|call| call.judged) {
+    other_forms(view, drafts);
+    for call in view.calls.iter().filter(|call| call.has_rpc_words()) {
         let name = view.traces.span(call.span).name();
         let expected = format!("{service}/{}", call.method);
         if name == expected {
@@ -44,8 +47,57 @@ pub(crate) fn span_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+/// Conventions other than OpenTelemetry's for RPC: one finding in place of one for each of their words.
+const OTHER_FORMS: [(Form, &str, &str); 2] = [
+    (
+        Form::GrpcTracing,
+        "gRPC's own tracing",
+        "gRPC's own tracing (proposal A72) names spans `Sent.…` and `Attempt.…` and writes no `rpc.*` attribute: turn it off beside an \
+         instrumentation, or query by its names",
+    ),
+    (
+        Form::Http,
+        "an HTTP client's span",
+        "an HTTP instrumentation sees the request and neither the method nor the gRPC status: add a gRPC instrumentation",
+    ),
+];
+
+fn other_forms(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        for (form, what, hint) in OTHER_FORMS {
+            let calls = view.calls_of(example).iter().filter(|call| call.judged);
+            let all = calls.clone().count();
+            let mut own = calls.filter(|call| call.form == form);
+            let Some(first) = own.next() else { continue };
+            let count = 1 + own.count();
+            let message = format!(
+                "{count} of {all} calls are told by {what}, such as `{}` for `{}`",
+                view.traces.span(first.span).name(),
+                first.method
+            );
+            let severity = if view.scenario {
+                Severity::Error
+            } else {
+                Severity::Info
+            };
+            drafts.push(
+                Draft::new(Rule::SpanName, message)
+                    .severity(severity)
+                    .example(index)
+                    .span(first.span)
+                    .scope(view.traces.record(first.span).scope)
+                    .subject(what)
+                    .count(count)
+                    .hint(hint),
+            );
+        }
+    }
+}
+
 pub(crate) fn root_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    let expected = &view.contract.root.name;
+    let Some(expected) = view.contract.root.as_ref().map(|root| &root.name) else {
+        return;
+    };
     for (index, example) in view.examples() {
         let Some(root) = example.root else { continue };
         let span = view.traces.span(root);
@@ -108,7 +160,7 @@ fn attribute_of(
     calls: &[Call<'_>],
     drafts: &mut Vec<Draft>,
 ) {
-    let judged: Vec<&Call<'_>> = calls.iter().filter(|call| call.judged).collect();
+    let judged: Vec<&Call<'_>> = calls.iter().filter(|call| call.has_rpc_words()).collect();
     let concept = semconv::concept(&rule.key);
     // Any other program may well call two servers.
     let constant = (rule.constant && view.scenario)
@@ -118,8 +170,14 @@ fn attribute_of(
     let mut renamed: BTreeMap<(u32, &str, Generation), Tally> = BTreeMap::new();
     let mut mistyped: BTreeMap<(u32, &str), Tally> = BTreeMap::new();
     let mut unequal: BTreeMap<u32, Tally> = BTreeMap::new();
+    let mut contradictory: BTreeMap<u32, Tally> = BTreeMap::new();
+    let generations = concept.map_or_else(Vec::new, |concept| generations(view, concept));
     for call in &judged {
         let scope = view.traces.record(call.span).scope;
+        if let Some((one, other)) = at_odds(view, concept, &generations, call) {
+            let tally = contradictory.entry(scope).or_default();
+            tally.add(call.span, || format!("{one} and {other}"));
+        }
         let Some(written) = written(view, rule, concept, call) else {
             if !said_within(view, concept, call) {
                 missing
@@ -199,6 +257,15 @@ fn attribute_of(
             "backends index by type: a number that is written as text can't be compared or summed",
         ));
     }
+    for (scope, tally) in &contradictory {
+        let message = format!(
+            "two generations of `{key}` contradict each other on {} of {all} client RPC spans: {}",
+            tally.count, tally.shown
+        );
+        drafts.push(draft(Rule::AttributeValue, *scope, tally, message).hint(
+            "one of the two is set by hand, or by another library: write one generation, or both from one place",
+        ));
+    }
     for (scope, tally) in &unequal {
         let message = format!(
             "`{key}` is {} on {} of {all} client RPC spans",
@@ -246,6 +313,45 @@ fn written(
                 attribute,
             })
         })
+}
+
+/// The names of a concept that the input has, of conventions that write one value the same way; none where there is one name.
+fn generations(view: &View<'_>, concept: &Concept) -> Vec<(&'static str, Str)> {
+    let names = concept.names.iter();
+    let names = names.filter(|(generation, _)| *generation != Generation::Ancient);
+    let known: Vec<(&'static str, Str)> = names
+        .filter_map(|&(_, name)| Some((name, view.traces.strings.find(name)?)))
+        .collect();
+    if known.len() > 1 { known } else { Vec::new() }
+}
+
+/// Two of a call's names for one thing with different values.
+fn at_odds(
+    view: &View<'_>,
+    concept: Option<&'static Concept>,
+    generations: &[(&'static str, Str)],
+    call: &Call<'_>,
+) -> Option<(String, String)> {
+    let concept = concept?;
+    let slice = view.traces.record(call.span).attributes;
+    let mut first: Option<(&str, Value<'_>)> = None;
+    for &(name, handle) in generations {
+        let Some(found) = view.traces.attribute(slice, handle) else {
+            continue;
+        };
+        let value = view.traces.value(found);
+        match first {
+            None => first = Some((name, value)),
+            Some((known, before)) if !concept.same_value(before, value) => {
+                return Some((
+                    format!("`{known}` is `{before}`"),
+                    format!("`{name}` is `{value}`"),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    None
 }
 
 /// Whether a newer generation says it as a part of something else: `rpc.service` within a fully qualified `rpc.method`.
@@ -311,7 +417,11 @@ fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Usual> {
     let mut counts: BTreeMap<Generation, usize> = BTreeMap::new();
     for (_, example) in view.examples() {
         let mut own: BTreeMap<Generation, usize> = BTreeMap::new();
-        for call in view.calls_of(example).iter().filter(|call| call.judged) {
+        for call in view
+            .calls_of(example)
+            .iter()
+            .filter(|call| call.has_rpc_words())
+        {
             if let Some(written) = written(view, rule, Some(concept), call) {
                 *own.entry(written.generation).or_default() += 1;
             }
@@ -358,7 +468,7 @@ fn together(convention: &Convention, found: Generation, usual: Generation) -> St
 /// Attributes that contradict the span's name; where that gives no method, its server span.
 pub(crate) fn contradiction(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let service = view.contract.server.rpc_service.as_str();
-    for call in view.calls.iter().filter(|call| call.judged) {
+    for call in view.calls.iter().filter(|call| call.has_rpc_words()) {
         let named = call.named.filter(|named| named.service == service);
         if let Some(said) = call
             .said

@@ -16,6 +16,35 @@ pub(crate) fn spans(count: usize) -> String {
 pub(crate) fn who(view: &View<'_>, span: u32) -> String {
     match view.links.side(span) {
         Side::Client => "the client's".to_owned(),
-        Side::Server | Side::Undeclared => format!("`{}`'s", view.service(span)),
+        Side::Server | Side::Undeclared | Side::Between => format!("`{}`'s", view.service(span)),
+    }
+}
+
+/// `1.5 s`, `20 ms`.
+pub(crate) fn duration(nanoseconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
+    for (unit, name) in UNITS {
+        if nanoseconds >= unit {
+            let tenths = nanoseconds / (unit / 10);
+            return match (tenths % 10, tenths / 10) {
+                (0, whole) => format!("{whole} {name}"),
+                (tenth, whole) => format!("{whole}.{tenth} {name}"),
+            };
+        }
+    }
+    format!("{nanoseconds} ns")
+}
+
+/// `: connection refused`; of a Python error's text, its details.
+pub(crate) fn reason(text: &str) -> String {
+    let details = text.split_once("details = \"");
+    let text = details.map_or(text, |(_, details)| {
+        details.split('"').next().unwrap_or(details)
+    });
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        String::new()
+    } else {
+        format!(": {line}")
     }
 }

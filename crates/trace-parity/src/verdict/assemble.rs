@@ -245,6 +245,12 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
             cell.rpcs.push(call.method.to_owned());
         }
         cell.count += 1;
+        cell.attempts += u64::from(call.attempts);
+        for name in view.through_names(call) {
+            if !cell.through.iter().any(|known| known == name) {
+                cell.through.push(name.to_owned());
+            }
+        }
         cell.joined += u64::from(call.server.is_some());
         cell.calls.push(cell_call(view, call));
         let time = |span: u32| view.traces.span(span).duration_ns();
@@ -265,7 +271,12 @@ fn cell_call(view: &View<'_>, call: &Call<'_>) -> CellCall {
     CellCall {
         client: ids(call.span),
         server: call.server.map(ids),
-        elsewhere: call.astray.or(call.lost).or(call.wrong).map(ids),
+        elsewhere: call
+            .astray
+            .or(call.lost)
+            .or(call.replaced)
+            .or(call.wrong)
+            .map(ids),
     }
 }
 

@@ -87,6 +87,10 @@ pub struct Cell {
     pub polling: bool,
     /// How many of them have their server span.
     pub joined: u64,
+    /// What lies between the calls and their server spans: a proxy's service, or the scope of another layer of the program.
+    pub through: Vec<String>,
+    /// How often the calls were sent, by spans of theirs that say so; 0 where none do.
+    pub attempts: u64,
     /// Nanoseconds in the step's client RPC spans together.
     pub client_ns: u64,
     /// Nanoseconds in the server spans joined to them together.

@@ -6,7 +6,8 @@ use std::ops::Range;
 use crate::contract::Contract;
 use crate::facts::{ExampleFacts, RunFacts};
 use crate::ids::TraceId;
-use crate::traces::{Span, Trace, Traces, Value};
+use crate::intern::Str;
+use crate::traces::{Span, SpanRecord, Trace, Traces, Value};
 
 /// One example and the traces that it made.
 #[derive(Debug)]
@@ -15,7 +16,8 @@ pub(crate) struct Example<'a> {
     pub(crate) facts: Option<&'a ExampleFacts>,
     /// Indices of traces, in order of start.
     pub(crate) traces: Vec<u32>,
-    /// The client's span without a parent: the first, where there are several; one that has the contract's name is preferred.
+    /// The client's span without a parent, or with a remote one that isn't in the input: the first, where there are several; one that has
+    /// the contract's name is preferred.
     pub(crate) root: Option<u32>,
     /// Its part of [`super::View::calls`].
     pub(crate) calls: Range<usize>,
@@ -73,16 +75,23 @@ pub(crate) fn server_resources(traces: &Traces, contract: &Contract) -> Vec<bool
         .collect()
 }
 
-/// The fullest claim among a trace's client resources: one batch may have lost what the others have.
+/// The fullest claim among the resources of the service that begins a trace: one batch may have lost what the others have, and a proxy
+/// that takes part says nothing of the program.
 fn claim<'a>(traces: &'a Traces, trace: u32, servers: &[bool]) -> Option<Claim<'a>> {
     let mut best: Option<(u8, Claim<'a>)> = None;
     let mut last = None;
+    let mut service: Option<Str> = None;
     for index in traces.traces[trace as usize].spans() {
         let resource = traces.record(index).resource;
         if servers[resource as usize] || last == Some(resource) {
             continue;
         }
         last = Some(resource);
+        let name = traces.resources[resource as usize].service_name;
+        service = service.or(name);
+        if name.is_some() && name != service {
+            continue;
+        }
         let claim = claim_of(traces, resource);
         let weight = 2 * u8::from(claim.run.is_some())
             + 2 * u8::from(claim.instance.is_some())
@@ -136,17 +145,17 @@ fn group<'a>(claims: &[Option<Claim<'a>>]) -> Groups<'a> {
 
 /// Whose the trace of `claim` is, among the programs called `names` that `run` started.
 ///
-/// A run that gave its one program no id to claim takes what nobody else claims: such a program doesn't read
-/// `OTEL_RESOURCE_ATTRIBUTES`.
+/// The run's id alone says that a trace is of the run; among several programs, the instance id labels it. A run that gave its one program
+/// no id to claim takes the traces that claim no run: such a program doesn't read `OTEL_RESOURCE_ATTRIBUTES`.
 pub(crate) fn owner_of<'n>(
     claim: &Claim<'_>,
     run: Option<&str>,
     mut names: impl ExactSizeIterator<Item = &'n str>,
 ) -> Option<usize> {
-    let unclaimed = run.is_none() && names.len() == 1 && claim.run.is_none();
     let same_run = run.is_none() || claim.run == run;
+    let only = names.len() == 1 && claim.run == run;
     let by_name = names.position(|name| same_run && claim.instance == Some(name));
-    by_name.or(unclaimed.then_some(0))
+    by_name.or(only.then_some(0))
 }
 
 /// The examples that a run started, each with its traces; other programs' traces are nobody's.
@@ -162,15 +171,27 @@ fn of_run<'a>(traces: &Traces, facts: &'a RunFacts, groups: Groups<'a>) -> Vec<E
         .enumerate()
         .filter_map(|(index, facts)| Some((facts.trace_id?, index)))
         .collect();
+    let mut unlabelled: Vec<u32> = Vec::new();
     for (claim, owned) in groups {
         let names = facts.examples.iter().map(|facts| facts.name.as_str());
         let by_name = owner_of(&claim, facts.run.as_deref(), names);
         for trace in owned {
             let id = TraceId(traces.traces[trace as usize].id);
-            if let Some(index) = by_name.or_else(|| printed.get(&id).copied()) {
-                examples[index].traces.push(trace);
+            match by_name.or_else(|| printed.get(&id).copied()) {
+                Some(index) => examples[index].traces.push(trace),
+                None if facts.run.is_some() && claim.run == facts.run.as_deref() => {
+                    unlabelled.push(trace);
+                }
+                None => {}
             }
         }
+    }
+    // Traces of this run under an instance id of their own: the one example that has none made them.
+    let mut without = examples
+        .iter_mut()
+        .filter(|example| example.traces.is_empty());
+    if let (Some(example), None) = (without.next(), without.next()) {
+        example.traces = unlabelled;
     }
     examples
 }
@@ -242,22 +263,34 @@ fn example(name: String, facts: Option<&ExampleFacts>) -> Example<'_> {
     }
 }
 
+/// The client's span without a parent; else one that an absent, remote parent began.
 fn root(traces: &Traces, contract: &Contract, owned: &[u32], servers: &[bool]) -> Option<u32> {
     let mut first = None;
+    let mut continued = None;
+    let named = |span: &SpanRecord| {
+        let root = contract.root.as_ref();
+        root.is_some_and(|root| traces.str(span.name) == root.name)
+    };
     for index in owned
         .iter()
         .flat_map(|&trace| traces.traces[trace as usize].spans())
     {
         let span = traces.record(index);
-        if span.parent_id != [0; 8] || servers[span.resource as usize] {
+        if servers[span.resource as usize] {
             continue;
         }
-        if traces.str(span.name) == contract.root.name {
-            return Some(index);
+        if span.parent_id == [0; 8] {
+            if named(span) {
+                return Some(index);
+            }
+            first = first.or(Some(index));
+        } else if traces.span(index).parent_is_remote() == Some(true)
+            && traces.parent(index).is_none()
+        {
+            continued = continued.filter(|_| !named(span)).or(Some(index));
         }
-        first = first.or(Some(index));
     }
-    first
+    first.or(continued)
 }
 
 /// A trace and whose it is.

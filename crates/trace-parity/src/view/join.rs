@@ -3,37 +3,51 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::contract::Contract;
-use crate::traces::Traces;
+use crate::traces::{Status, Traces};
 
-use super::calls::{Call, Ghost, Reader};
+use super::calls::{Call, Ghost};
 use super::links::{Links, Side, range_of};
+use super::reader::Reader;
 
 /// Clocks of two machines may differ by this much and still be called the same time.
 const SKEW_NS: u64 = 1_000_000_000;
 
-/// A server span that nobody has claimed yet.
-#[derive(Clone, Copy, Debug)]
-struct Unclaimed<'a> {
-    span: u32,
-    method: &'a str,
-    start: u64,
+/// Server spans that the join gives to no call.
+#[derive(Debug, Default)]
+pub(crate) struct Left<'a> {
+    /// In the examples' traces; by example.
+    pub(crate) ghosts: Vec<Ghost<'a>>,
+    /// At the top of traces of nobody's, without a parent; in order of start.
+    pub(crate) uncalled: Vec<Uncalled<'a>>,
 }
 
-/// Gives each call its server span: its child; else one of its example that has lost its way; else one that began a trace of its own.
-/// What is left in the examples' traces is returned.
+/// A server span of the contract's service whose call came without a context.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Uncalled<'a> {
+    pub(crate) span: u32,
+    pub(crate) method: &'a str,
+    pub(crate) start: u64,
+}
+
+/// Gives each call its server span: the one below it; else one of its example that has lost its way; else one that began a trace of its
+/// own; else one in a foreign trace.
 pub(crate) fn join<'a>(
     traces: &'a Traces,
     contract: &'a Contract,
+    reader: &Reader<'a>,
     links: &Links,
     calls: &mut [Call<'a>],
     call_of: &HashMap<u32, u32>,
-) -> Vec<Ghost<'a>> {
-    let reader = Reader::new(traces, contract);
+) -> Left<'a> {
+    let mut open = Vec::new();
     for call in calls.iter_mut().filter(|call| call.judged) {
-        answer(traces, links, &reader, call);
+        answer(traces, links, reader, call, &mut open);
     }
-    let (own, mut nobodys) = unclaimed(traces, contract, links, &reader, calls);
+    let (own, mut nobodys) = unclaimed(traces, contract, links, reader, calls);
     adopt_named(traces, calls, &mut nobodys);
+    let (rootless, foreign): (Vec<_>, Vec<_>) = nobodys
+        .into_iter()
+        .partition(|unclaimed| traces.record(unclaimed.span).parent_id == [0; 8]);
     let mut ghosts = Vec::new();
     for (example, unclaimed) in own {
         let open = range_of(calls, example, |call| call.example);
@@ -58,34 +72,59 @@ pub(crate) fn join<'a>(
         call.wrong = None;
     }
     let open = calls.iter_mut().filter(|call| call.wrong.is_none());
-    assign(traces, open, nobodys, |call| &mut call.lost);
+    let uncalled = assign(traces, open, rootless, |call| &mut call.lost);
+    let open = calls
+        .iter_mut()
+        .filter(|call| call.wrong.is_none() && call.lost.is_none());
+    assign(traces, open, foreign, |call| &mut call.replaced);
     for call in calls.iter_mut().filter(|call| call.judged) {
-        call.method = borne_out(&reader, call);
+        call.method = borne_out(reader, call);
     }
-    ghosts
+    Left { ghosts, uncalled }
 }
 
-/// Finds the child on the server's side that answers a call: of its own method before any other, and within its time before later ones.
-fn answer<'a>(traces: &'a Traces, links: &Links, reader: &Reader<'a>, call: &mut Call<'a>) {
+/// Finds the span on the server's side that answers a call, below it or below what lies between: of its own method before any other, and
+/// within its time before later ones, and one that ended well where the call did.
+fn answer<'a>(
+    traces: &'a Traces,
+    links: &Links,
+    reader: &Reader<'a>,
+    call: &mut Call<'a>,
+    open: &mut Vec<u32>,
+) {
     let time = traces.record(call.span);
     let named = call.named.map(|named| named.method);
-    let mut best: Option<(bool, u32)> = None;
-    for &child in traces.children(call.span) {
-        if links.side(child) == Side::Client {
-            continue;
-        }
-        let method = reader.words(child).method();
-        if links.side(child) == Side::Undeclared
-            || method.is_none()
-            || (method != call.said && method != named)
-        {
-            call.wrong = call.wrong.or(Some(child));
-            continue;
-        }
-        let span = traces.record(child);
-        let outside = span.start < time.start || span.end > time.end;
-        if best.is_none_or(|known| (outside, child) < known) {
-            best = Some((outside, child));
+    let mut best: Option<((bool, bool), u32)> = None;
+    open.clear();
+    open.push(call.span);
+    while let Some(above) = open.pop() {
+        for &child in traces.children(above) {
+            match links.side(child) {
+                Side::Client => continue,
+                Side::Between => {
+                    open.push(child);
+                    let method = reader.words(child).method();
+                    call.attempts += u32::from(method.is_some() && method == call.said.or(named));
+                    continue;
+                }
+                Side::Server | Side::Undeclared => {}
+            }
+            let method = reader.words(child).method();
+            if links.side(child) == Side::Undeclared
+                || method.is_none()
+                || (method != call.said && method != named)
+            {
+                if above == call.span {
+                    call.wrong = call.wrong.or(Some(child));
+                }
+                continue;
+            }
+            let span = traces.record(child);
+            let outside = span.start < time.start || span.end > time.end;
+            let unlike = span.status == Status::Error && time.status != Status::Error;
+            if best.is_none_or(|known| ((outside, unlike), child) < known) {
+                best = Some(((outside, unlike), child));
+            }
         }
     }
     call.server = best.map(|(_, child)| child);
@@ -98,15 +137,22 @@ fn unclaimed<'a>(
     links: &Links,
     reader: &Reader<'a>,
     calls: &[Call<'a>],
-) -> (BTreeMap<u32, Vec<Unclaimed<'a>>>, Vec<Unclaimed<'a>>) {
+) -> (BTreeMap<u32, Vec<Uncalled<'a>>>, Vec<Uncalled<'a>>) {
     let mut claimed: Vec<u32> = calls.iter().filter_map(|call| call.server).collect();
     claimed.sort_unstable();
-    let mut own: BTreeMap<u32, Vec<Unclaimed<'a>>> = BTreeMap::new();
+    let mut own: BTreeMap<u32, Vec<Uncalled<'a>>> = BTreeMap::new();
     let mut nobodys = Vec::new();
     for span in 0..traces.spans.len() as u32 {
         let owner = links.example_of(traces, span);
-        let inner = owner.is_none() && traces.parent(span).is_some();
-        if inner || links.side(span) != Side::Server || claimed.binary_search(&span).is_ok() {
+        let parent = traces.parent(span);
+        let inner = owner.is_none() && parent.is_some();
+        // What a proxy asks of the server on its own account is nobody's call.
+        let by_proxy = parent.is_some_and(|parent| links.side(parent) == Side::Between);
+        if inner
+            || by_proxy
+            || links.side(span) != Side::Server
+            || claimed.binary_search(&span).is_ok()
+        {
             continue;
         }
         let words = reader.words(span);
@@ -116,7 +162,7 @@ fn unclaimed<'a>(
         else {
             continue;
         };
-        let unclaimed = Unclaimed {
+        let unclaimed = Uncalled {
             span,
             method,
             start: traces.record(span).start,
@@ -130,7 +176,7 @@ fn unclaimed<'a>(
 }
 
 /// Server spans in traces of nobody's that name a call as their parent.
-fn adopt_named<'a>(traces: &Traces, calls: &mut [Call<'a>], nobodys: &mut Vec<Unclaimed<'a>>) {
+fn adopt_named<'a>(traces: &Traces, calls: &mut [Call<'a>], nobodys: &mut Vec<Uncalled<'a>>) {
     let mut named: HashMap<[u8; 8], u32> = HashMap::new();
     for unclaimed in nobodys.iter() {
         let parent = traces.record(unclaimed.span).parent_id;
@@ -138,22 +184,30 @@ fn adopt_named<'a>(traces: &Traces, calls: &mut [Call<'a>], nobodys: &mut Vec<Un
             named.entry(parent).or_insert(unclaimed.span);
         }
     }
-    nobodys.retain(|unclaimed| traces.record(unclaimed.span).parent_id == [0; 8]);
     if named.is_empty() {
         return;
     }
-    for call in calls.iter_mut().filter(|call| call.server.is_none()) {
-        call.astray = named.get(&traces.record(call.span).id).copied();
+    let mut adopted: Vec<u32> = Vec::new();
+    for call in calls.iter_mut() {
+        let Some(&server) = named.get(&traces.record(call.span).id) else {
+            continue;
+        };
+        adopted.push(server);
+        if call.server.is_none() {
+            call.astray = Some(server);
+        }
     }
+    adopted.sort_unstable();
+    nobodys.retain(|unclaimed| adopted.binary_search(&unclaimed.span).is_err());
 }
 
 /// Gives open calls the unclaimed spans of their method that fit in time, each to one; returns those that are left.
 fn assign<'a, 'c>(
     traces: &Traces,
     calls: impl Iterator<Item = &'c mut Call<'a>>,
-    unclaimed: Vec<Unclaimed<'a>>,
+    unclaimed: Vec<Uncalled<'a>>,
     slot: for<'x> fn(&'x mut Call<'a>) -> &'x mut Option<u32>,
-) -> Vec<Unclaimed<'a>>
+) -> Vec<Uncalled<'a>>
 where
     'a: 'c,
 {
@@ -188,7 +242,7 @@ where
             *slot(call) = found;
         }
     }
-    let mut left: Vec<Unclaimed<'a>> = by_method.into_values().flat_map(Pool::left).collect();
+    let mut left: Vec<Uncalled<'a>> = by_method.into_values().flat_map(Pool::left).collect();
     left.sort_by_key(|span| (span.start, span.span));
     left
 }
@@ -196,7 +250,7 @@ where
 /// Unclaimed server spans of one method, in order of start; finding the next one that is free stays cheap however many are taken.
 #[derive(Debug, Default)]
 struct Pool<'a> {
-    spans: Vec<Unclaimed<'a>>,
+    spans: Vec<Uncalled<'a>>,
     /// At each place, where the next free span is, or further on the way to it.
     next: Vec<usize>,
 }
@@ -227,7 +281,7 @@ impl<'a> Pool<'a> {
         free
     }
 
-    fn left(self) -> impl Iterator<Item = Unclaimed<'a>> {
+    fn left(self) -> impl Iterator<Item = Uncalled<'a>> {
         let next = self.next;
         self.spans
             .into_iter()
@@ -240,8 +294,9 @@ impl<'a> Pool<'a> {
 /// The method of a call whose name and attribute disagree is the one that its server span bears out.
 fn borne_out<'a>(reader: &Reader<'a>, call: &Call<'a>) -> &'a str {
     let named = call.named.map(|named| named.method);
-    let server = call.server.or(call.astray).or(call.lost);
-    let served = server.and_then(|server| reader.words(server).method());
+    let served = call
+        .answered_by()
+        .and_then(|server| reader.words(server).method());
     match (call.said, named) {
         (Some(said), Some(named)) if said != named && served == Some(named) => named,
         (Some(said), _) if named.is_none() && served.is_some() => served.unwrap_or(said),

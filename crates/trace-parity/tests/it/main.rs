@@ -5,6 +5,7 @@ mod changes;
 mod corpus;
 mod fixtures;
 mod foreign;
+mod programs;
 mod readers;
 mod shapes;
 mod support;

@@ -393,6 +393,8 @@ fn step(name: &str, methods: &[&[&str]; 5]) -> StepRow {
             count,
             polling,
             joined: count,
+            through: Vec::new(),
+            attempts: 0,
             client_ns: count * 2_340_000 + index as u64 * 100_000,
             server_ns: count * 1_910_000,
             differs: name == "has_collection" && index >= 3,

@@ -1,10 +1,10 @@
 //! Each span under the parent that it belongs to.
 
-use super::super::words::who;
+use super::super::words::{duration, who};
 use super::reach::explained;
 use crate::draft::Draft;
 use crate::ids::SpanId;
-use crate::rule::Rule;
+use crate::rule::{Rule, Severity};
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::links::{Orphans, Side};
@@ -27,27 +27,75 @@ pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
         if group.spans.len() > 1 {
             message.push_str(&format!("; so do {} more", group.spans.len() - 1));
         }
-        let ghost = view.ghost(first);
-        if let Some(ghost) = ghost {
-            message.push_str(&format!(
-                ": the client's span of this call of `{}` never arrived",
-                ghost.method
-            ));
-        }
+        let cause = cause(view, group);
+        message.push_str(&cause.fact);
         drafts.push(
             Draft::new(Rule::OrphanSpan, message)
+                .severity(cause.severity)
                 .example(group.example)
                 .step(view.step_at(group.example, first))
                 .span(first)
                 .count(group.spans.len())
-                .hint(
-                    "the parent was never ended, never exported, or lost on the way: flush on every way out of the program, and see the \
-                     exporter's queue and the collector's sampling",
-                )
+                .hint(cause.hint)
                 .explains(explained(view, group.example, &group.spans)),
         );
     }
 }
+
+/// Why a parent isn't there, as far as the orphan says it.
+struct Cause {
+    severity: Severity,
+    fact: String,
+    hint: String,
+}
+
+fn cause(view: &View<'_>, group: &Orphans) -> Cause {
+    let first = group.spans[0];
+    let (severity, fact, hint) = match (view.links.side(first), view.ghost(first)) {
+        (_, Some(ghost)) => (
+            Severity::Error,
+            format!(
+                ": the client's span of this call of `{}` never arrived",
+                ghost.method
+            ),
+            "the program sent the context and its span was lost: flush on every way out of the program, of each child process too, and see \
+             the exporter's queue and the collector's sampling",
+        ),
+        (Side::Server, None) => match view.server_orphan(group) {
+            Some(known) => (
+                Severity::Info,
+                format!(": {}", known.reason),
+                "the server does this itself; nothing is lost",
+            ),
+            None => (
+                Severity::Error,
+                String::new(),
+                "the server ends a parent after its children and sends it in a later batch: the capture was cut before that batch, or it was \
+                 lost on the way (see the server's exporter and the collector's sampling)",
+            ),
+        },
+        (Side::Client, None) if view.traces.span(first).parent_is_remote() == Some(true) => (
+            if view.scenario { Severity::Warning } else { Severity::Info },
+            ": its flags say that the parent is another process's, so the trace began outside of the program".to_owned(),
+            "the program continues a trace that it was given, often by `TRACEPARENT` in the environment of a CI job: that is right where \
+             the caller's spans go elsewhere; else unset it",
+        ),
+        _ => (
+            Severity::Error,
+            String::new(),
+            "the parent was never ended, never exported, or lost on the way: flush on every way out of the program, and see the exporter's \
+             queue and the collector's sampling",
+        ),
+    };
+    Cause {
+        severity,
+        fact,
+        hint: hint.to_owned(),
+    }
+}
+
+const FROM_ITS_CALLER: &str = "start the call's span from the caller's context, and make a span current only for as long as its own call \
+                               lasts; a guess: two instrumentations trace one channel";
 
 pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for group in &view.links.orphans {
@@ -60,19 +108,37 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
             continue;
         };
         let above = view.traces.span(parent).name();
-        let message = if view.links.side(parent) != Side::Client {
-            format!(
-                "the call `{}` lies under `{above}` ({}): a client's call can't be the server's child",
-                call.method,
-                who(view, parent)
+        let (inner, outer) = (view.traces.record(call.span), view.traces.record(parent));
+        let after = inner.start.saturating_sub(outer.end);
+        let (message, hint) = if view.links.side(parent) != Side::Client {
+            (
+                format!(
+                    "the call `{}` lies under `{above}` ({}): a client's call can't be the server's child",
+                    call.method,
+                    who(view, parent)
+                ),
+                FROM_ITS_CALLER,
             )
-        } else if view.call_of.contains_key(&parent) {
-            format!(
-                "the call `{}` lies under another call, `{above}`",
-                call.method
+        } else if !view.call_of.contains_key(&parent) {
+            continue;
+        } else if after > 0 {
+            (
+                format!(
+                    "the call `{}` lies under another call, `{above}`, which was over {} before it began",
+                    call.method,
+                    duration(after)
+                ),
+                "it was made in a callback of the call that had ended, while that call's span was still current: await the calls, or start \
+                 each from the caller's context",
             )
         } else {
-            continue;
+            (
+                format!(
+                    "the call `{}` lies under another call, `{above}`",
+                    call.method
+                ),
+                FROM_ITS_CALLER,
+            )
         };
         drafts.push(
             Draft::new(Rule::WrongParent, message)
@@ -80,10 +146,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(call.step)
                 .span(call.span)
                 .subject(call.method)
-                .hint(
-                    "start the call's span from the caller's context, and make a span current only for as long as its own call lasts; a \
-                     guess: two instrumentations trace one channel",
-                )
+                .hint(hint)
                 .explains([call.span]),
         );
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::super::words::duration;
 use super::reach::SLACK_NS;
 use crate::draft::Draft;
 use crate::rule::Rule;
@@ -165,19 +166,4 @@ fn distance(view: &View<'_>, call: u32, server: u32) -> i128 {
     let (call, server) = (view.traces.record(call), view.traces.record(server));
     let start = i128::from(server.start);
     start - start.clamp(i128::from(call.start), i128::from(call.end.max(call.start)))
-}
-
-/// `1.5 s`, `20 ms`.
-fn duration(nanoseconds: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
-    for (unit, name) in UNITS {
-        if nanoseconds >= unit {
-            let tenths = nanoseconds / (unit / 10);
-            return match (tenths % 10, tenths / 10) {
-                (0, whole) => format!("{whole} {name}"),
-                (tenth, whole) => format!("{whole}.{tenth} {name}"),
-            };
-        }
-    }
-    format!("{nanoseconds} ns")
 }
