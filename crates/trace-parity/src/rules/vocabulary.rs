@@ -183,7 +183,7 @@ fn attribute_of(
                 missing
                     .entry(scope)
                     .or_default()
-                    .add(call.span, String::new);
+                    .add(call.span, || dropped(view, call.span));
             }
             continue;
         };
@@ -221,13 +221,15 @@ fn attribute_of(
     };
     for (scope, tally) in &missing {
         let message = format!(
-            "`{key}` is absent from {} of {all} client RPC spans",
-            tally.count
+            "`{key}` is absent from {} of {all} client RPC spans{}",
+            tally.count, tally.shown
         );
-        drafts.push(
-            draft(Rule::AttributeMissing, *scope, tally, message)
-                .hint("set it where the span is made, or declare the divergence in the contract with its reason"),
-        );
+        let hint = if tally.shown.is_empty() {
+            "set it where the span is made, or declare the divergence in the contract with its reason"
+        } else {
+            "raise the limit (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, or the SDK's span limits), or write fewer attributes before it"
+        };
+        drafts.push(draft(Rule::AttributeMissing, *scope, tally, message).hint(hint));
     }
     for ((scope, name, generation), tally) in &renamed {
         let (Some(usual), Some(convention)) = (usual, semconv::convention(key)) else {
@@ -276,6 +278,14 @@ fn attribute_of(
                 "see what sets it: a span processor, or a span that is reused for another call",
             ),
         );
+    }
+}
+
+/// Whether a limit of the SDK cut attributes off.
+fn dropped(view: &View<'_>, span: u32) -> String {
+    match view.traces.span(span).dropped_attributes() {
+        0 => String::new(),
+        count => format!("; the span itself says that a limit cut {count} attributes off"),
     }
 }
 

@@ -286,6 +286,17 @@ fn real_programs_as_exec_judges_them() {
         )],
     );
     check(
+        "dropped-attr.jsonl",
+        Inconsistent,
+        "9/9",
+        &[(
+            Error,
+            "attribute-missing",
+            9,
+            "a limit cut 3 attributes off",
+        )],
+    );
+    check(
         "remote-root.jsonl",
         Consistent,
         "9/9",
@@ -848,6 +859,11 @@ fn siblings_of_a_replaced_context() {
         })
     };
     let verdict = exec(&replaced("HasCollection", "eeee000000000001", "es=s:1"));
+    assert!(
+        verdict.findings[0]
+            .message
+            .ends_with("its tracestate is `es=s:1`")
+    );
     check(
         "one call of nine",
         &verdict,
