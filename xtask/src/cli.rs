@@ -230,9 +230,18 @@ pub(crate) struct Exec {
 
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// A capture file or a run's folder, with a name for its trace where its own won't do
+    /// A capture file, a folder of them, a run's folder, or `-` for standard input, with a name for its trace where its own won't do
     #[arg(value_name = "[NAME=]CAPTURE", required = true)]
     pub(crate) captures: Vec<CaptureArgument>,
+    /// Compare only traces whose id begins with this
+    #[arg(long, value_name = "ID")]
+    pub(crate) trace: Option<String>,
+    /// Compare only traces that this service has spans in
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Compare only traces that began since a time (2026-11-27T10:00:00Z) or within a stretch (10m)
+    #[arg(long, value_name = "TIME", value_parser = harness::since)]
+    pub(crate) since: Option<u64>,
     /// Write the result to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -243,7 +252,7 @@ pub(crate) struct Compare {
 /// How a verdict is reached and told.
 #[derive(Debug, Args)]
 pub(crate) struct Judging {
-    /// The contract to judge by, instead of the tutorial's
+    /// The contract to judge by, instead of the tutorial's; for `compare`, `none` leaves the rules that need no contract
     #[arg(long, value_name = "FILE")]
     pub(crate) contract: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -272,17 +281,20 @@ pub(crate) enum FailOn {
 
 #[derive(Debug, Args)]
 pub(crate) struct Trace {
-    /// A trace id or its beginning, or a run's id [default: the newest run]
-    #[arg(value_name = "ID|RUN")]
+    /// A trace id or its beginning, a run's id, or a capture file [default: the newest run]
+    #[arg(value_name = "ID|RUN|FILE")]
     pub(crate) what: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// A capture file or a run's folder
+    /// A capture file, a folder, a run's id, or the id of a trace of the newest run
     pub(crate) before: CaptureArgument,
     /// Another
     pub(crate) after: CaptureArgument,
+    /// Leave out an aspect (time, count, value, ...) or whatever names this; may be given several times
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) ignore: Vec<String>,
     /// The contract that names the steps, instead of the tutorial's
     #[arg(long, value_name = "FILE")]
     pub(crate) contract: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use harness::{Down, Judged, Kept, Options, RunFolder, StackState};
 use supervise::{Failure, Result};
-use trace_parity::{Outcome, Rule};
+use trace_parity::{Aspect, Change, Outcome, Rule};
 use trace_report::escape;
 
 use crate::cli::{
@@ -93,11 +93,13 @@ fn run_and_report(
 }
 
 pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
-    let given = arguments.judging.contract.as_deref();
-    let contract = given
-        .map(|path| harness::contract(Some(path)))
-        .transpose()?;
-    let judged = harness::compare(&arguments.captures, contract.as_ref())?;
+    let rules = harness::Rules::named(arguments.judging.contract.as_deref())?;
+    let selection = harness::Selection {
+        trace: arguments.trace.clone(),
+        service: arguments.service.clone(),
+        since: arguments.since,
+    };
+    let judged = harness::compare(&arguments.captures, &rules, &selection)?;
     let text = rendered(&judged, &arguments.judging);
     match &arguments.output {
         None => terminal::print(&text),
@@ -109,16 +111,54 @@ pub(crate) fn compare(arguments: &Compare) -> Result<ExitCode> {
 
 pub(crate) fn diff(arguments: &Diff) -> Result<ExitCode> {
     let contract = harness::contract(arguments.contract.as_deref())?;
-    let changes = harness::changes(&arguments.before, &arguments.after, &contract)?;
-    if changes.is_empty() {
-        terminal::print_text("nothing changed\n");
-    }
+    let found = harness::changes(
+        &workspace()?,
+        &arguments.before,
+        &arguments.after,
+        &contract,
+    )?;
     let charset = terminal::charset();
+    for unread in &found.unread {
+        let line = escape::visible(unread, charset);
+        terminal::print_text(&format!("not read: {line}\n"));
+    }
+    let is_ignored = |change: &Change| {
+        let names = |what: &String| {
+            change.aspect.name() == what || change.to_string().contains(what.as_str())
+        };
+        arguments.ignore.iter().any(names)
+    };
+    let (ignored, changes): (Vec<_>, Vec<_>) = found.changes.into_iter().partition(is_ignored);
     for change in &changes {
         let line = escape::visible(&change.to_string(), charset);
         terminal::print_text(&format!("{line}\n"));
     }
+    terminal::print_text(&summary(&changes, ignored.len()));
     Ok(ExitCode::from(u8::from(!changes.is_empty())))
+}
+
+/// `3 changes: 1 status, 2 attribute · 1 ignored`
+fn summary(changes: &[Change], ignored: usize) -> String {
+    let of = |aspect: &Aspect| {
+        changes
+            .iter()
+            .filter(|change| change.aspect == *aspect)
+            .count()
+    };
+    let counts: Vec<String> = Aspect::ALL
+        .iter()
+        .filter(|aspect| of(aspect) > 0)
+        .map(|aspect| format!("{} {}", of(aspect), aspect.name()))
+        .collect();
+    let ignored = match ignored {
+        0 => String::new(),
+        count => format!(" \u{b7} {count} ignored"),
+    };
+    match changes.len() {
+        0 => format!("nothing changed{ignored}\n"),
+        1 => format!("1 change: {}{ignored}\n", counts.join(", ")),
+        count => format!("{count} changes: {}{ignored}\n", counts.join(", ")),
+    }
 }
 
 pub(crate) fn accept(arguments: &Accept) -> Result<ExitCode> {

@@ -143,7 +143,11 @@ pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
         name: None,
         path: folder.to_owned(),
     };
-    judge::compare(&[capture], Some(contract))
+    judge::compare(
+        &[capture],
+        &judge::Rules::Contract(contract.clone()),
+        &judge::Selection::default(),
+    )
 }
 
 fn now() -> String {

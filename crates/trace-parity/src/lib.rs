@@ -25,7 +25,7 @@ mod view;
 
 pub use baseline::{against_baseline, baseline};
 pub use contract::{Contract, ContractError};
-pub use diff::{Change, ChangeKind, diff};
+pub use diff::{Aspect, Change, ChangeKind, diff};
 pub use facts::{Drops, ExampleFacts, Exit, RunFacts};
 pub use ids::{SpanId, TraceId};
 pub use judge::judge;

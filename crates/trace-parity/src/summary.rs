@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::contract::Contract;
 use crate::facts::RunFacts;
-use crate::traces::{Status, Traces, Value};
+use crate::traces::{Span, Status, Traces, Value};
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::examples::Example;
@@ -21,6 +21,25 @@ pub(crate) struct Summary {
     pub(crate) scopes: BTreeMap<String, String>,
     /// By step; housekeeping under `-`.
     pub(crate) calls: BTreeMap<(usize, String), BTreeMap<String, CallSummary>>,
+    /// Steps and methods in order of start; the same one several times in a row counts once.
+    pub(crate) order: Vec<String>,
+    /// The client's spans that are neither its root nor calls, by name.
+    pub(crate) others: BTreeMap<String, SpanSummary>,
+    /// The root's own, beside name and kind.
+    pub(crate) root_span: SpanSummary,
+}
+
+/// All spans of one name, whatever they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpanSummary {
+    pub(crate) count: usize,
+    pub(crate) kinds: BTreeSet<String>,
+    /// Status, and gRPC's code where there is one.
+    pub(crate) outcomes: BTreeSet<String>,
+    pub(crate) events: BTreeSet<String>,
+    pub(crate) links: usize,
+    /// Values by key; not of keys that differ from run to run.
+    pub(crate) values: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// All calls of one method in one step.
@@ -37,7 +56,27 @@ pub(crate) struct CallSummary {
     pub(crate) server: BTreeSet<String>,
     /// Nanoseconds of each call's client span, sorted.
     pub(crate) times: Vec<u64>,
+    pub(crate) spans: SpanSummary,
+    /// How often it is called says nothing.
+    pub(crate) polling: bool,
 }
+
+/// What says an RPC's outcome.
+const CODES: [&str; 3] = [
+    "rpc.grpc.status_code",
+    "rpc.response.status_code",
+    "grpc.status_code",
+];
+
+/// Endings of keys whose values differ from one good run to the next.
+const VOLATILE: [&str; 6] = [
+    ".port",
+    ".id",
+    ".stacktrace",
+    ".pid",
+    ".message",
+    "thread.name",
+];
 
 const RESOURCE: [&str; 6] = [
     "service.name",
@@ -67,6 +106,7 @@ fn summary(view: &View<'_>, example: &Example<'_>) -> Summary {
     };
     if let Some(root) = example.root.map(|root| view.traces.span(root)) {
         summary.root = Some((root.name().to_owned(), root.kind().to_string()));
+        summary.root_span.add(&root);
         let attributes = root
             .resource_attributes()
             .filter(|(key, _)| RESOURCE.contains(key));
@@ -82,6 +122,15 @@ fn summary(view: &View<'_>, example: &Example<'_>) -> Summary {
         );
         let step = call.step.map_or(usize::MAX, usize::from);
         let name = view.step_name(call.step).unwrap_or("-").to_owned();
+        let place = format!("{name}/{}", call.method);
+        if call.step.is_some() && summary.order.last() != Some(&place) {
+            summary.order.push(place);
+        }
+        let polling = view
+            .contract
+            .steps
+            .get(step)
+            .is_none_or(|step| step.polling);
         let calls = summary.calls.entry((step, name)).or_default();
         add(
             view,
@@ -90,6 +139,7 @@ fn summary(view: &View<'_>, example: &Example<'_>) -> Summary {
                 .entry(call.method.to_owned())
                 .or_insert_with(|| CallSummary {
                     joined: true,
+                    polling,
                     ..CallSummary::default()
                 }),
         );
@@ -97,11 +147,53 @@ fn summary(view: &View<'_>, example: &Example<'_>) -> Summary {
     for call in summary.calls.values_mut().flat_map(BTreeMap::values_mut) {
         call.times.sort_unstable();
     }
+    others(view, example, &mut summary);
     summary
+}
+
+fn others(view: &View<'_>, example: &Example<'_>, summary: &mut Summary) {
+    let spans = example
+        .traces
+        .iter()
+        .flat_map(|&trace| view.traces.traces[trace as usize].spans());
+    for index in spans {
+        let is_other = example.root != Some(index)
+            && !view.call_of.contains_key(&index)
+            && !view.contract.is_server(view.service(index));
+        if is_other {
+            let span = view.traces.span(index);
+            let others = summary.others.entry(span.name().to_owned()).or_default();
+            others.add(&span);
+        }
+    }
+}
+
+impl SpanSummary {
+    fn add(&mut self, span: &Span<'_>) {
+        self.count += 1;
+        self.kinds.insert(span.kind().to_string());
+        let code = span
+            .attributes()
+            .find(|(key, _)| CODES.contains(key))
+            .map(|(_, code)| format!(" (code {code})"));
+        self.outcomes
+            .insert(format!("{}{}", span.status(), code.unwrap_or_default()));
+        self.events
+            .extend(span.events().map(|event| event.name.to_owned()));
+        self.links += span.links().len();
+        for (key, value) in span.attributes() {
+            let is_volatile = VOLATILE.iter().any(|end| key.ends_with(end));
+            if !is_volatile && !CODES.contains(&key) {
+                let values = self.values.entry(key.to_owned()).or_default();
+                values.insert(value.to_string());
+            }
+        }
+    }
 }
 
 fn add(view: &View<'_>, call: &Call<'_>, summary: &mut CallSummary) {
     let span = view.traces.span(call.span);
+    summary.spans.add(&span);
     summary.names.insert(span.name().to_owned());
     summary.kinds.insert(span.kind().to_string());
     summary.failed |= span.status() == Status::Error;

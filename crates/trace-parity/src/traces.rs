@@ -260,6 +260,37 @@ impl Traces {
             .filter(move |trace| trace.id().to_string().starts_with(&prefix))
     }
 
+    /// The traces that `keep` chooses, whole.
+    #[must_use]
+    pub fn chosen(mut self, keep: impl Fn(Trace<'_>) -> bool) -> Self {
+        let kept: Vec<bool> = self.iter().map(keep).collect();
+        let mut next = 0;
+        let numbers: Vec<u32> = kept
+            .iter()
+            .map(|&kept| {
+                next += u32::from(kept);
+                next.saturating_sub(1)
+            })
+            .collect();
+        self.spans.retain_mut(|span| {
+            let trace = span.trace as usize;
+            span.trace = numbers[trace];
+            kept[trace]
+        });
+        let copies = std::mem::take(&mut self.copies);
+        let mut index = 0;
+        self.traces.retain(|_| {
+            index += 1;
+            kept[index - 1]
+        });
+        self.index();
+        let of_kept = copies.iter().filter(|(trace, _)| kept[*trace as usize]);
+        self.copies = of_kept
+            .map(|&(trace, count)| (numbers[trace as usize], count))
+            .collect();
+        self
+    }
+
     pub(crate) fn trace(&self, index: u32) -> Trace<'_> {
         Trace {
             traces: self,

@@ -40,15 +40,52 @@ pub fn since_baseline(judged: &Judged, file: &Path) -> Result<Option<String>> {
     Ok(against_baseline(&accepted, &text_of(&judged.traces, &run)?))
 }
 
+/// The differences between two captures, and what could not be read of them.
+#[derive(Debug)]
+pub struct Changes {
+    pub unread: Vec<String>,
+    pub changes: Vec<Change>,
+}
+
 /// What has changed from one capture to another.
 pub fn changes(
+    workspace: &Workspace,
     before: &CaptureArgument,
     after: &CaptureArgument,
     contract: &Contract,
-) -> Result<Vec<Change>> {
-    let before = judge::traces_of(before)?;
-    let after = judge::traces_of(after)?;
-    Ok(diff(&before, &after, contract))
+) -> Result<Changes> {
+    let mut unread = Vec::new();
+    let mut sides = Vec::new();
+    for side in [before, after] {
+        let (traces, problems) = judge::traces_of(workspace, side)?;
+        let shown = side.path.display();
+        let told = problems.iter().map(|problem| {
+            let line = problem
+                .line
+                .map_or(String::new(), |line| format!(":{line}"));
+            let count = match problem.count {
+                1 => String::new(),
+                count => format!(" (in {count} places)"),
+            };
+            format!("{shown}{line}: {}{count}", problem.message)
+        });
+        let told: Vec<String> = told.collect();
+        if traces.span_count() == 0 {
+            return Err(
+                Failure::new(format!("no spans could be read from `{shown}`"))
+                    .detail(told.into_iter().take(10))
+                    .hint(
+                        "name a capture file, a run's folder, a run or a trace of the newest run",
+                    ),
+            );
+        }
+        unread.extend(told);
+        sides.push(traces);
+    }
+    Ok(Changes {
+        unread,
+        changes: diff(&sides[0], &sides[1], contract),
+    })
 }
 
 fn text_of(traces: &Traces, run: &RunFolder) -> Result<String> {

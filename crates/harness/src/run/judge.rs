@@ -1,13 +1,15 @@
 //! From captures on disk to a verdict.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use supervise::{Failure, IoContext, Result};
-use trace_parity::{Contract, Input, Problem, RunFacts, Traces, Verdict};
+use trace_parity::{Contract, Input, Problem, RunFacts, Trace, Traces, Verdict};
 use trace_report::Run;
 
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
+use crate::workspace::Workspace;
 
 /// Bytes of spans that a report's page may unpack to.
 const PAGE_LIMIT: u64 = 4 << 30;
@@ -75,10 +77,80 @@ pub fn contract(path: Option<&Path>) -> Result<Contract> {
     })
 }
 
+/// The rules that captures are judged by.
+#[derive(Debug)]
+pub enum Rules {
+    /// The built-in contract, or none where the run that captured them had none.
+    AsRun,
+    Contract(Contract),
+    /// Those that need no contract.
+    General,
+}
+
+impl Rules {
+    /// By `--contract FILE` or `--contract none`.
+    pub fn named(contract: Option<&Path>) -> Result<Self> {
+        match contract {
+            None => Ok(Rules::AsRun),
+            Some(path) if path == Path::new("none") => Ok(Rules::General),
+            Some(path) => self::contract(Some(path)).map(Rules::Contract),
+        }
+    }
+}
+
+/// The traces of an input that are looked at; those that fit every part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The beginning of a trace's id.
+    pub trace: Option<String>,
+    /// A service that one of its spans belongs to.
+    pub service: Option<String>,
+    /// Unix nanoseconds; its first span starts no earlier.
+    pub since: Option<u64>,
+}
+
+impl Selection {
+    fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn keeps(&self, trace: &Trace<'_>) -> bool {
+        let by_id = self.trace.as_ref().is_none_or(|prefix| {
+            let prefix = prefix.to_ascii_lowercase();
+            trace.id().to_string().starts_with(&prefix)
+        });
+        let by_service = self
+            .service
+            .as_deref()
+            .is_none_or(|name| trace.spans().any(|span| span.service_name() == Some(name)));
+        let start = trace.spans().next().map(|span| span.start_ns());
+        by_id && by_service && self.since.is_none_or(|since| start >= Some(since))
+    }
+}
+
+/// `--since`: a time such as `2026-11-27T10:00:00Z`, or a stretch before now such as `10m`.
+pub fn since(text: &str) -> std::result::Result<u64, String> {
+    const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let nanos = |time: jiff::Timestamp| u64::try_from(time.as_nanosecond()).ok();
+    let ago = UNITS.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
+        number.checked_mul(seconds * 1_000_000_000)
+    });
+    let time = match ago {
+        Some(ago) => nanos(jiff::Timestamp::now()).map(|now| now.saturating_sub(ago)),
+        None => text.parse().ok().and_then(nanos),
+    };
+    time.ok_or_else(|| {
+        "expected a time such as 2026-11-27T10:00:00Z, or 30s, 10m, 2h, 1d".to_owned()
+    })
+}
+
 /// Judges captures side by side; one that lies beside its run's manifest is judged with that run's facts.
-///
-/// Without a contract the built-in one is taken, or none where that run had none.
-pub fn compare(captures: &[CaptureArgument], contract: Option<&Contract>) -> Result<Judged> {
+pub fn compare(
+    captures: &[CaptureArgument],
+    rules: &Rules,
+    selection: &Selection,
+) -> Result<Judged> {
     let mut loaded = Vec::new();
     for capture in captures {
         loaded.extend(load(capture)?);
@@ -88,16 +160,22 @@ pub fn compare(captures: &[CaptureArgument], contract: Option<&Contract>) -> Res
         _ => None,
     };
     let builtin = Contract::builtin();
-    let contract = match &manifest {
-        Some(manifest) if manifest.general_rules => contract,
-        _ => contract.or(Some(&builtin)),
+    let contract = match (rules, &manifest) {
+        (Rules::Contract(contract), _) => Some(contract),
+        (Rules::General, _) => None,
+        (Rules::AsRun, Some(manifest)) if manifest.general_rules => None,
+        (Rules::AsRun, _) => Some(&builtin),
     };
-    let facts = manifest.as_ref().map(Manifest::facts);
-    Ok(
-        Captured::read(loaded).judge(contract, facts.as_ref(), |verdict| {
+    // Those that were chosen are no whole run.
+    let facts = manifest
+        .as_ref()
+        .filter(|_| selection.is_everything())
+        .map(Manifest::facts);
+    Ok(Captured::read(loaded)
+        .chosen(selection)?
+        .judge(contract, facts.as_ref(), |verdict| {
             Run::comparison(crate::PROGRAM, verdict)
-        }),
-    )
+        }))
 }
 
 impl Captured {
@@ -113,6 +191,20 @@ impl Captured {
             problems,
             raw: concatenated(loaded),
         }
+    }
+
+    fn chosen(mut self, selection: &Selection) -> Result<Self> {
+        if selection.is_everything() {
+            return Ok(self);
+        }
+        let count = self.traces.iter().count();
+        self.traces = self.traces.chosen(|trace| selection.keeps(&trace));
+        if self.traces.span_count() == 0 {
+            let message = format!("none of the {count} traces fits the selection");
+            return Err(Failure::new(message)
+                .hint("`--trace`, `--service` and `--since` have to fit all three; `cargo xtask trace FILE` lists what is there"));
+        }
+        Ok(self)
     }
 
     /// Judges it as `compare` would; `fill` makes the run of the verdict.
@@ -131,10 +223,43 @@ impl Captured {
     }
 }
 
-/// What one argument of the command line names.
-pub fn traces_of(capture: &CaptureArgument) -> Result<Traces> {
-    Ok(trace_parity::read(&inputs(&load(capture)?)).0)
+/// The traces that one argument of the command line names: a file, a folder, a run, or a trace of the newest run. With what could
+/// not be read of them.
+pub fn traces_of(
+    workspace: &Workspace,
+    capture: &CaptureArgument,
+) -> Result<(Traces, Vec<Problem>)> {
+    let path = &capture.path;
+    let id = path
+        .to_str()
+        .filter(|_| !path.exists() && path != Path::new(STDIN));
+    let Some(id) = id else {
+        return Ok(trace_parity::read(&inputs(&load(capture)?)));
+    };
+    if let Ok(run) = RunFolder::open(workspace, id) {
+        return Ok(trace_parity::read(&inputs(&read_all(
+            None,
+            &run.captures(),
+        )?)));
+    }
+    let is_id = id.len() >= 4 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id && let Ok(newest) = RunFolder::open(workspace, "latest") {
+        let selection = Selection {
+            trace: Some(id.to_owned()),
+            ..Selection::default()
+        };
+        let chosen = Captured::of(&newest)?.chosen(&selection)?;
+        return Ok((chosen.traces, chosen.problems));
+    }
+    Err(
+        Failure::new(format!("there is no file, run or trace `{id}`")).hint(
+            "`cargo xtask list` shows the runs, `cargo xtask trace` the traces of the newest one",
+        ),
+    )
 }
+
+/// Standard input, where a file may be named.
+const STDIN: &str = "-";
 
 /// What `file` comes to with a run's facts.
 pub fn verdict_of(
@@ -181,6 +306,17 @@ fn inputs(loaded: &[Loaded]) -> Vec<Input<'_>> {
 
 fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
     let name = capture.name.as_deref();
+    if capture.path == Path::new(STDIN) {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .at("read", &capture.path)?;
+        return Ok(vec![Loaded {
+            name: name.map(str::to_owned),
+            bytes,
+        }]);
+    }
     if !capture.path.is_dir() {
         return read_all(name, std::slice::from_ref(&capture.path));
     }
@@ -188,15 +324,32 @@ fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
         id: String::new(),
         path: capture.path.clone(),
     };
-    let captures = folder.captures();
+    let mut captures = folder.captures();
+    if captures.is_empty() {
+        captures = files_in(&capture.path)?;
+    }
     if captures.is_empty() {
         return Err(Failure::new(format!(
-            "`{}` holds no capture.jsonl",
+            "`{}` holds no files",
             capture.path.display()
         ))
-        .hint("name a capture file, or a run's folder; `cargo xtask list` shows the runs"));
+        .hint("name a capture file, a folder of them, or a run's folder; `cargo xtask list` shows the runs"));
     }
     read_all(name, &captures)
+}
+
+/// The files of a folder by name, as the Collector's file exporter rotates them; hidden ones are left out.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).at("read", folder)?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            path.is_file() && !name.starts_with('.')
+        })
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 fn read_all(name: Option<&str>, paths: &[PathBuf]) -> Result<Vec<Loaded>> {
@@ -241,6 +394,108 @@ fn manifest_beside(capture: &Path) -> Result<Option<Manifest>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two traces of two services, half a minute apart.
+    fn two_traces() -> [String; 2] {
+        [(1, "a", 10), (2, "b", 40)].map(|(id, service, second)| {
+            format!(
+                r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{id:032x}","spanId":"{id:016x}","name":"{service}","startTimeUnixNano":"{second}000000000","endTimeUnixNano":"{second}000000001"}}]}}]}}]}}"#
+            )
+        })
+    }
+
+    #[test]
+    fn a_folder_of_rotated_files_is_one_capture() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, text) in two_traces().iter().enumerate() {
+            std::fs::write(folder.path().join(format!("traces-{number}.json")), text).unwrap();
+        }
+        std::fs::write(folder.path().join(".hidden"), "no capture").unwrap();
+        let argument = CaptureArgument {
+            name: Some("x".to_owned()),
+            path: folder.path().to_owned(),
+        };
+        let captured = Captured::read(load(&argument).unwrap());
+        assert_eq!(captured.problems, []);
+        let names: Vec<_> = captured
+            .traces
+            .iter()
+            .map(|trace| trace.input_name())
+            .collect();
+        assert_eq!(names, [Some("x"); 2]);
+    }
+
+    #[test]
+    fn traces_are_chosen() {
+        let check = |selection: Selection, expected: &[&str]| {
+            let bytes = two_traces().join("\n").into_bytes();
+            let captured = Captured::read(vec![Loaded { name: None, bytes }]);
+            let chosen = captured.chosen(&selection).map(|chosen| {
+                let spans = chosen
+                    .traces
+                    .iter()
+                    .flat_map(|trace| trace.spans().collect::<Vec<_>>());
+                spans.map(|span| span.name().to_owned()).collect::<Vec<_>>()
+            });
+            assert_eq!(chosen.unwrap_or_default(), expected, "{selection:?}");
+        };
+        let none = Selection::default;
+        check(none(), &["a", "b"]);
+        check(
+            Selection {
+                service: Some("b".to_owned()),
+                ..none()
+            },
+            &["b"],
+        );
+        check(
+            Selection {
+                trace: Some("0".to_owned()),
+                ..none()
+            },
+            &["a", "b"],
+        );
+        check(
+            Selection {
+                trace: Some(format!("{:032x}", 1)),
+                ..none()
+            },
+            &["a"],
+        );
+        check(
+            Selection {
+                since: Some(20_000_000_000),
+                ..none()
+            },
+            &["b"],
+        );
+        check(
+            Selection {
+                since: Some(50_000_000_000),
+                ..none()
+            },
+            &[],
+        );
+        check(
+            Selection {
+                service: Some("a".to_owned()),
+                since: Some(20_000_000_000),
+                ..none()
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn since_is_a_time_or_a_stretch() {
+        assert_eq!(since("1970-01-01T00:00:10Z"), Ok(10_000_000_000));
+        let now = since("0s").unwrap();
+        let hour = 3_600_000_000_000;
+        assert!((now - hour..now + hour).contains(&since("59m").unwrap()));
+        for wrong in ["", "soon", "10", "10 m", "-1h"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_capture_may_be_named() {

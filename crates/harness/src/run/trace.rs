@@ -1,22 +1,26 @@
 //! Finding a trace among what was captured, and showing it as a tree.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use supervise::{Failure, Result};
-use trace_parity::{Contract, ExampleTrace, Traces};
+use trace_parity::{Contract, ExampleTrace, Trace, Traces};
 use trace_report::{Charset, TerminalStyle, escape, tree};
 
 use crate::folder::RunFolder;
-use crate::run::judge;
+use crate::run::judge::{self, CaptureArgument};
 use crate::workspace::Workspace;
 
 /// The most columns that a trace's label takes in a list.
 const LABEL_COLUMNS: usize = 40;
 
-/// The trace whose id begins with `what`, or the traces of the run called so, as text for a terminal.
+/// The trace whose id begins with `what`, or the traces of the run or file called so, as text for a terminal.
 ///
 /// Of a run with several traces, they are listed, and the newest one is shown whole.
 pub fn trace(workspace: &Workspace, what: Option<&str>, style: &TerminalStyle) -> Result<String> {
+    if let Some(file) = what.filter(|what| *what == "-" || Path::new(what).exists()) {
+        return of_file(workspace, file, style);
+    }
     let run = RunFolder::open(workspace, what.unwrap_or("latest"));
     let (run, id) = match (run, what) {
         (Ok(run), _) => (run, None),
@@ -30,6 +34,29 @@ pub fn trace(workspace: &Workspace, what: Option<&str>, style: &TerminalStyle) -
         Some(id) => one(&traces, id, &run, style),
         None => all(&traces, &run, style),
     }
+}
+
+/// The traces of a file, or of a folder of files: where there are several they are listed, and the longest one is shown whole.
+fn of_file(workspace: &Workspace, file: &str, style: &TerminalStyle) -> Result<String> {
+    let capture = CaptureArgument {
+        name: None,
+        path: file.into(),
+    };
+    let (traces, problems) = judge::traces_of(workspace, &capture)?;
+    let Some(longest) = traces.iter().max_by_key(Trace::len) else {
+        let told = problems.iter().map(|problem| problem.message.clone());
+        return Err(
+            Failure::new(format!("no spans could be read from `{file}`")).detail(told.take(10)),
+        );
+    };
+    let mut text = String::new();
+    if traces.iter().count() > 1 {
+        for trace in traces.iter() {
+            let _ = writeln!(text, "{}  {} spans", trace.id(), trace.len());
+        }
+        let _ = writeln!(text, "\nthe longest, {}:\n", longest.id());
+    }
+    Ok(text + &tree(&longest, style))
 }
 
 fn one(traces: &Traces, id: &str, run: &RunFolder, style: &TerminalStyle) -> Result<String> {
