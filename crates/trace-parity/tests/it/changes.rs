@@ -50,6 +50,138 @@ fn what_changed_is_said_once() {
     );
 }
 
+/// Against the small capture with `change` made to each span.
+fn said(change: impl Fn(&mut Vec<serde_json::Value>)) -> Vec<String> {
+    let base = capture("cases/base.jsonl");
+    let mut after = Vec::new();
+    for line in base
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let mut line: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+        for group in line["resourceSpans"].as_array_mut().expect("groups") {
+            for scope in group["scopeSpans"].as_array_mut().expect("scopes") {
+                change(scope["spans"].as_array_mut().expect("spans"));
+            }
+        }
+        after.extend(format!("{line}\n").into_bytes());
+    }
+    let changes = diff(&traces(&base), &traces(&after), &Contract::builtin());
+    changes.iter().map(ToString::to_string).collect()
+}
+
+fn is_client_call(span: &serde_json::Value, method: &str) -> bool {
+    span["kind"] == 3
+        && span["name"]
+            .as_str()
+            .is_some_and(|name| name.ends_with(&format!("MilvusService/{method}")))
+}
+
+#[test]
+fn every_kind_of_change_is_told() {
+    use serde_json::json;
+    let of = |method: &'static str, change: &dyn Fn(&mut serde_json::Value)| {
+        said(|spans| {
+            for span in spans.iter_mut().filter(|span| is_client_call(span, method)) {
+                change(span);
+            }
+        })
+    };
+    let mut all = Vec::new();
+    let mut told = |what: &str, changes: Vec<String>| {
+        assert!(!changes.is_empty(), "{what}");
+        all.push(format!("{what}:\n  {}", changes.join("\n  ")));
+    };
+    told(
+        "a search fails",
+        of("Search", &|span| {
+            span["status"] = json!({"code": 2, "message": "no"})
+        }),
+    );
+    told(
+        "another kind",
+        of("Search", &|span| span["kind"] = json!(1)),
+    );
+    told(
+        "an event",
+        of("Insert", &|span| {
+            span["events"] = json!([{"name": "retry", "timeUnixNano": "1"}])
+        }),
+    );
+    told(
+        "a link",
+        of(
+            "Insert",
+            &|span| span["links"] = json!([{"traceId": "00000000000000000000000000000001", "spanId": "0000000000000001"}]),
+        ),
+    );
+    told(
+        "another value",
+        of("Insert", &|span| {
+            for pair in span["attributes"].as_array_mut().expect("attributes") {
+                if pair["key"] == "rpc.method" {
+                    pair["value"] = json!({"stringValue": "insert"});
+                }
+            }
+        }),
+    );
+    told(
+        "three times",
+        said(|spans| {
+            let calls: Vec<_> = spans
+                .iter()
+                .filter(|span| is_client_call(span, "Insert"))
+                .cloned()
+                .collect();
+            for (number, call) in calls.iter().flat_map(|call| [(1, call), (2, call)]) {
+                let mut again = call.clone();
+                again["spanId"] = json!(format!("{:016x}", 0xaa00 + number));
+                spans.push(again);
+            }
+        }),
+    );
+    told(
+        "a span that is no call",
+        said(|spans| {
+            let roots: Vec<_> = spans
+                .iter()
+                .filter(|span| span["name"] == "test_milvus_otel")
+                .cloned()
+                .collect();
+            for root in roots {
+                let mut own = root.clone();
+                own["parentSpanId"] = root["spanId"].clone();
+                own["spanId"] = json!("000000000000bb00");
+                own["name"] = json!("prepare rows");
+                spans.push(own);
+            }
+        }),
+    );
+    told(
+        "the root fails",
+        said(|spans| {
+            for span in spans
+                .iter_mut()
+                .filter(|span| span["name"] == "test_milvus_otel")
+            {
+                span["status"] = json!({"code": 2});
+            }
+        }),
+    );
+    told(
+        "another order",
+        said(|spans| {
+            for span in spans
+                .iter_mut()
+                .filter(|span| is_client_call(span, "Search"))
+            {
+                span["startTimeUnixNano"] = json!("1700000000000000001");
+            }
+        }),
+    );
+    insta::assert_snapshot!(all.join("\n"));
+}
+
 #[test]
 fn the_baseline_is_small_and_the_same_from_run_to_run() {
     let contract = Contract::builtin();
