@@ -11,8 +11,8 @@ mod variation;
 use std::fmt::Write as _;
 
 use trace_parity::{
-    Contract, ExampleFacts, Exit, Finding, Input, Outcome, Rule, RunFacts, Severity, SpanId,
-    Verdict, judge, read,
+    Contract, Delivery, ExampleFacts, Exit, Finding, Input, Outcome, Rule, RunFacts, Severity,
+    SpanId, Verdict, judge, read,
 };
 
 use capture::Capture;
@@ -143,7 +143,7 @@ impl Clean {
                     trace_id: example.trace_id,
                 })
                 .collect(),
-            ..RunFacts::default()
+            delivery: Some(Delivery::default()),
         };
         let verdict = judge(&traces, &problems, Some(&contract), Some(&facts));
         match verdict

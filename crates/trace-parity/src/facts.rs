@@ -14,8 +14,8 @@ pub struct RunFacts {
     pub server_is_own: bool,
     /// The server's version, where it is known: `2.3.5`.
     pub server_version: Option<String>,
-    /// What the capture refused or dropped, in requests and records. Any makes `dropped-spans`.
-    pub drops: Drops,
+    /// What the capture did with what came; `None` where no capture of ours stood in between, and it isn't known.
+    pub delivery: Option<Delivery>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +38,59 @@ pub enum Exit {
     NotStarted,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops {
-    /// Requests answered with a retryable error because the queue was full.
-    pub refused_requests: u64,
-    /// Spans that were accepted and then lost.
-    pub dropped_spans: u64,
+/// A capture's account of what came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    pub senders: Vec<SenderFacts>,
+    /// Connections that were closed at once because too many were open.
+    pub refused_connections: u64,
+    /// The latest thing that went wrong with a file.
+    pub file_error: Option<String>,
+    /// The latest thing that went wrong with sending on.
+    pub forward_error: Option<String>,
+}
+
+/// What came from one sender and what became of it, in requests unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SenderFacts {
+    /// As a message names it.
+    pub name: String,
+    /// Its resource's `milvus_otel.run`, where that is known.
+    pub run: Option<String>,
+    /// Its resource's `service.instance.id`, where that is known.
+    pub instance: Option<String>,
+    /// Its resource's `service.name`, where that is known.
+    pub service: Option<String>,
+    /// All that came.
+    pub requests: u64,
+    pub refused: Vec<RefusedFacts>,
+    /// Told to come again.
+    pub asked_again: u64,
+    /// Told to come again, and did not.
+    pub missing: u64,
+    /// Records that couldn't be written.
+    pub unwritten_records: u64,
+    /// Records that are stored and could not be sent on.
+    pub unforwarded_records: u64,
+}
+
+impl SenderFacts {
+    /// Whether nothing says which program it is.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.run.is_none() && self.instance.is_none() && self.service.is_none()
+    }
+}
+
+/// Requests that a capture refused for good in one way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusedFacts {
+    pub requests: u64,
+    /// Why the latest was.
+    pub reason: String,
+    /// What the exporter calls itself.
+    pub user_agent: Option<String>,
+    /// What can be done about it.
+    pub advice: String,
 }
 
 impl std::fmt::Display for Exit {

@@ -26,7 +26,7 @@ mod view;
 pub use baseline::{against_baseline, baseline};
 pub use contract::{Contract, ContractError};
 pub use diff::{Aspect, Change, ChangeKind, diff};
-pub use facts::{Drops, ExampleFacts, Exit, RunFacts};
+pub use facts::{Delivery, ExampleFacts, Exit, RefusedFacts, RunFacts, SenderFacts};
 pub use ids::{SpanId, TraceId};
 pub use judge::judge;
 pub use read::{Input, Problem, ProblemKind, read};

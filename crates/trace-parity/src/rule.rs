@@ -95,7 +95,10 @@ rules! {
     ExampleFailed "example-failed" Delivery Error;
     NoSpans "no-spans" Delivery Error;
     NoRoot "no-root" Delivery Error;
+    ExportRefused "export-refused" Delivery Error;
     DroppedSpans "dropped-spans" Delivery Error;
+    ExportRetried "export-retried" Delivery Info;
+    DeliveryUnknown "delivery-unknown" Delivery Info;
     ResourceMismatch "resource-mismatch" Identity Error;
     SdkUnknown "sdk-unknown" Identity Warning;
     SeveralRoots "several-roots" Structure Error;

@@ -3,6 +3,7 @@
 mod absence;
 mod bookkeeping;
 mod delivery;
+mod exports;
 mod identity;
 mod join;
 mod outcome;
@@ -42,7 +43,10 @@ pub(crate) const CHECKS: &[Check] = &[
     always(delivery::example_failed),
     always(delivery::no_spans),
     by_contract(delivery::no_root),
-    always(delivery::dropped_spans),
+    always(exports::refused),
+    always(exports::dropped),
+    always(exports::retried),
+    always(exports::unknown),
     by_contract(identity::resource_mismatch),
     always(identity::sdk_unknown),
     by_contract(structure::several_roots),

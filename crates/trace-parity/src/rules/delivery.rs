@@ -7,7 +7,8 @@ use crate::traces::Status;
 use crate::view::View;
 use crate::view::examples::Example;
 
-use super::words::spans;
+use super::exports;
+use super::words::{counted, spans};
 
 pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
@@ -72,15 +73,31 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
         {
             continue;
         }
-        let message = format!(
+        let mut message = format!(
             "`{}` ran to its end and not one of its spans arrived",
             example.name
         );
-        let hint = match stranger(view) {
-            Some(stranger) => format!(
+        let losses = exports::losses_of(view, index);
+        for loss in &losses {
+            message.push_str("; ");
+            message.push_str(&loss.message);
+        }
+        if losses.is_empty() {
+            match exports::requests_of(view, index) {
+                Some(0) => message.push_str(", nor any other request of its exporter's"),
+                Some(requests) => message.push_str(&format!(
+                    ": {} came from it, without a span in them",
+                    counted(requests, "request")
+                )),
+                None => {}
+            }
+        }
+        let hint = match (losses.into_iter().next(), stranger(view)) {
+            (Some(loss), _) => loss.hint,
+            (None, Some(stranger)) => format!(
                 "{stranger} did arrive: if that is this example, it doesn't read `OTEL_RESOURCE_ATTRIBUTES`"
             ),
-            None => "check that it exports to `OTEL_EXPORTER_OTLP_ENDPOINT` and flushes before it ends; a guess: an exporter with an \
+            (None, None) => "check that it exports to `OTEL_EXPORTER_OTLP_ENDPOINT` and flushes before it ends; a guess: an exporter with an \
                      endpoint of its own, or no shutdown of the tracer provider"
                 .to_owned(),
         };
@@ -162,31 +179,4 @@ fn children_of_root(view: &View<'_>, index: u32, example: &Example<'_>) -> Vec<u
         .filter(|orphans| calls.is_empty() || orphans.spans.iter().any(|&span| called(span)))
         .map(|orphans| orphans.spans.clone())
         .unwrap_or_default()
-}
-
-pub(crate) fn dropped_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    let Some(drops) = view.facts.map(|facts| facts.drops) else {
-        return;
-    };
-    let mut parts = Vec::new();
-    if drops.dropped_spans > 0 {
-        parts.push(format!(
-            "{} accepted and then lost",
-            spans(drops.dropped_spans as usize)
-        ));
-    }
-    if drops.refused_requests > 0 {
-        parts.push(format!(
-            "{} requests refused because the queue was full",
-            drops.refused_requests
-        ));
-    }
-    if !parts.is_empty() {
-        let message = format!("the capture is not whole: {}", parts.join(", "));
-        drafts.push(
-            Draft::new(Rule::DroppedSpans, message).hint(
-                "run again on a quieter machine, or with fewer examples at a time (`--jobs 1`)",
-            ),
-        );
-    }
 }

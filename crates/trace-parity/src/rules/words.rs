@@ -5,11 +5,13 @@ use crate::view::links::Side;
 
 /// `1 span`, `3 spans`.
 pub(crate) fn spans(count: usize) -> String {
-    if count == 1 {
-        "1 span".to_owned()
-    } else {
-        format!("{count} spans")
-    }
+    counted(count as u64, "span")
+}
+
+/// `1 request`, `3 requests`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// The author of a span, as a message names it.

@@ -3,6 +3,7 @@
 mod cases;
 mod changes;
 mod corpus;
+mod exports;
 mod fixtures;
 mod foreign;
 mod programs;
