@@ -149,6 +149,8 @@ pub(crate) struct RunAll {
     pub(crate) stack: StackArguments,
     #[command(flatten)]
     pub(crate) auth: Auth,
+    #[command(flatten)]
+    pub(crate) redaction: Redaction,
     /// Leave the stack up after the report, until Ctrl-C
     #[arg(long)]
     pub(crate) keep_up: bool,
@@ -223,6 +225,8 @@ pub(crate) struct Exec {
     pub(crate) judging: Judging,
     #[command(flatten)]
     pub(crate) auth: Auth,
+    #[command(flatten)]
+    pub(crate) redaction: Redaction,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
@@ -444,6 +448,14 @@ pub(crate) struct Auth {
     /// Milvus asks its clients for a token, which they get as MILVUS_TOKEN; embedded stack only
     #[arg(long)]
     pub(crate) auth: bool,
+}
+
+/// What is kept out of a run's folder.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Redaction {
+    /// Star this text out, in clear and in base64, of all that is captured, logged and reported
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) redact: Vec<String>,
 }
 
 #[derive(Debug, Args)]

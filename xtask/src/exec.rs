@@ -21,6 +21,7 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
         contract: judging.contract.clone(),
         stack: stacks::choice(&arguments.stack, arguments.auth)?,
         auth: arguments.auth.auth,
+        redact: arguments.redaction.redact.clone(),
         notes: compat::project::notes(&arguments.command),
         stdout_is_data: judging.format != Format::Text,
     };

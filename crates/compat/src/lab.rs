@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use harness::event::{Event, Events};
 use harness::folder::RunFolder;
-use harness::manifest::{DropsManifest, ExampleManifest, Manifest};
+use harness::manifest::{ExampleManifest, Manifest, Stats};
 use harness::prepare::task::{self, Versions};
 use harness::run::examples::{Start, environment, run_example};
 use harness::run::judge::Captured;
@@ -52,7 +52,7 @@ pub(super) struct Lab<'a> {
 /// The beginning of one variant's part of the capture.
 struct Beginning {
     length: u64,
-    drops: DropsManifest,
+    capture: Option<Stats>,
 }
 
 /// Opens a lab for `body`, and stops everything whatever becomes of it.
@@ -177,7 +177,7 @@ impl Lab<'_> {
             self.events,
         )
         .await?;
-        manifest.drops = beginning
+        manifest.capture = beginning
             .copy_since(&mut self.session, &task.folder.join("capture.jsonl"))
             .await?;
 
@@ -257,20 +257,18 @@ impl Beginning {
         let capture = session.folder.path.join("capture.jsonl");
         Ok(Self {
             length: length(&capture)?,
-            drops: session.manifest.drops,
+            capture: session.manifest.capture.clone(),
         })
     }
 
-    /// Copies what was captured since, and returns what was dropped since.
-    async fn copy_since(&self, session: &mut Session, to: &Path) -> Result<DropsManifest> {
+    /// Copies what was captured since, and returns the account of it.
+    async fn copy_since(&self, session: &mut Session, to: &Path) -> Result<Option<Stats>> {
         session.flush_capture().await?;
         let capture = session.folder.path.join("capture.jsonl");
         copy_lines(&capture, self.length, to)?;
-        let after = session.manifest.drops;
-        Ok(DropsManifest {
-            refused_requests: after.refused_requests - self.drops.refused_requests,
-            dropped_spans: after.dropped_spans - self.drops.dropped_spans,
-        })
+        let now = session.manifest.capture.as_ref();
+        let before = self.capture.as_ref();
+        Ok(now.zip(before).map(|(now, before)| now.since(before)))
     }
 }
 

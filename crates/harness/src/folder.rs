@@ -1,6 +1,8 @@
 //! A run's folder: its id, its files, and the list of all runs.
 
+use std::fs::DirBuilder;
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -23,7 +25,14 @@ impl RunFolder {
         let id = format!("{}-{unique:06x}", now.strftime("%Y%m%dT%H%M%SZ"));
         let path = workspace.runs().join(&id);
         let folder = Self { id, path };
-        std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
+        std::fs::create_dir_all(workspace.runs()).at("make", &workspace.runs())?;
+        for path in [&folder.path, &folder.logs()] {
+            // What programs say is their user's alone to read.
+            DirBuilder::new()
+                .mode(0o700)
+                .create(path)
+                .at("make", path)?;
+        }
         folder.become_latest(&workspace.latest_run())?;
         Ok(folder)
     }

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use otlp_capture::Stats;
+use otlp_capture::{Program, Secrets, Sender, Who};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use supervise::{Exit, Failure, IoContext, Result, disk};
-use trace_parity::{Drops, ExampleFacts, RunFacts, TraceId};
+use trace_parity::{Delivery, ExampleFacts, RefusedFacts, RunFacts, SenderFacts, TraceId};
 
 use crate::prepare::task::Versions;
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
 
-/// The flag whose value may be a secret, and what is written in its place.
+/// The flags whose values may be secrets, and what is written in their place.
 pub const SECRET_FLAG: &str = "header";
+pub const REDACT_FLAG: &str = "redact";
 const HIDDEN: &str = "…";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,10 +34,15 @@ pub struct Manifest {
     #[serde(default)]
     pub unclaimed: bool,
     pub examples: Vec<ExampleManifest>,
-    pub drops: DropsManifest,
+    /// What came to the capture, from whom, and what became of it; `None` where there was none of ours.
+    #[serde(default)]
+    pub capture: Option<Stats>,
     pub phases: Vec<PhaseManifest>,
     /// Why there is no verdict, where there is none.
     pub failure: Option<String>,
+    /// What is written nowhere.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -62,12 +71,6 @@ pub struct ExampleManifest {
     pub trace_id: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct DropsManifest {
-    pub refused_requests: u64,
-    pub dropped_spans: u64,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PhaseManifest {
     pub name: String,
@@ -88,9 +91,10 @@ impl Manifest {
             general_rules: false,
             unclaimed: false,
             examples: Vec::new(),
-            drops: DropsManifest::default(),
+            capture: None,
             phases: Vec::new(),
             failure: None,
+            secrets: Secrets::default(),
         }
     }
 
@@ -114,7 +118,12 @@ impl Manifest {
     }
 
     pub fn write(&self, path: &Path) -> Result<()> {
-        disk::write_json(path, self)
+        let failed = |error: serde_json::Error| {
+            Failure::new(format!("can't write `{}`: {error}", path.display()))
+        };
+        let mut manifest = serde_json::to_value(self).map_err(failed)?;
+        redact(&mut manifest, &self.secrets);
+        disk::write_json(path, &manifest)
     }
 
     /// What the engine gets to know of the run.
@@ -130,12 +139,9 @@ impl Manifest {
                     trace_id: example.trace_id.as_deref().and_then(parse_trace_id),
                 })
                 .collect(),
-            server_is_own: matches!(self.stack.kind.as_str(), "embedded" | "compose" | "kept"),
+            server_is_own: matches!(self.stack.kind.as_str(), "embedded" | "compose"),
             server_version: self.stack.versions.get("milvus").cloned(),
-            drops: Drops {
-                refused_requests: self.drops.refused_requests,
-                dropped_spans: self.drops.dropped_spans,
-            },
+            delivery: self.capture.as_ref().map(delivery),
         }
     }
 }
@@ -146,6 +152,63 @@ impl From<&trace_report::Phase> for PhaseManifest {
             name: phase.name.clone(),
             seconds: phase.seconds,
         }
+    }
+}
+
+/// Stars secrets out in every text.
+fn redact(value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) if !secrets.is_empty() => *text = secrets.redacted(text),
+        Value::Array(elements) => elements.iter_mut().for_each(|value| redact(value, secrets)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| redact(value, secrets)),
+        _ => {}
+    }
+}
+
+/// The capture's account as the engine has it.
+fn delivery(stats: &Stats) -> Delivery {
+    Delivery {
+        senders: stats.senders.iter().map(sender_facts).collect(),
+        refused_connections: stats.refused_connections,
+        file_error: stats.last_file_error.clone(),
+        forward_error: stats.last_forward_error.clone(),
+    }
+}
+
+fn sender_facts(sender: &Sender) -> SenderFacts {
+    let (name, program) = match &sender.who {
+        Who::Program(program) => {
+            let name = program.instance.as_ref().or(program.service.as_ref());
+            let name = name.map_or_else(
+                || "a program of the run".to_owned(),
+                |name| format!("`{name}`"),
+            );
+            (name, program.clone())
+        }
+        Who::Peer { address, .. } => (
+            format!("an unnamed sender at {address}"),
+            Program::default(),
+        ),
+        Who::Others => ("other senders".to_owned(), Program::default()),
+    };
+    let account = &sender.account;
+    let refused = account.refused.iter().map(|refused| RefusedFacts {
+        requests: refused.requests,
+        reason: refused.reason.clone(),
+        user_agent: refused.user_agent.clone(),
+        advice: refused.advice.clone(),
+    });
+    SenderFacts {
+        name,
+        run: program.run,
+        instance: program.instance,
+        service: program.service,
+        requests: account.requests,
+        refused: refused.collect(),
+        asked_again: account.asked_again,
+        missing: account.missing_requests(),
+        unwritten_records: account.unwritten_records,
+        unforwarded_records: account.forward.lost_records,
     }
 }
 
@@ -161,16 +224,19 @@ pub fn exit_fact(exit: Exit) -> trace_parity::Exit {
 
 /// A command line with the values of its secret flags hidden. Words after `--` are a program's own.
 fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
-    let flag = format!("--{SECRET_FLAG}");
+    let is_secret = |flag: &str| {
+        let name = flag.strip_prefix("--");
+        name.is_some_and(|name| [SECRET_FLAG, REDACT_FLAG].contains(&name))
+    };
     let (mut is_value, mut ours) = (false, true);
     words
         .map(|word| {
             ours &= word != "--";
-            if std::mem::replace(&mut is_value, ours && word == flag) {
+            if std::mem::replace(&mut is_value, ours && is_secret(&word)) {
                 return HIDDEN.to_owned();
             }
             match word.split_once('=') {
-                Some((name, _)) if ours && name == flag => format!("{flag}={HIDDEN}"),
+                Some((flag, _)) if ours && is_secret(flag) => format!("{flag}={HIDDEN}"),
                 _ => word,
             }
         })
@@ -203,6 +269,47 @@ mod tests {
         );
         check("run-all --header=a:hush", "run-all --header=…");
         check("run-all --header", "run-all --header");
+        check("exec --redact hush -- curl", "exec --redact … -- curl");
         check("exec -- curl --header x", "exec -- curl --header x");
+    }
+
+    #[test]
+    fn a_secret_is_in_no_text_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("manifest.json");
+        let mut manifest = Manifest::new("run", "now".to_owned(), "embedded");
+        manifest.secrets = Secrets::new(["hush \"now\" hush"]);
+        manifest.failure = Some("no hush \"now\" hush here".to_owned());
+        manifest.write(&path).expect("written");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        assert!(!text.contains("hush"), "{text}");
+        let read = Manifest::read(&path).expect("a manifest");
+        assert_eq!(read.failure.as_deref(), Some("no **************** here"));
+    }
+
+    #[test]
+    fn an_account_is_a_fact_and_none_is_none() {
+        let mut manifest = Manifest::new("run", "now".to_owned(), "external");
+        assert_eq!(manifest.facts().delivery, None);
+        manifest.capture = Some(Stats {
+            senders: vec![Sender {
+                who: Who::Peer {
+                    address: [127, 0, 0, 1].into(),
+                    user_agent: None,
+                },
+                user_agent: None,
+                account: otlp_capture::Account {
+                    requests: 3,
+                    asked_again: 3,
+                    came_again: 1,
+                    ..otlp_capture::Account::default()
+                },
+            }],
+            ..Stats::default()
+        });
+        let delivery = manifest.facts().delivery.expect("a capture");
+        let sender = &delivery.senders[0];
+        assert_eq!(sender.name, "an unnamed sender at 127.0.0.1");
+        assert_eq!((sender.asked_again, sender.missing), (3, 2));
     }
 }

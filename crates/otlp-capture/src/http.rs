@@ -16,6 +16,25 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
+/// Where [`Stats`](crate::Stats) are to be had as JSON.
+pub(crate) const STATS: &str = "/stats";
+
+/// Whether somebody wants to know what came; that is no request to be counted.
+pub(crate) fn asks_for_stats<B>(request: &Request<B>) -> bool {
+    request.method() == Method::GET && request.uri().path() == STATS
+}
+
+/// What came before now, from whom, and what became of it.
+pub(crate) async fn stats(intake: &Intake) -> Response<Reply> {
+    intake.flush().await;
+    let stats = serde_json::to_vec(&intake.ledger.snapshot()).expect("written to memory");
+    let mut response = Response::new(Reply::new(stats));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, name_of(Encoding::Json));
+    response
+}
+
 /// Answers one request of HTTP.
 pub(crate) async fn answer(
     intake: &Intake,

@@ -282,6 +282,9 @@ impl Capture {
         self.http_addr
     }
 
+    /// The path on the HTTP port where another process has the [`Stats`], as JSON.
+    pub const STATS_PATH: &'static str = http::STATS;
+
     /// What was received so far, from whom, and what became of it.
     pub fn stats(&self) -> Stats {
         self.ledger.snapshot()

@@ -179,6 +179,9 @@ impl Desk {
         connection: &Connection,
         request: Request<Incoming>,
     ) -> Response<Reply> {
+        if door == Door::Http && http::asks_for_stats(&request) {
+            return http::stats(&self.intake).await;
+        }
         let preflight = self.origins.preflight(&request);
         if let Some(Ok(response)) = preflight {
             return response;

@@ -1,5 +1,8 @@
 //! Room on the disk, and files that are never seen in part.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -23,7 +26,9 @@ pub fn is_full(path: &Path) -> bool {
 /// Writes a file so that a reader finds the old one or the new one, never a part.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
-    std::fs::write(&new, content).at("write", &new)?;
+    create(&new)
+        .and_then(|mut file| file.write_all(content))
+        .at("write", &new)?;
     std::fs::rename(&new, path).at("write", path)
 }
 
@@ -32,4 +37,14 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))?;
     write_whole(path, &text)
+}
+
+/// An empty file that only its owner can read.
+pub fn create(path: &Path) -> std::io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }

@@ -15,4 +15,4 @@ mod process;
 pub mod processes;
 
 pub use failure::{Failure, Interrupt, IoContext, Result};
-pub use process::{Exit, GRACE, GUARD_COMMAND, Output, Process, Program, Supervisor};
+pub use process::{Exit, Filter, GRACE, GUARD_COMMAND, Output, Process, Program, Supervisor};

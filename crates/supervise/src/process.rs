@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -52,7 +55,12 @@ pub enum Output {
 pub struct Supervisor {
     guards: TaskTracker,
     stop: CancellationToken,
+    filter: Arc<Mutex<Option<Filter>>>,
 }
+
+/// Changes what programs write to files, on its way.
+#[derive(Clone)]
+pub struct Filter(pub Arc<dyn Fn(File) -> Box<dyn Write + Send> + Send + Sync>);
 
 /// A program that was started. Dropping it stops it.
 #[derive(Debug)]
@@ -72,7 +80,18 @@ pub enum Exit {
     NotStarted,
 }
 
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Filter")
+    }
+}
+
 impl Supervisor {
+    /// From now on what programs write to files goes through `filter`.
+    pub fn filter_files(&self, filter: Filter) {
+        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = Some(filter);
+    }
+
     pub fn start(&self, program: &Program) -> Result<Process> {
         self.start_then(program, &[])
     }
@@ -95,7 +114,9 @@ impl Supervisor {
             command.env_remove(name);
         }
         command.envs(&program.env);
-        let (output, errors) = program.output.open()?;
+        let filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+        let (output, errors, filtered) = program.output.open(filter.as_ref())?;
+        drop(filter);
         command.stdout(output).stderr(errors);
         let mut guard = command.spawn().at("start a program in", &program.folder)?;
 
@@ -111,6 +132,10 @@ impl Supervisor {
                     guard.wait().await
                 }
             };
+            if let Some(filtered) = filtered {
+                // An error means that it has ended as well.
+                let _ = filtered.await;
+            }
             let _ = exited.send(Some(ended.map_or(Exit::NotStarted, exit_of)));
         });
         Ok(Process {
@@ -128,24 +153,44 @@ impl Supervisor {
 }
 
 impl Output {
-    fn open(&self) -> Result<(Stdio, Stdio)> {
+    /// Where output and errors go, and the end of what a filter does in between.
+    fn open(
+        &self,
+        filter: Option<&Filter>,
+    ) -> Result<(Stdio, Stdio, Option<oneshot::Receiver<()>>)> {
         match self {
             Self::File(path) => {
-                let output = File::options()
+                let file = File::options()
                     .create(true)
                     .append(true)
+                    .mode(0o600)
                     .open(path)
                     .at("write", path)?;
+                let Some(Filter(filter)) = filter else {
+                    let errors = file.try_clone().at("write", path)?;
+                    return Ok((file.into(), errors.into(), None));
+                };
+                let (mut written, output) = std::io::pipe().at("write", path)?;
                 let errors = output.try_clone().at("write", path)?;
-                Ok((output.into(), errors.into()))
+                let mut file = filter(file);
+                let (done, filtered) = oneshot::channel();
+                std::thread::spawn(move || {
+                    // The file can't be written to: the program's output is lost, and the program goes on.
+                    if std::io::copy(&mut written, &mut file).is_err() {
+                        let _ = std::io::copy(&mut written, &mut std::io::sink());
+                    }
+                    drop(file);
+                    let _ = done.send(());
+                });
+                Ok((output.into(), errors.into(), Some(filtered)))
             }
-            Self::Inherited => Ok((Stdio::inherit(), Stdio::inherit())),
+            Self::Inherited => Ok((Stdio::inherit(), Stdio::inherit(), None)),
             Self::StandardError => {
                 let errors = std::io::stderr()
                     .as_fd()
                     .try_clone_to_owned()
                     .at("write", Path::new("standard error"))?;
-                Ok((errors.into(), Stdio::inherit()))
+                Ok((errors.into(), Stdio::inherit(), None))
             }
         }
     }

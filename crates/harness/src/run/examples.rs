@@ -49,6 +49,8 @@ pub struct Options {
     pub keep_up: bool,
     /// The embedded stack asks its clients who they are.
     pub auth: bool,
+    /// Texts that are kept out of all that is written.
+    pub redact: Vec<String>,
 }
 
 /// One start of an example's program.
@@ -111,13 +113,14 @@ async fn judge_examples(
     let session = Session::open(workspace, supervisor.clone(), options.stack.kind())?;
     let session = slot.insert(session);
     session.kept_up = options.keep_up;
-    session.token = authorization::token(options.auth)?;
+    session.authorize(authorization::token(options.auth)?, &options.redact);
     let names = starts.iter().map(|start| start.name.clone()).collect();
     let fresh = fresh(&contract, Some(session.folder.id.clone()), names);
     let live = live(&fresh);
     let (stack, mut spans) = prepared
         .start(Place::Free, workspace, session, &live, fresh)
         .await?;
+    spans.keep_out(&session.manifest.secrets);
     events.emit(Event::StackReady {
         milvus: stack.milvus_uri.clone(),
         otlp: stack.otlp_grpc.clone(),

@@ -1,6 +1,7 @@
 //! Any program of the user's, judged by what its spans say.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -40,6 +41,8 @@ pub struct Exec {
     pub stack: StackChoice,
     /// The stack asks its clients who they are.
     pub auth: bool,
+    /// Texts that are kept out of all that is written.
+    pub redact: Vec<String>,
     /// What the user should know of his program before its verdict, such as of its versions. Unescaped.
     pub notes: Vec<String>,
     /// Standard output belongs to the report: the program's own goes to standard error.
@@ -95,12 +98,17 @@ async fn judge_program(
     let session = slot
         .as_mut()
         .ok_or_else(|| Failure::new("the run has no folder"))?;
+    spans.keep_out(&session.manifest.secrets);
+    if let Spans::Followed(_) = spans {
+        session.follow_capture(&stack.otlp_http).await;
+    }
 
     clock.enter(Phase::Examples);
     let environment = environment_for(&session.folder.id, &name, &stack);
     let notes = environment::notes(&stack)
         .into_iter()
-        .chain(options.notes.iter().cloned());
+        .chain(options.notes.iter().cloned())
+        .chain(first_time_note(workspace));
     for note in notes {
         events.emit(Event::Note(note));
     }
@@ -151,7 +159,7 @@ fn kept_stack(
         ..Kept::default()
     })?;
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
-    session.token = state::token(&state)?;
+    session.authorize(state::token(&state)?, &options.redact);
     session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
     session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
     session.manifest.stack.otlp_http = Some(state.otlp_http.clone());
@@ -187,7 +195,7 @@ async fn own_stack(
 
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
-    session.token = authorization::token(options.auth)?;
+    session.authorize(authorization::token(options.auth)?, &options.redact);
     let (stack, spans) = prepared
         .start(Place::Tutorial, workspace, session, live, fresh)
         .await?;
@@ -262,6 +270,17 @@ async fn run_program(
         log_tail: Vec::new(),
         log: None,
     })
+}
+
+/// Told once in a checkout: what of a program that is nobody's of ours is kept.
+fn first_time_note(workspace: &Workspace) -> Option<String> {
+    let told = workspace.state().join("told-what-exec-keeps");
+    File::create_new(&told).ok()?;
+    Some(
+        "a run's folder keeps the program's command line and all spans, metrics and logs that it exports, readable by you alone; \
+         `--redact TEXT` keeps a text out of them (told once)"
+            .to_owned(),
+    )
 }
 
 /// Fails where the system would find nothing to start.

@@ -1,10 +1,9 @@
 //! The reports that a run's folder holds.
 
-use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use supervise::{IoContext, Result};
+use supervise::{IoContext, Result, disk};
 use trace_parity::Severity;
 
 use crate::folder::RunFolder;
@@ -18,10 +17,12 @@ pub fn write(judged: &Judged, folder: &RunFolder) -> Result<()> {
         &trace_report::junit(&judged.run, Severity::Error),
     )?;
     let page = folder.report_html();
-    let out = BufWriter::new(File::create(&page).at("write", &page)?);
+    let out = BufWriter::new(disk::create(&page).at("write", &page)?);
     trace_report::html(&judged.run, &judged.traces, &judged.raw, out).at("write", &page)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).at("write", path)
+    disk::create(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .at("write", path)
 }

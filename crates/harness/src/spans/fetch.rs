@@ -1,12 +1,14 @@
 //! Reading spans back from a store that has Jaeger's query API.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use otlp_capture::Secrets;
 use serde::Deserialize;
 use serde_json::Value;
-use supervise::{Failure, IoContext, Result};
+use supervise::{Failure, IoContext, Result, disk};
 
 use crate::spans::http::{Client, Url};
 use crate::spans::live::Fresh;
@@ -32,6 +34,8 @@ pub struct Fetch {
     /// Microseconds since 1970.
     since: u128,
     fresh: Fresh,
+    /// Written to no file.
+    pub secrets: Secrets,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +58,7 @@ impl Fetch {
             client,
             since: micros(began),
             fresh,
+            secrets: Secrets::default(),
         }
     }
 
@@ -74,7 +79,10 @@ impl Fetch {
             text.extend(line.into_bytes());
             text.push(b'\n');
         }
-        std::fs::write(file, text).at("write", file)?;
+        self.secrets.redact(&mut text);
+        disk::create(file)
+            .and_then(|mut file| file.write_all(&text))
+            .at("write", file)?;
         *live
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = settlement;

@@ -2,10 +2,10 @@
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use otlp_capture::Signal;
+use otlp_capture::{Secrets, Signal};
 use supervise::{Failure, IoContext, Result};
 
 use crate::spans::live::{Live, feed};
@@ -22,6 +22,8 @@ pub struct Follow {
     file: File,
     /// The beginning of a line whose end hasn't come yet.
     partial: Vec<u8>,
+    /// Written to no copy.
+    pub secrets: Secrets,
 }
 
 impl Follow {
@@ -33,15 +35,18 @@ impl Follow {
             path,
             file,
             partial: Vec::new(),
+            secrets: Secrets::default(),
         })
     }
 
     /// Appends the whole lines that have come to `copy`, and feeds them to `live`.
     pub fn take_in(&mut self, copy: &Path, live: &Live) -> Result<()> {
-        let lines = self.lines()?;
+        let mut lines = self.lines()?;
+        self.secrets.redact(&mut lines);
         File::options()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(copy)
             .and_then(|mut copy| copy.write_all(&lines))
             .at("write", copy)?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use otlp_capture::Secrets;
 use supervise::{Failure, Result};
 
 use crate::spans::fetch::Fetch;
@@ -24,6 +25,15 @@ pub enum Spans {
 const FOLLOW_POLL: Duration = Duration::from_millis(200);
 
 impl Spans {
+    /// Keeps secrets out of what is taken in. What the run's own capture writes has none.
+    pub fn keep_out(&mut self, secrets: &Secrets) {
+        match self {
+            Self::Captured => {}
+            Self::Followed(follow) => follow.secrets = secrets.clone(),
+            Self::Fetched(fetch) => fetch.secrets = secrets.clone(),
+        }
+    }
+
     /// Takes in what would be gone once the program has ended. Returns when that can't be.
     pub async fn lost(&mut self, folder: &Path, live: &Live) -> Failure {
         let Self::Followed(_) = self else {

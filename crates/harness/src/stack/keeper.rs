@@ -184,7 +184,7 @@ async fn keep_until(
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
-    session.token = authorization::token(kind.auth)?;
+    session.authorize(authorization::token(kind.auth)?, &[]);
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
         outcome = bring_up_and_wait(workspace, kind.backend, &mut session) => outcome,

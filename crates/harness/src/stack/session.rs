@@ -2,17 +2,19 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use otlp_capture::{Capture, Forward, Rotation, Signal};
-use supervise::{Failure, Result, Supervisor, locks};
+use otlp_capture::{Capture, Forward, Rotation, Secrets, Signal, Stats};
+use supervise::{Failure, Filter, Result, Supervisor, locks};
 
 use crate::folder::RunFolder;
-use crate::manifest::{DropsManifest, Manifest};
+use crate::manifest::Manifest;
 use crate::prepare::task::Versions;
+use crate::spans::http::{self, Url};
 use crate::spans::live::{Live, feed};
-use crate::stack::authorization::Token;
+use crate::stack::authorization::{self, Token};
 use crate::stack::compose::Claim;
 use crate::stack::embedded::{DataFolder, Embedded};
 use crate::stack::ports::Ports;
@@ -32,10 +34,19 @@ pub struct Session {
     pub token: Option<Token>,
     supervisor: Supervisor,
     capture: Option<Capture>,
+    /// That of the stack which was up before.
+    others: Option<OthersCapture>,
     data: Option<DataFolder>,
     containers: Option<Claim>,
     /// Says that the run goes on.
     lock: Option<File>,
+}
+
+/// A capture in another process, and what had come to it before this run.
+#[derive(Debug)]
+struct OthersCapture {
+    stats: Url,
+    before: Stats,
 }
 
 /// Where the capture listens.
@@ -65,10 +76,40 @@ impl Session {
             token: None,
             supervisor,
             capture: None,
+            others: None,
             data: None,
             containers: None,
             lock: None,
         }
+    }
+
+    /// Takes what clients authorize with, and keeps it and `patterns` out of all that is written from now on.
+    pub fn authorize(&mut self, token: Option<Token>, patterns: &[String]) {
+        let own = token.as_ref().map(Token::text);
+        let users = std::env::var(authorization::VARIABLE).ok();
+        let tokens = own.iter().chain(&users);
+        let texts = tokens.flat_map(|token| Secrets::token(token));
+        let secrets = Secrets::new(texts.chain(patterns.iter().map(String::as_str)));
+        if !secrets.is_empty() {
+            let secrets = secrets.clone();
+            let filter =
+                move |file| -> Box<dyn std::io::Write + Send> { Box::new(secrets.writer(file)) };
+            self.supervisor.filter_files(Filter(Arc::new(filter)));
+        }
+        self.manifest.secrets = secrets;
+        self.token = token;
+    }
+
+    /// Takes the account of a capture that listens at `otlp_http` for this run's, from now on. One that doesn't tell
+    /// leaves it unknown.
+    pub async fn follow_capture(&mut self, otlp_http: &str) {
+        let Ok(address) = Url::parse(otlp_http) else {
+            return;
+        };
+        let stats = address.at(Capture::STATS_PATH);
+        self.others = stats_at(&stats)
+            .await
+            .map(|before| OthersCapture { stats, before });
     }
 
     /// Starts the capture; port 0 is a free one.
@@ -84,6 +125,7 @@ impl Session {
         config.http = (Ipv4Addr::LOCALHOST, ports.1).into();
         config.rotation = rotation;
         config.forward = forward.map(Forward::to);
+        config.secrets = self.manifest.secrets.clone();
         if let Some(live) = live {
             config.observer = Some(Box::new(move |signal, line| {
                 if signal == Signal::Traces {
@@ -142,12 +184,17 @@ impl Session {
         &self.supervisor
     }
 
-    /// Brings what has come so far to the file, and notes in the manifest what was lost; the capture goes on.
+    /// Brings what has come so far to the file, and notes in the manifest what came and what became of it; the capture
+    /// goes on.
     pub async fn flush_capture(&mut self) -> Result<()> {
         if let Some(capture) = &self.capture {
             capture.flush().await;
             let _ = tokio::time::timeout(FORWARD_LIMIT, capture.flush_forward()).await;
-            self.manifest.drops = drops(&capture.stats());
+            self.manifest.capture = Some(capture.stats());
+        }
+        if let Some(others) = &self.others {
+            let now = stats_at(&others.stats).await;
+            self.manifest.capture = now.map(|now| now.since(&others.before));
         }
         self.manifest.write(&self.folder.manifest())
     }
@@ -158,7 +205,10 @@ impl Session {
     pub async fn settle_capture(&mut self) -> Result<()> {
         self.flush_capture().await?;
         if !self.kept_up {
-            self.end_capture().await?;
+            let last = self.end_capture().await?;
+            // What came while it ended is in the file, and thus judged.
+            self.manifest.capture = last.or(self.manifest.capture.take());
+            self.manifest.write(&self.folder.manifest())?;
         }
         Ok(())
     }
@@ -180,7 +230,8 @@ impl Session {
         self.supervisor.shut_down().await;
         let captured = self.end_capture().await;
         if let Ok(Some(stats)) = &captured {
-            self.manifest.drops = drops(stats);
+            // What came after the verdict was not judged.
+            self.manifest.capture.get_or_insert_with(|| stats.clone());
         }
         self.manifest.failure = failure.map(|failure| failure.message.clone());
         let written = self.manifest.write(&self.folder.manifest());
@@ -195,10 +246,8 @@ impl Session {
     }
 }
 
-fn drops(stats: &otlp_capture::Stats) -> DropsManifest {
-    let total = stats.total();
-    DropsManifest {
-        refused_requests: total.missing_requests(),
-        dropped_spans: total.unwritten_records,
-    }
+/// What a capture in another process says has come to it; `None` where it doesn't.
+async fn stats_at(url: &Url) -> Option<Stats> {
+    let answer = http::get(url).await.ok()?;
+    serde_json::from_slice(&answer.body).ok()
 }

@@ -1,7 +1,7 @@
 //! Who sent what, and what became of it.
 
 use crate::lab::*;
-use otlp_capture::{Account, Forward, RefusedAs, Sender, Signal, Stats, Who};
+use otlp_capture::{Account, Capture, Forward, RefusedAs, Sender, Signal, Stats, Who};
 use prost::Message as _;
 use std::sync::mpsc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -272,4 +272,22 @@ async fn spans_of_before_0_15_are_stored() {
         (&"old".into(), &"old".into())
     );
     assert_eq!(lab.stop().await.total().traces.records, 1);
+}
+
+#[tokio::test]
+async fn another_process_can_ask_for_the_accounts() {
+    let lab = Lab::start(|_| {}).await;
+    let addr = lab.capture.http_addr();
+    let body = json_of("py", r#""x""#);
+    post(addr, "/v1/traces", JSON, body.as_bytes()).await;
+    let answer = http(
+        addr,
+        &format!("GET {} HTTP/1.1\r\nX-Nothing: 1", Capture::STATS_PATH),
+        b"",
+    )
+    .await;
+    assert_eq!(answer.status, 200);
+    let stats: Stats = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(stats.total().requests, 1);
+    assert_eq!(stats, lab.stop().await, "asking is not counted");
 }
