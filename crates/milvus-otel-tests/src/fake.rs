@@ -22,6 +22,16 @@ pub enum Reply {
     Silence,
     /// The beginning of an answer, and nothing after it.
     Unfinished,
+    /// A page of a proxy's, with this HTTP status, content type and body.
+    Page(u16, &'static str, &'static str),
+    /// Headers alone, which say that all is well.
+    TrailersOnly,
+    /// Headers and trailers that say that all is well, and no message between them.
+    NoMessage,
+    /// A message, and no status after it.
+    NoStatus,
+    /// HTTP/2's word for a stream that isn't processed.
+    Refused,
 }
 
 impl<M: prost::Message> From<M> for Reply {
@@ -156,12 +166,9 @@ async fn reply(
         message.extend_from_slice(&data);
     }
     // A message has a flag and its length before it.
-    let mut start = || {
-        let response = Response::builder()
-            .header("content-type", "application/grpc")
-            .body(());
-        respond.send_response(response.expect("it is a response"), false)
-    };
+    let headers = |response: http::response::Builder| response.body(()).expect("it is a response");
+    let grpc = || Response::builder().header("content-type", "application/grpc");
+    let mut start = || respond.send_response(headers(grpc()), false);
     let (message, code) = match answer(method, message.split_off(message.len().min(5)).freeze()) {
         Reply::Message(message) => (Some(message), 0),
         Reply::Status(code) => (None, code),
@@ -169,6 +176,25 @@ async fn reply(
         Reply::Unfinished => {
             let _open = start()?;
             return std::future::pending().await;
+        }
+        Reply::Page(status, content_type, body) => {
+            let page = Response::builder().status(status);
+            let page = headers(page.header("content-type", content_type));
+            let mut stream = respond.send_response(page, body.is_empty())?;
+            return match body {
+                "" => Ok(()),
+                body => stream.send_data(Bytes::from_static(body.as_bytes()), true),
+            };
+        }
+        Reply::TrailersOnly => {
+            let response = headers(grpc().header("grpc-status", "0"));
+            return respond.send_response(response, true).map(drop);
+        }
+        Reply::NoMessage => (None, 0),
+        Reply::NoStatus => return start()?.send_data(Bytes::from_static(&[0; 5]), true),
+        Reply::Refused => {
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+            return Ok(());
         }
     };
     let mut stream = start()?;

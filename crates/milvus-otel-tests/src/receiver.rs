@@ -4,7 +4,9 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, Request, Response};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use std::io::Read;
@@ -21,6 +23,8 @@ type Requests = Arc<Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>>;
 enum Manner {
     Keep(Requests),
     Forget,
+    /// It is accepted but for so many of its spans.
+    Reject(i64),
     /// It is never answered.
     Hang,
 }
@@ -43,6 +47,11 @@ impl Receiver {
     /// Starts a receiver that accepts everything and keeps none of it.
     pub fn sink() -> Self {
         Self::listening(Manner::Forget, Requests::default())
+    }
+
+    /// Starts a receiver that accepts all spans of a request but so many.
+    pub fn rejecting(spans: i64) -> Self {
+        Self::listening(Manner::Reject(spans), Requests::default())
     }
 
     /// Starts a receiver that takes requests and never answers.
@@ -140,6 +149,7 @@ async fn receive(
         body.flow_control().release_capacity(data.len())?;
         message.extend_from_slice(&data);
     }
+    let mut answer = ExportTraceServiceResponse::default();
     match manner {
         Manner::Keep(requests) => {
             let request = decode(&message);
@@ -147,13 +157,23 @@ async fn receive(
             requests.push((parts.headers, request));
         }
         Manner::Forget => {}
+        Manner::Reject(spans) => {
+            answer.partial_success = Some(ExportTracePartialSuccess {
+                rejected_spans: *spans,
+                ..Default::default()
+            });
+        }
         Manner::Hang => return std::future::pending().await,
     }
     let response = Response::builder()
         .header("content-type", "application/grpc")
         .body(());
     let mut stream = respond.send_response(response.expect("it is a response"), false)?;
-    stream.send_data(Bytes::from_static(&[0; 5]), false)?;
+    let answer = answer.encode_to_vec();
+    let mut framed = vec![0];
+    framed.extend((answer.len() as u32).to_be_bytes());
+    framed.extend(answer);
+    stream.send_data(framed.into(), false)?;
     stream.send_trailers(HeaderMap::from_iter([(
         http::HeaderName::from_static("grpc-status"),
         0.into(),

@@ -60,14 +60,17 @@ async fn connect(fake: &FakeMilvus, recorder: &Recorder, retry: Retry) -> Milvus
 
 #[tokio::test]
 async fn a_call_is_made_again_where_that_helps_and_is_safe() {
-    let retriable = || {
+    let rate_limit = |code, legacy_code, retriable| {
         answered(Status {
-            code: 8,
+            code,
+            legacy_code,
             reason: "rate limit".to_owned(),
-            retriable: true,
+            retriable,
             ..Default::default()
         })
     };
+    // The node that holds the collection has gone, perhaps after it wrote some of the rows.
+    let retriable = || rate_limit(901, 0, true);
     let refused = || {
         answered(Status {
             code: 100,
@@ -78,7 +81,9 @@ async fn a_call_is_made_again_where_that_helps_and_is_safe() {
     let unavailable = || Reply::Status(14);
     // What fails how, and how often an idempotent call and an insert are made for it.
     let cases = [
-        ("Milvus says that it may be", retriable(), 3, 3),
+        ("Milvus limits the rate", rate_limit(8, 0, true), 3, 3),
+        ("Milvus 2.2 limits the rate", rate_limit(0, 49, false), 3, 3),
+        ("Milvus says that it may be", retriable(), 3, 1),
         ("Milvus doesn't say that it may be", refused(), 1, 1),
         ("the server is out of reach", unavailable(), 3, 1),
         ("the server is overloaded", Reply::Status(8), 3, 1),
@@ -92,6 +97,11 @@ async fn a_call_is_made_again_where_that_helps_and_is_safe() {
         assert_eq!(outcome.is_ok(), idempotent == 3, "{what}: {outcome:?}");
         let spans = recorder.take();
         assert_eq!(spans.len(), idempotent, "{what}: each try is a span");
+        for (attempt, span) in spans.iter().enumerate() {
+            let before = text(span, "rpc.grpc.request.metadata.grpc-previous-rpc-attempts");
+            let expected = (attempt > 0).then(|| format!("[\"{attempt}\"]"));
+            assert_eq!(before, expected, "{what}");
+        }
         assert_eq!(fake.take_calls().len(), idempotent, "{what}");
         assert!(error(&spans[0]).is_some(), "{what}");
 
@@ -197,7 +207,10 @@ async fn a_collection_that_was_made_anew_is_asked_about_again() {
         .insert("rows", [json!({ "key": 1 })])
         .await
         .unwrap_err();
-    assert_eq!(wrong.to_string(), "row 0 has no field `near`");
+    assert_eq!(
+        wrong.to_string(),
+        "`insert` in `rows`: row 0 has no field `near`"
+    );
     assert_eq!(methods(), ["DescribeCollection"]);
 
     // What the server refuses leads to another look the next time.
@@ -266,7 +279,9 @@ async fn an_error_leads_to_its_trace() {
     assert!(!failed.is_retriable());
     assert_eq!(
         failed.to_string(),
-        format!("`HasCollection` failed: no such <field> (Milvus code 1100), trace {trace_id}")
+        format!(
+            "`has_collection` in `rows`: `HasCollection` failed: no such <field> (Milvus code 1100), trace {trace_id}"
+        )
     );
     assert_eq!(error(&span), Some("no such <field> (Milvus code 1100)"));
     assert_eq!(text(&span, "error.type").as_deref(), Some("1100"));
@@ -307,7 +322,7 @@ async fn without_a_tracer_there_is_no_trace_to_name() {
     assert_eq!(error.trace_id(), None);
     assert_eq!(
         error.to_string(),
-        "`HasCollection` failed: no (Milvus code 1)"
+        "`has_collection` in `rows`: `HasCollection` failed: no (Milvus code 1)"
     );
     assert!(!fake.take_calls()[0].1.contains_key("client_request_id"));
 }
@@ -396,17 +411,13 @@ async fn a_wait_ends_in_time_even_where_the_server_says_nothing() {
         let load = client.wait_for_load("rows", brief).await;
         [load, client.flush("rows", brief).await]
     };
-    for (wait, what) in waits
-        .with_context(root)
-        .await
-        .into_iter()
-        .zip(["loaded", "flushed"])
-    {
+    let expected = [
+        "`wait_for_load` in `rows`: not loaded within 50ms",
+        "`flush` in `rows`: not flushed within 50ms",
+    ];
+    for (wait, what) in waits.with_context(root).await.into_iter().zip(expected) {
         let late = wait.unwrap_err();
-        assert_eq!(
-            late.to_string(),
-            format!("`rows` was not {what} within 50ms, trace {trace_id}")
-        );
+        assert_eq!(late.to_string(), format!("{what}, trace {trace_id}"));
         assert!(late.is_retriable());
     }
     for span in recorder.take().iter().take(2) {
@@ -559,10 +570,10 @@ async fn who_calls_which_database_in_which_trace_goes_along() {
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_before_anything_is_sent() {
     let cases = [
-        ("", "no URI"),
-        ("http://", "no URI"),
-        ("tcp://localhost:19530", "no address of a server"),
-        ("a b", "no URI"),
+        ("", "isn't a valid URI"),
+        ("http://", "isn't a valid URI"),
+        ("tcp://localhost:19530", "isn't the address of a server"),
+        ("a b", "isn't a valid URI"),
     ];
     for (uri, words) in cases {
         let error: Error = MilvusClient::connect(uri).await.unwrap_err();

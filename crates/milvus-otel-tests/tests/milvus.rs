@@ -148,7 +148,7 @@ async fn collections(client: &MilvusClient) {
         LoadState::NotLoad
     );
     let error = client.wait_for_load("films", PATIENCE).await.unwrap_err();
-    assert!(error.to_string().contains("not being loaded"), "{error}");
+    assert!(error.to_string().contains("isn't being loaded"), "{error}");
     client.load_collection("films").await.unwrap();
     client.wait_for_load("films", PATIENCE).await.unwrap();
     client.release_collection("films").await.unwrap();
@@ -366,7 +366,7 @@ async fn generated_keys(client: &MilvusClient) {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "row 0 has a field `id`, which Milvus itself fills"
+        "`insert` in `generated`: row 0 has a field `id`, which Milvus itself fills"
     );
     client.drop_collection("generated").await.unwrap();
 }
@@ -505,7 +505,7 @@ async fn refusals(client: &MilvusClient, recorder: &Recorder) {
         .unwrap_err();
     assert_eq!(
         wrong.to_string(),
-        "row 0, field `vector`: expected a vector of 4 elements, found one of 2"
+        "`insert` in `refusals`: row 0, field `vector`: expected a vector of 4 elements, found one of 2"
     );
     assert!(
         recorder

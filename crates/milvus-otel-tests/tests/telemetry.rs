@@ -78,6 +78,34 @@ fn child() {
             });
             end(telemetry);
         }
+        "tracing alone" => {
+            let telemetry = install();
+            let layer = telemetry.tracing_layer();
+            tracing_subscriber::util::SubscriberInitExt::init(
+                tracing_subscriber::registry().with(layer),
+            );
+            tracing::info_span!("the only span").in_scope(|| {});
+            for _ in 0..5 {
+                telemetry.tracer_provider().force_flush().unwrap();
+            }
+            assert!(!tracing::enabled!(target: "h2::codec", tracing::Level::INFO));
+            assert!(!tracing::enabled!(target: "hyper", tracing::Level::ERROR));
+            end(telemetry);
+        }
+        "warning before the subscriber" => {
+            let telemetry = Telemetry::from_env().unwrap();
+            let subscriber = tracing_subscriber::registry().with(telemetry.tracing_layer());
+            let subscriber = subscriber.with(Printed);
+            tracing_subscriber::util::SubscriberInitExt::init(subscriber);
+            println!("the subscriber is there");
+            end(work(telemetry, 1));
+        }
+        "still open" => {
+            let telemetry = work(install(), 3);
+            let open = global::tracer("open").start("open");
+            end(telemetry);
+            drop(open);
+        }
         "too many" => end(work(install(), 20_000)),
         "a million" => million(),
         "wrong" => println!("{}", Telemetry::from_env().map(drop).unwrap_err()),
@@ -364,7 +392,25 @@ fn defaults_stand_back_for_the_environment() {
         ("service.name", "default-name"),
         ("application", "default-application"),
     ];
-    let cases: [(Pairs<'_>, Pairs<'_>); 4] = [
+    let cases: [(Pairs<'_>, Pairs<'_>); 6] = [
+        (
+            &[
+                ("OTEL_SERVICE_NAME", "cart"),
+                (
+                    "OTEL_RESOURCE_ATTRIBUTES",
+                    "service.name=fleet,deployment.environment.name=pre%20prod",
+                ),
+            ],
+            &[
+                ("service.name", "cart"),
+                ("deployment.environment.name", "pre prod"),
+                own[1],
+            ],
+        ),
+        (
+            &[("OTEL_RESOURCE_ATTRIBUTES", "application=a%2Cb")],
+            &[own[0], ("application", "a,b")],
+        ),
         (&[], &own),
         (
             &[("OTEL_SERVICE_NAME", "named")],
@@ -480,7 +526,7 @@ fn what_a_list_has_beside_what_is_known_is_skipped_and_warned_of() {
         let expected = format!("headers: {headers}\n");
         assert!(printed.contains(&expected), "{value}: {printed}");
         assert!(!receiver.spans().is_empty(), "{value}: {printed}");
-        let warning = format!("`{skipped}` in `{variable}` is skipped, as it is none of");
+        let warning = format!("`{skipped}` in `{variable}` is skipped: it is none of");
         let warnings = printed.matches("warned: ").count();
         assert_eq!(
             warnings,
@@ -533,6 +579,58 @@ fn what_means_nothing_is_said() {
         let printed = run("wrong", &[variable]);
         assert!(printed.contains(expected), "{variable:?}: {printed}");
     }
+}
+
+#[test]
+fn what_the_receiver_rejects_is_counted_and_said() {
+    let receiver = Receiver::rejecting(4);
+    let printed = run(
+        "no runtime",
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())],
+    );
+    let lost = "lost: 4 of 10 spans were not delivered: the receiver rejected 4 of 10";
+    assert!(printed.contains(lost), "{printed}");
+}
+
+#[test]
+fn spans_that_are_open_at_the_end_are_counted_and_said() {
+    let receiver = Receiver::start();
+    let printed = run(
+        "still open",
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())],
+    );
+    let lost = "lost: 1 of 4 spans were not delivered: 1 span was still open\n\nhint: end every";
+    assert!(printed.contains(lost), "{printed}");
+    assert_eq!(receiver.spans().len(), 3);
+}
+
+#[test]
+fn the_export_is_not_traced_itself() {
+    let receiver = Receiver::start();
+    let printed = run(
+        "tracing alone",
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())],
+    );
+    let names: Vec<String> = receiver.spans().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["the only span"], "{printed}");
+}
+
+#[test]
+fn a_warning_waits_for_a_subscriber() {
+    let receiver = Receiver::start();
+    let printed = run(
+        "warning before the subscriber",
+        &[
+            ("OTEL_PROPAGATORS", "tracecontext,b3"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint()),
+        ],
+    );
+    let told = &printed[printed.find("the subscriber is there").unwrap()..];
+    assert!(
+        told.contains("`b3` in `OTEL_PROPAGATORS` is skipped"),
+        "{printed}"
+    );
+    assert_eq!(printed.matches("warned: ").count(), 1, "{printed}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod rows;
 mod rpc;
 mod schema;
 mod search;
+mod unary;
 
 pub use collection::{CollectionInfo, CreateCollection, IndexInfo};
 pub use connect::MilvusClientBuilder;
@@ -46,6 +47,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// What awaiting a builder runs.
 pub type CallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -94,11 +96,19 @@ pub struct MilvusClient {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+/// A connection, and the defaults of the calls over it.
+#[derive(Clone, Debug)]
 struct Shared {
     connection: Connection,
     database: String,
+    consistency_level: Option<ConsistencyLevel>,
     operations: Option<Operations>,
+    known: Arc<Known>,
+}
+
+/// What the client has learned of a database.
+#[derive(Debug, Default)]
+struct Known {
     /// What reading and writing need to know of a collection, as last seen.
     schemas: RwLock<HashMap<String, Arc<CollectionSchema>>>,
     /// When this client last wrote, on Milvus's clock; 0 before it has.
@@ -117,6 +127,46 @@ impl MilvusClient {
     /// A connection to the server at `uri`, to be given its options.
     pub fn builder(uri: impl AsRef<str>) -> MilvusClientBuilder {
         MilvusClientBuilder::new(uri.as_ref())
+    }
+
+    /// A client of the same connection that gives up any one call after `timeout`; never with `None`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let patient = client.with_timeout(Duration::from_secs(600));
+    /// patient.query("films").output_fields(["count(*)"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "the client itself stays as it is"]
+    pub fn with_timeout(&self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.derive(|shared| shared.connection.timeout = timeout.into())
+    }
+
+    /// A client of the same connection whose searches and queries have this consistency level where they don't say.
+    ///
+    /// ```no_run
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// use milvus_otel::client::ConsistencyLevel;
+    ///
+    /// let strong = client.with_consistency_level(ConsistencyLevel::Strong);
+    /// strong.get("films", [1]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "the client itself stays as it is"]
+    pub fn with_consistency_level(&self, level: ConsistencyLevel) -> Self {
+        self.derive(|shared| shared.consistency_level = Some(level))
+    }
+
+    fn derive(&self, change: impl FnOnce(&mut Shared)) -> Self {
+        let mut shared = Shared::clone(&self.shared);
+        change(&mut shared);
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The server's version, such as `2.3.5`.
@@ -175,9 +225,11 @@ impl MilvusClient {
     /// Makes a call about what is in a collection. Where it fails, the schema that is known may be another collection's
     /// of that name.
     async fn call_about<R: Rpc>(&self, collection: &str, request: R) -> Result<R::Response> {
-        self.call(request)
-            .await
-            .inspect_err(|_| self.forget_schema(collection))
+        self.call(request).await.inspect_err(|error| {
+            if error.method().is_some() {
+                self.forget_schema(collection);
+            }
+        })
     }
 
     async fn operation<T>(
@@ -192,6 +244,7 @@ impl MilvusClient {
                 .await
                 .map_err(|error| Context::map_current(|context| error.in_trace_of(context))),
         }
+        .map_err(|error| error.in_operation(name, collection))
     }
 
     fn database(&self) -> String {
@@ -200,6 +253,7 @@ impl MilvusClient {
 
     fn known_schema(&self, collection: &str) -> Option<Arc<CollectionSchema>> {
         self.shared
+            .known
             .schemas
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -209,6 +263,7 @@ impl MilvusClient {
 
     fn learn_schema(&self, collection: &str, schema: Arc<CollectionSchema>) {
         self.shared
+            .known
             .schemas
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -217,6 +272,7 @@ impl MilvusClient {
 
     fn forget_schema(&self, collection: &str) {
         self.shared
+            .known
             .schemas
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -225,8 +281,14 @@ impl MilvusClient {
 
     fn saw_write(&self, timestamp: u64) {
         self.shared
+            .known
             .last_write
             .fetch_max(timestamp, Ordering::AcqRel);
+    }
+
+    /// The level that a search or a query asks for: its own, or else the client's.
+    fn level(&self, own: Option<ConsistencyLevel>) -> Option<ConsistencyLevel> {
+        own.or(self.shared.consistency_level)
     }
 
     /// The time up to which writes must be seen, on Milvus's clock, where 0, 1 and 2 stand for all writes, for none in
@@ -238,7 +300,7 @@ impl MilvusClient {
             Some(ConsistencyLevel::Eventually) => 1,
             // A collection's own level may be Session, for which the server takes this.
             Some(ConsistencyLevel::Session) | None => {
-                self.shared.last_write.load(Ordering::Acquire).max(1)
+                self.shared.known.last_write.load(Ordering::Acquire).max(1)
             }
         }
     }

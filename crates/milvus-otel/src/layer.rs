@@ -19,13 +19,13 @@ pub use status::Code;
 
 use crate::semconv;
 #[cfg(feature = "client")]
-pub(crate) use status::{causes, chain, code_of};
+pub(crate) use status::{Outcome, causes, chain, code_of};
 
 use call::CallSpan;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider};
-use opentelemetry::{Context, InstrumentationScope, KeyValue, StringValue, global};
+use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue, Value, global};
 use propagation::Propagation;
 use status::Classify;
 use std::fmt;
@@ -199,7 +199,8 @@ where
             .server
             .clone()
             .or_else(|| server_of(request.uri()));
-        let context = self.settings.start(&method, server.clone());
+        let attempts = request.headers().get(PREVIOUS_ATTEMPTS_HEADER);
+        let context = self.settings.start(&method, server.clone(), attempts);
         let handle = request.extensions_mut().remove::<CallHandle>();
         self.settings.propagation.inject(
             &context,
@@ -279,9 +280,18 @@ impl Settings {
         self.filter.as_ref().is_none_or(|filter| filter(method))
     }
 
-    fn start(&self, method: &RpcMethod, server: Option<Server>) -> Context {
+    fn start(
+        &self,
+        method: &RpcMethod,
+        server: Option<Server>,
+        attempts: Option<&HeaderValue>,
+    ) -> Context {
+        let mut attributes = self.attributes(method, server);
+        if let Some(attempts) = attempts {
+            self.add_attempts(&mut attributes, attempts);
+        }
         let span = SpanBuilder {
-            attributes: Some(self.attributes(method, server)),
+            attributes: Some(attributes),
             ..SpanBuilder::from_name(method.full_name()).with_kind(SpanKind::Client)
         };
         Context::map_current(|parent| self.tracer().start(span, parent))
@@ -314,7 +324,25 @@ impl Settings {
         }
         attributes
     }
+
+    /// The conventions have no attribute for a call that is made again, except the metadata that says so.
+    fn add_attempts(&self, attributes: &mut Vec<KeyValue>, attempts: &HeaderValue) {
+        let text = String::from_utf8_lossy(attempts.as_bytes()).into_owned();
+        let value = Value::Array(Array::String(vec![text.into()]));
+        let (old, new) = semconv::PREVIOUS_ATTEMPTS;
+        let keys = [
+            self.conventions.has_old().then_some(old),
+            self.conventions.has_new().then_some(new),
+        ];
+        let keys = keys.into_iter().flatten();
+        attributes.extend(keys.map(|key| KeyValue::new(key, value.clone())));
+    }
 }
+
+/// The metadata by which gRPC says how often a call was made before.
+pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
+
+const PREVIOUS_ATTEMPTS_HEADER: HeaderName = HeaderName::from_static(PREVIOUS_ATTEMPTS);
 
 /// The server that a URI names; an IPv6 address has brackets in a URI alone.
 pub(crate) fn server_of(uri: &http::Uri) -> Option<Server> {

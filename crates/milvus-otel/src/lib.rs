@@ -54,6 +54,24 @@ pub use layer::GrpcTraceLayer;
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
 
+/// The version of OpenTelemetry that this crate works with.
+///
+/// A program with another minor version of its own has two sets of globals: what the one sets up, the other never sees,
+/// and the client's spans are lost without a word. Either take this one, or have the same version in your `Cargo.toml`.
+/// A new minor version here is a breaking change of this crate, too.
+pub use opentelemetry;
+/// The version of prost whose messages [`MilvusClient::raw_call`] takes.
+///
+/// A new minor version here is a breaking change of this crate, too. For `#[derive(prost::Message)]` without a
+/// dependency of your own, say `#[prost(prost_path = "milvus_otel::prost")]`.
+#[cfg(feature = "client")]
+pub use prost;
+/// The version of tonic that [`MilvusClient`] is built on; [`GrpcTraceLayer`] wraps the channels of others as well.
+///
+/// A new minor version here is a breaking change of this crate, too.
+#[cfg(feature = "client")]
+pub use tonic;
+
 /// The name of this crate's instrumentation scope.
 pub const SCOPE_NAME: &str = env!("CARGO_PKG_NAME");
 

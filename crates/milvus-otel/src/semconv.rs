@@ -34,6 +34,12 @@ mod old {
 pub(crate) use old::RPC_CLIENT_DURATION;
 pub(crate) use old::{RPC_GRPC_STATUS_CODE, RPC_SERVICE, RPC_SYSTEM};
 
+/// `grpc-previous-rpc-attempts` as an attribute, in the old conventions and in the new.
+pub(crate) const PREVIOUS_ATTEMPTS: (&str, &str) = (
+    "rpc.grpc.request.metadata.grpc-previous-rpc-attempts",
+    "rpc.request.metadata.grpc-previous-rpc-attempts",
+);
+
 /// A generation of the RPC conventions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

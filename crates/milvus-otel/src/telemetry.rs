@@ -5,12 +5,22 @@
 //! | `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER` (`otlp`, `none`), `OTEL_PROPAGATORS` (`tracecontext`, `baggage`, `none`) | [`Telemetry`] |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL` (`grpc`; `http/protobuf` with the feature `otlp-http`) | [`Telemetry`] |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION` (with the feature `otlp-gzip`) | the exporter |
-//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*` | the SDK |
+//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (percent-encoded; the former wins) | [`Telemetry`] |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*` | the SDK |
 //!
-//! What a list has that isn't known here is skipped, as long as anything is left, and warned of with the feature
-//! `tracing`. The exporter's variables may name the signal as well, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
+//! Unknown items of a list are skipped, as long as one is left, with a warning: an event of `tracing`, sent as soon as
+//! there is a subscriber. The exporter's variables may name the signal as well, as in
+//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
 
 mod counting;
+#[cfg(feature = "tracing")]
+mod layer;
+mod resource;
+mod silence;
+mod warnings;
+
+#[cfg(feature = "tracing")]
+pub use layer::WithoutTransport;
 
 use counting::{CountingExporter, CountingProcessor, Counts};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -19,14 +29,13 @@ use opentelemetry::propagation::{
 };
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, io};
 use tokio::runtime::{Builder, Runtime};
+use warnings::{Untold, Warnings};
 
 /// How long a shutdown waits for what is still to be sent.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,6 +62,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Telemetry {
     provider: SdkTracerProvider,
     counts: Arc<Counts>,
+    untold: Arc<Untold>,
     /// The exporter's, until the export ends.
     runtime: Option<Runtime>,
 }
@@ -88,22 +98,23 @@ pub enum SetupError {
     },
 }
 
-/// Spans that were ended and not delivered, as far as the exporter says.
+/// Spans that were not delivered.
 ///
-/// It says what the queue had no room for and what could not be sent. What a receiver rejects out of a batch that it
-/// otherwise accepts (OTLP's partial success), the exporter only logs; that counts as delivered.
+/// The queue had no room for them, they could not be sent, the receiver rejected them, or they were still open when the
+/// export ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{lost} of {ended} spans were not delivered: {reason}\n\nhint: is a receiver up at `OTEL_EXPORTER_OTLP_ENDPOINT`?"
-)]
+#[error("{lost} of {} spans were not delivered: {reason}\n\nhint: {hint}", ended + open)]
 #[non_exhaustive]
 pub struct LostSpans {
     /// How many sampled spans have ended in all.
     pub ended: u64,
-    /// How many of them were in no batch that a receiver has accepted.
+    /// How many sampled spans were still open.
+    pub open: u64,
+    /// How many of both were not delivered.
     pub lost: u64,
     /// The last thing that went wrong.
     pub reason: String,
+    hint: &'static str,
 }
 
 impl Telemetry {
@@ -127,27 +138,39 @@ impl Telemetry {
 
     /// A layer for a subscriber of `tracing`, which makes its spans spans of OpenTelemetry's.
     ///
-    /// A call to Milvus within such a span is its child.
+    /// A call to Milvus within such a span is its child. The layer leaves out the spans and events of the crates that
+    /// carry a call (`h2`, `hyper`, `tower`, `tonic` and the like), and never sees the export itself. A filter of yours
+    /// in front of it says which of the other crates and levels count.
     ///
     /// ```no_run
-    /// use tracing_subscriber::layer::SubscriberExt;
+    /// use tracing_subscriber::filter::LevelFilter;
+    /// use tracing_subscriber::layer::{Layer, SubscriberExt};
     /// use tracing_subscriber::util::SubscriberInitExt;
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let telemetry = milvus_otel::Telemetry::from_env()?;
-    /// tracing_subscriber::registry().with(telemetry.tracing_layer()).init();
+    /// tracing_subscriber::registry()
+    ///     .with(telemetry.tracing_layer().with_filter(LevelFilter::INFO))
+    ///     .init();
     /// # Ok(())
     /// # }
     /// ```
     #[cfg(feature = "tracing")]
     pub fn tracing_layer<S>(
         &self,
-    ) -> tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
+    ) -> tracing_subscriber::filter::Filtered<
+        tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>,
+        WithoutTransport,
+        S,
+    >
     where
         S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
     {
         use opentelemetry::trace::TracerProvider;
-        tracing_opentelemetry::layer().with_tracer(self.provider.tracer("tracing"))
+        use tracing_subscriber::Layer;
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer("tracing"))
+            .with_filter(WithoutTransport)
     }
 
     /// Sends what is still to be sent, which takes at most five seconds, and ends the export. It blocks the thread.
@@ -162,6 +185,7 @@ impl Telemetry {
         let Some(runtime) = self.runtime.take() else {
             return Ok(());
         };
+        self.untold.tell();
         let result = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
         // Waiting for its tasks would panic where the caller is in a runtime itself, and there is nothing to wait for.
         runtime.shutdown_background();
@@ -194,55 +218,50 @@ impl TelemetryBuilder {
     /// The environment asks for what can't be had.
     pub fn install(self) -> Result<Telemetry, SetupError> {
         let disabled = is_true("OTEL_SDK_DISABLED");
-        let propagator = propagator().or_else(|error| {
+        let mut warnings = Warnings::default();
+        let propagator = propagator(&mut warnings).or_else(|error| {
             // Where telemetry is off, no program fails for it.
             let nothing = || TextMapCompositePropagator::new(vec![Box::new(Nothing)]);
             disabled.then(nothing).ok_or(error)
         })?;
+        let is_exporting = !disabled && exports(&mut warnings)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
+            .on_thread_start(silence::silence_thread)
             .enable_all()
             .build()
             .map_err(SetupError::Thread)?;
+        let name = self
+            .service_name
+            .map(|name| KeyValue::new("service.name", name));
+        let defaults = self.attributes.into_iter().chain(name).collect();
+        let resource = resource::resource(defaults, &mut warnings);
+        let untold = Arc::new(Untold::new(warnings));
         let counts = Arc::new(Counts::default());
-        let mut provider = SdkTracerProvider::builder().with_resource(self.resource());
-        if !disabled && exports()? {
+        let mut provider = SdkTracerProvider::builder().with_resource(resource);
+        if is_exporting {
             let exporter = {
                 let _in_runtime = runtime.enter();
                 exporter()?
             };
             let batches =
                 BatchSpanProcessor::builder(CountingExporter::new(exporter, &counts)).build();
-            provider = provider.with_span_processor(CountingProcessor::new(batches, &counts));
+            provider =
+                provider.with_span_processor(CountingProcessor::new(batches, &counts, &untold));
         }
         let provider = provider.build();
         if !disabled {
             global::set_tracer_provider(provider.clone());
         }
         global::set_text_map_propagator(propagator);
+        untold.tell();
         Ok(Telemetry {
             provider,
             counts,
+            untold,
             runtime: Some(runtime),
         })
-    }
-
-    fn resource(self) -> Resource {
-        let environment = EnvResourceDetector::new().detect();
-        let is_set = |key: &str| environment.get(&key.to_owned().into()).is_some();
-        let named = variable("OTEL_SERVICE_NAME").is_some() || is_set("service.name");
-        let name = self
-            .service_name
-            .filter(|_| !named)
-            .map(|name| KeyValue::new("service.name", name));
-        let attributes = self
-            .attributes
-            .into_iter()
-            .filter(|attribute| !is_set(attribute.key.as_str()));
-        Resource::builder()
-            .with_attributes(attributes.chain(name))
-            .build()
     }
 }
 
@@ -255,12 +274,13 @@ fn is_true(name: &str) -> bool {
     variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// What the items of a variable's list mean. Those that mean nothing are skipped with a warning, as OpenTelemetry
-/// asks for, as long as another one is left.
+/// What the items of a variable's list mean. Unknown ones are skipped with a warning, as OpenTelemetry asks for, as
+/// long as another one is left.
 fn listed<T>(
     name: &'static str,
     default: &str,
     known: &'static str,
+    warnings: &mut Warnings,
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>, SetupError> {
     let list = variable(name).unwrap_or_else(|| default.to_owned());
@@ -272,8 +292,8 @@ fn listed<T>(
     {
         match read(item) {
             Some(meaning) => meant.push(meaning),
-            None => warn(&format!(
-                "`{item}` in `{name}` is skipped, as it is none of {known}"
+            None => warnings.add(format!(
+                "`{item}` in `{name}` is skipped: it is none of {known}"
             )),
         }
     }
@@ -287,25 +307,14 @@ fn listed<T>(
     Ok(meant)
 }
 
-/// A library leaves its user's terminal alone: without the crate `tracing`, nobody is told.
-fn warn(message: &str) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!("{message}");
-    #[cfg(not(feature = "tracing"))]
-    let _ = message;
-}
-
-fn exports() -> Result<bool, SetupError> {
-    let exporters = listed(
-        "OTEL_TRACES_EXPORTER",
-        "otlp",
-        "`otlp`, `none`",
-        |name| match name {
-            "otlp" => Some(true),
-            "none" => Some(false),
-            _ => None,
-        },
-    )?;
+fn exports(warnings: &mut Warnings) -> Result<bool, SetupError> {
+    let read = |name: &str| match name {
+        "otlp" => Some(true),
+        "none" => Some(false),
+        _ => None,
+    };
+    let known = "`otlp`, `none`";
+    let exporters = listed("OTEL_TRACES_EXPORTER", "otlp", known, warnings, read)?;
     Ok(exporters.contains(&true))
 }
 
@@ -338,7 +347,7 @@ fn exporter() -> Result<SpanExporter, SetupError> {
     built.map_err(|error| SetupError::Exporter(error.into()))
 }
 
-fn propagator() -> Result<TextMapCompositePropagator, SetupError> {
+fn propagator(warnings: &mut Warnings) -> Result<TextMapCompositePropagator, SetupError> {
     let read = |name: &str| -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
         match name {
             "tracecontext" => Some(Box::new(TraceContextPropagator::new())),
@@ -348,7 +357,8 @@ fn propagator() -> Result<TextMapCompositePropagator, SetupError> {
         }
     };
     let known = "`tracecontext`, `baggage`, `none`";
-    let propagators = listed("OTEL_PROPAGATORS", "tracecontext,baggage", known, read)?;
+    let default = "tracecontext,baggage";
+    let propagators = listed("OTEL_PROPAGATORS", default, known, warnings, read)?;
     Ok(TextMapCompositePropagator::new(propagators))
 }
 

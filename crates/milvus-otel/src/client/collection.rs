@@ -365,12 +365,12 @@ impl MilvusClient {
                 LoadState::Loaded => Ok(true),
                 LoadState::Loading => Ok(false),
                 state => Err(Error::invalid(format!(
-                    "`{collection}` is not being loaded: its state is {state:?}"
+                    "the collection isn't being loaded, its state is {state:?}"
                 ))),
             }
         };
         let wait = within(timeout, until(loaded), || {
-            format!("`{collection}` was not loaded within {timeout:?}")
+            format!("not loaded within {timeout:?}")
         });
         self.operation("wait_for_load", collection, wait).await
     }
@@ -381,7 +381,7 @@ impl MilvusClient {
     /// It takes longer, or the server couldn't be asked.
     pub async fn flush(&self, collection: &str, timeout: Duration) -> Result<()> {
         let wait = within(timeout, self.flush_and_wait(collection), || {
-            format!("`{collection}` was not flushed within {timeout:?}")
+            format!("not flushed within {timeout:?}")
         });
         self.operation("flush", collection, wait).await
     }

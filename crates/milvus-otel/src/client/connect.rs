@@ -3,6 +3,8 @@
 use super::connection::{Connection, RequestId, Retry};
 use super::error::{Error, ErrorKind, Result};
 use super::operation::Operations;
+use super::schema::ConsistencyLevel;
+use super::unary::Unary;
 use super::{MilvusClient, Shared};
 use crate::layer::{Code, GrpcTraceLayer, Server, server_of};
 use crate::proto::common::ClientInfo;
@@ -12,7 +14,6 @@ use base64::prelude::BASE64_STANDARD;
 use http::Uri;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Endpoint;
@@ -23,7 +24,7 @@ use tower_layer::Layer;
 /// ```no_run
 /// # async fn example() -> milvus_otel::Result<()> {
 /// use milvus_otel::MilvusClient;
-/// use milvus_otel::client::Retry;
+/// use milvus_otel::client::{ConsistencyLevel, Retry};
 /// use std::time::Duration;
 ///
 /// let seconds = Duration::from_secs;
@@ -32,6 +33,8 @@ use tower_layer::Layer;
 ///     .database("films")
 ///     .connect_timeout(seconds(5))
 ///     .timeout(seconds(10))
+///     .max_request_bytes(256 << 20)
+///     .consistency_level(ConsistencyLevel::Session)
 ///     .keep_alive(Some((seconds(30), seconds(10))))
 ///     .retry(Retry::attempts(3))
 ///     .operation_spans(true)
@@ -48,6 +51,8 @@ pub struct MilvusClientBuilder {
     database: String,
     connect_timeout: Duration,
     timeout: Option<Duration>,
+    max_request_bytes: usize,
+    consistency_level: Option<ConsistencyLevel>,
     keep_alive: Option<(Duration, Duration)>,
     retry: Retry,
     operation_spans: bool,
@@ -63,7 +68,9 @@ impl MilvusClientBuilder {
             token: None,
             database: String::new(),
             connect_timeout: Duration::from_secs(10),
-            timeout: None,
+            timeout: Some(Duration::from_secs(60)),
+            max_request_bytes: 64 << 20,
+            consistency_level: None,
             keep_alive: Some((Duration::from_secs(55), Duration::from_secs(20))),
             retry: Retry::default(),
             operation_spans: false,
@@ -100,9 +107,25 @@ impl MilvusClientBuilder {
         self
     }
 
-    /// Gives up any one RPC after `timeout`; never unless it is set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+    /// Gives up any one call, its retries included, after `timeout`; 60 seconds unless it is set, never with `None`.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// How fresh the data must be that searches and queries see where they don't say; as each collection says unless it
+    /// is set.
+    pub fn consistency_level(mut self, level: ConsistencyLevel) -> Self {
+        self.consistency_level = Some(level);
+        self
+    }
+
+    /// The largest request that the server takes (`proxy.grpc.serverMaxRecvSize`); 64 MiB unless it is set.
+    ///
+    /// gRPC refuses a larger one before Milvus sees it, so that the server has neither a span of it nor a line in its
+    /// log. The client refuses it before it is sent.
+    pub fn max_request_bytes(mut self, bytes: usize) -> Self {
+        self.max_request_bytes = bytes;
         self
     }
 
@@ -152,16 +175,23 @@ impl MilvusClientBuilder {
     /// # Errors
     /// The options contradict each other, or nothing at the URI speaks Milvus or lets this client in.
     pub async fn connect(self) -> Result<MilvusClient> {
+        let work = self.make();
+        work.await
+            .map_err(|error| error.in_operation("connect", ""))
+    }
+
+    async fn make(self) -> Result<MilvusClient> {
         let (uri, (address, port)) = self.parse_uri()?;
         let layer = self.layer.clone().with_server(&*address, port);
         let operations = Operations::new(layer.clone(), &self.database, &address, port);
         // The connection is made by the first call, so that a server out of reach shows on that call's span.
         let channel = self.endpoint(uri)?.connect_lazy();
         let mut connection = Connection {
-            service: layer.layer(RequestId(channel)),
+            service: layer.layer(Unary(RequestId(channel))),
             metadata: self.metadata()?,
             timeout: self.timeout,
             retry: self.retry,
+            max_request_bytes: self.max_request_bytes,
         };
         match connection
             .call(&m::ConnectRequest {
@@ -188,9 +218,9 @@ impl MilvusClientBuilder {
         let shared = Shared {
             connection,
             database: self.database,
+            consistency_level: self.consistency_level,
             operations: self.operation_spans.then_some(operations),
-            schemas: Default::default(),
-            last_write: AtomicU64::new(0),
+            known: Arc::default(),
         };
         Ok(MilvusClient {
             shared: Arc::new(shared),
@@ -206,11 +236,11 @@ impl MilvusClientBuilder {
         };
         let uri: Uri = with_scheme
             .parse()
-            .map_err(|error| Error::invalid(format!("`{text}` is no URI: {error}")))?;
+            .map_err(|error| Error::invalid(format!("`{text}` isn't a valid URI: {error}")))?;
         match (uri.scheme_str(), server_of(&uri)) {
             (Some("http" | "https"), Some(server)) if !server.0.is_empty() => Ok((uri, server)),
             _ => Err(Error::invalid(format!(
-                "`{text}` is no address of a server, such as `http://localhost:19530`"
+                "`{text}` isn't the address of a server, such as `http://localhost:19530`"
             ))),
         }
     }

@@ -1,8 +1,9 @@
 //! One connection to a server: making a call over it, and reading what came of it.
 
-use super::error::{Error, ErrorKind, Result};
+use super::error::{Error, ErrorKind, Reach, Result};
 use super::rpc::{Answer, Rpc, SERVICE};
-use crate::layer::{CallHandle, Code, GrpcTrace, causes, chain, code_of};
+use super::unary::Unary;
+use crate::layer::{CallHandle, Code, GrpcTrace, PREVIOUS_ATTEMPTS, causes, chain, code_of};
 use crate::proto::common::Status;
 use crate::proto::milvus::AnyAnswer;
 use crate::semconv;
@@ -13,22 +14,23 @@ use opentelemetry::{Context, KeyValue};
 use prost::Message;
 use std::hash::{BuildHasher, RandomState};
 use std::task::{self, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tower_service::Service;
 
-/// What Milvus itself lets a message have by default, at most.
-const MAX_MESSAGE_BYTES: usize = 512 << 20;
+/// The largest answer that Milvus sends by default.
+const MAX_ANSWER_BYTES: usize = 512 << 20;
 
 /// A traced channel, and what goes along with every call over it.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
-    pub(super) service: GrpcTrace<RequestId<Channel>>,
+    pub(super) service: GrpcTrace<Unary<RequestId<Channel>>>,
     pub(super) metadata: MetadataMap,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: Retry,
+    pub(super) max_request_bytes: usize,
 }
 
 /// What was answered: what was asked for, or a refusal.
@@ -61,20 +63,47 @@ impl Connection {
     where
         M: Send + Sync + 'static,
     {
-        let message = Bytes::from(request.encode_to_vec());
+        let message = self.encode(method, request)?;
+        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         let mut pauses = self.retry.pauses();
+        let mut was_refused = false;
+        let mut attempts = 0;
         loop {
-            let error = match self.try_once(method, message.clone(), read).await {
+            let turn = Turn { attempts, deadline };
+            let error = match self.try_once(method, message.clone(), read, turn).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            match pauses.next() {
-                Some(pause) if error.is_worth_another_try(idempotent) => {
-                    tokio::time::sleep(pause).await;
+            attempts += 1;
+            // As in every other gRPC library, the first refusal to process a call isn't a failure of it.
+            let is_first_refusal = error.was_unprocessed() && !was_refused;
+            was_refused |= is_first_refusal;
+            let pause = if is_first_refusal {
+                Duration::ZERO
+            } else {
+                match pauses.next() {
+                    Some(pause) if error.is_worth_another_try(idempotent) => pause,
+                    _ => return Err(error),
                 }
-                _ => return Err(error),
+            };
+            if deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
+                return Err(error);
             }
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// The request's bytes, unless the server would refuse that many of them.
+    fn encode(&self, method: &str, request: &impl Message) -> Result<Bytes> {
+        let (length, most) = (request.encoded_len(), self.max_request_bytes);
+        if length > most {
+            return Err(Error::invalid(format!(
+                "the message of `{method}` has {length} bytes, and the server takes {most} at most\n\n\
+                 hint: send fewer rows at once, for instance with `insert_batches`; if the server takes more, \
+                 tell the builder by `max_request_bytes`"
+            )));
+        }
+        Ok(Bytes::from(request.encode_to_vec()))
     }
 
     async fn try_once<M: Send + Sync + 'static>(
@@ -82,9 +111,10 @@ impl Connection {
         method: &str,
         message: Bytes,
         read: Read<M>,
+        turn: Turn,
     ) -> Result<M> {
         let handle = CallHandle::new();
-        let failure = match self.send(&handle, method, message, read).await {
+        let failure = match self.send(&handle, method, message, read, turn).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(refusal)) => Error::new(refusal),
             Err(status) => of_grpc(&status),
@@ -104,6 +134,7 @@ impl Connection {
         method: &str,
         message: Bytes,
         read: Read<M>,
+        turn: Turn,
     ) -> std::result::Result<Answered<M>, tonic::Status> {
         let path = PathAndQuery::try_from(format!("/{SERVICE}/{method}"))
             .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
@@ -115,16 +146,23 @@ impl Connection {
             read,
         };
         let mut grpc = tonic::client::Grpc::new(self.service.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        if let Some(timeout) = self.timeout {
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+            .max_encoding_message_size(self.max_request_bytes);
+        if turn.attempts > 0 {
+            let attempts = turn.attempts.into();
+            request.metadata_mut().insert(PREVIOUS_ATTEMPTS, attempts);
+        }
+        let timeout = turn
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if let Some(timeout) = timeout {
             request.set_timeout(timeout);
         }
         let call = async {
             grpc.ready().await.map_err(tonic::Status::from_error)?;
             Ok(grpc.unary(request, path, codec).await?.into_inner())
         };
-        match self.timeout {
+        match timeout {
             None => call.await,
             // Tonic itself waits for an answer's headers no longer than that, and for the rest of it forever.
             Some(timeout) => tokio::time::timeout(timeout, call)
@@ -134,15 +172,27 @@ impl Connection {
     }
 }
 
-/// How often, and after what pauses, a call is made again after a failure that another try can mend.
+/// Which of the attempts at a call it is, and when the call must be over.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    attempts: u32,
+    deadline: Option<Instant>,
+}
+
+/// How often a failed call is made again, and after which pauses.
 ///
-/// That is so where Milvus says it, where nothing was sent since there was no connection, and where the server is
-/// out of reach or overloaded and making the call twice comes to the same as making it once, which leaves out
-/// [`insert`](super::MilvusClient::insert). Every try is a span of its own.
+/// Every call is made again where Milvus limits the rate of calls, where there was no connection, and where the server
+/// refused the stream unprocessed. A call that can be made twice without harm, so every call but
+/// [`insert`](super::MilvusClient::insert) and [`raw_call`](super::MilvusClient::raw_call), is made again as well where
+/// the server is out of reach or overloaded, or where Milvus marks its error as retriable.
+///
+/// Every attempt is a span; from the second on, its attribute
+/// `rpc.grpc.request.metadata.grpc-previous-rpc-attempts` (`rpc.request.metadata.…` in the new conventions) counts the
+/// attempts before it. All attempts together take no longer than the call's deadline.
 ///
 /// ```
 /// use milvus_otel::client::Retry;
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 ///
 /// let mut retry = Retry::attempts(3);
 /// retry.longest_pause = Duration::from_secs(1);
@@ -214,6 +264,10 @@ fn read_any<M: Message + Default>(
     }
 }
 
+/// Milvus's codes for a call that came too soon after others, which it doesn't process.
+pub(super) const RATE_LIMIT: i32 = 8;
+pub(super) const LEGACY_RATE_LIMIT: i32 = 49;
+
 /// What Milvus's own status says went wrong.
 fn failure_in(status: Option<&Status>) -> Option<ErrorKind> {
     let status = status?;
@@ -227,10 +281,11 @@ fn failure_in(status: Option<&Status>) -> Option<ErrorKind> {
     } else {
         status.reason.clone()
     };
+    let is_rate_limit = status.code == RATE_LIMIT || status.legacy_code == LEGACY_RATE_LIMIT;
     (code != 0).then_some(ErrorKind::Milvus {
         code,
         reason,
-        retriable: status.retriable,
+        retriable: status.retriable || is_rate_limit,
     })
 }
 
@@ -243,10 +298,26 @@ fn of_grpc(status: &tonic::Status) -> Error {
         code_of,
     );
     let message = source.map_or_else(|| status.message().to_owned(), causes);
-    let unsent = source.is_some_and(|source| {
-        chain(source).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
-    });
-    Error::new(ErrorKind::Rpc { code, message }).unsent(unsent)
+    let is_any = |is: fn(&(dyn std::error::Error + 'static)) -> bool| {
+        source.is_some_and(|source| chain(source).any(is))
+    };
+    let reach = if is_any(<dyn std::error::Error>::is::<tonic::ConnectError>) {
+        Reach::Unsent
+    } else if is_any(is_refusal) {
+        Reach::Unprocessed
+    } else {
+        Reach::Unknown
+    };
+    Error::new(ErrorKind::Rpc { code, message }).reached(reach)
+}
+
+/// Whether the server says by HTTP/2 that it won't process the request: it refuses the stream, or goes away and names a
+/// last stream before it. A stream up to the last one ends otherwise.
+fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<h2::Error>().is_some_and(|error| {
+        let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (is_refused || error.is_go_away())
+    })
 }
 
 /// Sends messages that are encoded already, and marks the call's span when the answer it reads is a refusal: gRPC

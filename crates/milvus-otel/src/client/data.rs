@@ -250,7 +250,8 @@ impl<'a, T> Query<'a, T> {
         self
     }
 
-    /// How fresh the data must be; as the collection says unless it is set.
+    /// How fresh the data must be; as the client says unless it is set, and where that says
+    /// nothing, as the collection does.
     pub fn consistency_level(mut self, level: ConsistencyLevel) -> Self {
         self.consistency_level = Some(level);
         self
@@ -298,6 +299,7 @@ impl<'a, T> Query<'a, T> {
                 ));
             }
         };
+        let level = client.level(self.consistency_level);
         let page = [("limit", self.limit), ("offset", self.offset)];
         let request = m::QueryRequest {
             db_name: client.database(),
@@ -305,17 +307,13 @@ impl<'a, T> Query<'a, T> {
             expr,
             output_fields: self.output_fields,
             partition_names: self.partitions,
-            guarantee_timestamp: client.guarantee(self.consistency_level),
+            guarantee_timestamp: client.guarantee(level),
             query_params: page
                 .iter()
                 .filter_map(|(key, value)| Some(pair(key, &(*value)?.to_string())))
                 .collect(),
-            consistency_level: self
-                .consistency_level
-                .unwrap_or(ConsistencyLevel::Strong)
-                .wire()
-                .into(),
-            use_default_consistency: self.consistency_level.is_none(),
+            consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
+            use_default_consistency: level.is_none(),
         };
         client.call_about(&collection, request).await
     }

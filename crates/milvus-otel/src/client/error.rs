@@ -1,5 +1,6 @@
 //! What can go wrong with a call, and in which trace it did.
 
+use super::connection::{LEGACY_RATE_LIMIT, RATE_LIMIT};
 use crate::layer::Code;
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use opentelemetry::{Context, StringValue};
@@ -8,7 +9,7 @@ use std::fmt;
 /// What the client's methods return.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A call that failed: what happened, in which RPC, and in which trace.
+/// A call that failed: in which operation, collection and RPC, what happened, and in which trace.
 ///
 /// [`Display`](fmt::Display) has all of it, the trace id included, so that a line in a log leads to the trace.
 ///
@@ -17,11 +18,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// use milvus_otel::client::ErrorKind;
 ///
 /// if let Err(error) = client.search("films", [[0.1, 0.2, 0.3]]).await {
-///     eprintln!("{error}"); // `Search` failed: collection not found (Milvus code 100), trace 4bf92f35…
+///     // `search` in `films`: `Search` failed: collection not found (Milvus code 100), trace 4bf92f35…
+///     eprintln!("{error}");
 ///     match error.kind() {
 ///         ErrorKind::Milvus { code: 100, .. } => eprintln!("make the collection first"),
 ///         _ if error.is_retriable() => eprintln!("later, perhaps"),
-///         _ => eprintln!("{:?} {:?} {:?}", error.method(), error.milvus_code(), error.trace_id()),
+///         _ => eprintln!("{:?} {:?} {:?}", error.operation(), error.collection(), error.method()),
+///     }
+///     match (error.milvus_code(), error.trace_id()) {
+///         (Some(code), Some(trace)) => eprintln!("{code} in {trace}"),
+///         _ => {}
 ///     }
 /// }
 /// # }
@@ -35,10 +41,20 @@ pub struct Error {
 #[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
+    operation: Option<(&'static str, String)>,
     method: Option<String>,
     trace_id: TraceId,
-    /// Whether it is certain that Milvus has not seen the request.
-    unsent: bool,
+    reach: Reach,
+}
+
+/// How far a failed request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// There was no connection.
+    Unsent,
+    /// The server said that it didn't process it.
+    Unprocessed,
+    Unknown,
 }
 
 /// What happened.
@@ -74,9 +90,10 @@ impl Error {
         Self {
             inner: Box::new(Inner {
                 kind,
+                operation: None,
                 method: None,
                 trace_id: TraceId::INVALID,
-                unsent: false,
+                reach: Reach::Unknown,
             }),
         }
     }
@@ -103,21 +120,36 @@ impl Error {
         self
     }
 
-    pub(super) fn unsent(mut self, unsent: bool) -> Self {
-        self.inner.unsent = unsent;
+    /// Names the operation that it ends, unless that is known, and its collection.
+    pub(super) fn in_operation(mut self, name: &'static str, collection: &str) -> Self {
+        self.inner
+            .operation
+            .get_or_insert_with(|| (name, collection.to_owned()));
         self
+    }
+
+    pub(super) fn reached(mut self, reach: Reach) -> Self {
+        self.inner.reach = reach;
+        self
+    }
+
+    pub(super) fn was_unprocessed(&self) -> bool {
+        self.inner.reach == Reach::Unprocessed
     }
 
     /// Whether making the call again may help and can do no harm.
     pub(super) fn is_worth_another_try(&self, idempotent: bool) -> bool {
+        if self.inner.reach != Reach::Unknown {
+            return true;
+        }
         match self.inner.kind {
-            ErrorKind::Milvus { retriable, .. } => retriable,
-            ErrorKind::Rpc {
-                code: Code::Unavailable,
+            ErrorKind::Milvus {
+                code: RATE_LIMIT | LEGACY_RATE_LIMIT,
                 ..
-            } => idempotent || self.inner.unsent,
+            } => true,
+            ErrorKind::Milvus { retriable, .. } => retriable && idempotent,
             ErrorKind::Rpc {
-                code: Code::ResourceExhausted,
+                code: Code::Unavailable | Code::ResourceExhausted,
                 ..
             } => idempotent,
             _ => false,
@@ -135,6 +167,17 @@ impl Error {
             ErrorKind::Milvus { code, .. } => Some(code),
             _ => None,
         }
+    }
+
+    /// The client's method that failed, such as `search`; `None` for [`raw_call`](super::MilvusClient::raw_call).
+    pub fn operation(&self) -> Option<&'static str> {
+        Some(self.inner.operation.as_ref()?.0)
+    }
+
+    /// The collection that the operation is about, where it is about one.
+    pub fn collection(&self) -> Option<&str> {
+        let (_, collection) = self.inner.operation.as_ref()?;
+        Some(collection.as_str()).filter(|name| !name.is_empty())
     }
 
     /// The RPC that failed, such as `Search`, where one was made.
@@ -168,6 +211,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation() {
+            write!(f, "`{operation}`")?;
+            if let Some(collection) = self.collection() {
+                write!(f, " in `{collection}`")?;
+            }
+            write!(f, ": ")?;
+        }
         if let Some(method) = self.method() {
             write!(f, "`{method}` failed: ")?;
         }

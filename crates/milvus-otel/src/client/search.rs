@@ -145,7 +145,8 @@ impl<'a, T> Search<'a, T> {
         self
     }
 
-    /// How fresh the data must be; as the collection says unless it is set.
+    /// How fresh the data must be; as the client says unless it is set, and where that says
+    /// nothing, as the collection does.
     pub fn consistency_level(mut self, level: ConsistencyLevel) -> Self {
         self.consistency_level = Some(level);
         self
@@ -195,6 +196,7 @@ impl<'a, T> Search<'a, T> {
             }
         };
         let collection = self.collection.clone();
+        let level = client.level(self.consistency_level);
         let request = m::SearchRequest {
             db_name: client.database(),
             search_params: self.search_params(&field),
@@ -206,13 +208,9 @@ impl<'a, T> Search<'a, T> {
             dsl: self.filter,
             dsl_type: DslType::BoolExprV1.into(),
             output_fields: self.output_fields,
-            guarantee_timestamp: client.guarantee(self.consistency_level),
-            consistency_level: self
-                .consistency_level
-                .unwrap_or(ConsistencyLevel::Strong)
-                .wire()
-                .into(),
-            use_default_consistency: self.consistency_level.is_none(),
+            guarantee_timestamp: client.guarantee(level),
+            consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
+            use_default_consistency: level.is_none(),
         };
         client.call_about(&collection, request).await
     }

@@ -60,7 +60,7 @@ codes! {
 
 /// A code and what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     pub(super) code: Code,
     pub(super) message: String,
 }
@@ -93,7 +93,7 @@ impl Outcome {
     }
 
     /// What gRPC takes an HTTP status for that isn't 200, as a proxy sends it.
-    pub(super) fn of_http_status(status: StatusCode) -> Option<Self> {
+    pub(crate) fn of_http_status(status: StatusCode) -> Option<Self> {
         let code = match status.as_u16() {
             200 => return None,
             400 => Code::Internal,
@@ -110,8 +110,34 @@ impl Outcome {
     }
 
     /// The response ended, and nothing in it was a status.
-    pub(super) fn without_status() -> Self {
+    pub(crate) fn without_status() -> Self {
         Self::new(Code::Unknown, "the response ended without a `grpc-status`")
+    }
+
+    /// A unary call was answered OK without a message.
+    #[cfg(feature = "client")]
+    pub(crate) fn without_message() -> Self {
+        Self::new(Code::Internal, "the server answered OK without a message")
+    }
+
+    /// The response isn't one of gRPC.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_content_type(content_type: &http::HeaderValue) -> Self {
+        let name = String::from_utf8_lossy(content_type.as_bytes());
+        Self::new(
+            Code::Unknown,
+            format!("the server answered with content type `{name}`"),
+        )
+    }
+
+    /// Puts it where gRPC has a status.
+    #[cfg(feature = "client")]
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert("grpc-status", (self.code as u16).into());
+        match http::HeaderValue::from_str(&self.message) {
+            Ok(message) => headers.insert("grpc-message", message),
+            Err(_) => headers.remove("grpc-message"),
+        };
     }
 
     /// What a transport's error amounts to.

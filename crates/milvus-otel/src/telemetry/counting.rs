@@ -1,18 +1,23 @@
-//! Counting spans that end and spans in batches that are accepted: the difference is what was lost.
+//! Counting spans that start, that end, and that are accepted: the difference is what was lost.
 
 use super::LostSpans;
+use super::silence::Rejected;
+use super::warnings::Untold;
 use opentelemetry::Context;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanProcessor};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
-/// How many spans ended, how many of them were accepted, and the last thing that went wrong.
+/// How many spans started and ended, how many of them were accepted, and the last thing that went wrong.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
+    started: AtomicU64,
     ended: AtomicU64,
     sent: AtomicU64,
     problem: Mutex<Option<String>>,
@@ -21,42 +26,66 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn lost(&self, shutdown: OTelSdkResult) -> Result<(), LostSpans> {
         let ended = self.ended.load(Ordering::Acquire);
-        let lost = ended.saturating_sub(self.sent.load(Ordering::Acquire));
-        if lost == 0 {
+        let open = self.started.load(Ordering::Acquire).saturating_sub(ended);
+        let undelivered = ended.saturating_sub(self.sent.load(Ordering::Acquire));
+        if undelivered + open == 0 {
             return Ok(());
         }
-        let problem = self
-            .problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let reason = problem.or_else(|| shutdown.err().map(|error| error.to_string()));
+        let (reason, hint) = if undelivered == 0 {
+            let spans = if open == 1 { "span was" } else { "spans were" };
+            let reason = format!("{open} {spans} still open");
+            (
+                reason,
+                "end every span before the shutdown, that of `main` too",
+            )
+        } else {
+            let problem = self.problem().take();
+            let reason = problem.or_else(|| shutdown.err().map(|error| error.to_string()));
+            let reason = reason.unwrap_or_else(|| "the queue was full".to_owned());
+            (reason, "is a receiver up at `OTEL_EXPORTER_OTLP_ENDPOINT`?")
+        };
         Err(LostSpans {
             ended,
-            lost,
-            reason: reason.unwrap_or_else(|| "the queue was full".to_owned()),
+            open,
+            lost: undelivered + open,
+            reason,
+            hint,
         })
+    }
+
+    fn problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts the sampled spans that end, and hands them on.
+/// Counts the sampled spans that start and end, and hands them on.
 #[derive(Debug)]
 pub(super) struct CountingProcessor {
     inner: BatchSpanProcessor,
     counts: Arc<Counts>,
+    untold: Arc<Untold>,
 }
 
 impl CountingProcessor {
-    pub(super) fn new(inner: BatchSpanProcessor, counts: &Arc<Counts>) -> Self {
+    pub(super) fn new(
+        inner: BatchSpanProcessor,
+        counts: &Arc<Counts>,
+        untold: &Arc<Untold>,
+    ) -> Self {
         Self {
             inner,
             counts: Arc::clone(counts),
+            untold: Arc::clone(untold),
         }
     }
 }
 
 impl SpanProcessor for CountingProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
+        self.untold.tell();
+        if opentelemetry::trace::Span::span_context(span).is_sampled() {
+            self.counts.started.fetch_add(1, Ordering::AcqRel);
+        }
         self.inner.on_start(span, context);
     }
 
@@ -80,18 +109,23 @@ impl SpanProcessor for CountingProcessor {
     }
 }
 
-/// Counts the spans of the batches that a receiver accepts.
+/// Counts the spans that a receiver accepts.
 #[derive(Debug)]
 pub(super) struct CountingExporter {
     inner: SpanExporter,
     counts: Arc<Counts>,
+    rejected: Rejected,
+    subscriber: Dispatch,
 }
 
 impl CountingExporter {
     pub(super) fn new(inner: SpanExporter, counts: &Arc<Counts>) -> Self {
+        let rejected = Rejected::default();
         Self {
             inner,
             counts: Arc::clone(counts),
+            subscriber: rejected.subscriber(),
+            rejected,
         }
     }
 }
@@ -99,16 +133,19 @@ impl CountingExporter {
 impl opentelemetry_sdk::trace::SpanExporter for CountingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
-        let result = self.inner.export(batch).await;
+        let export = self.inner.export(batch);
+        let result = export.with_subscriber(self.subscriber.clone()).await;
+        let rejected = self.rejected.take().min(spans);
         match &result {
-            Ok(()) => drop(self.counts.sent.fetch_add(spans, Ordering::AcqRel)),
-            Err(error) => {
-                *self
-                    .counts
-                    .problem
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            }
+            Ok(()) => drop(
+                self.counts
+                    .sent
+                    .fetch_add(spans - rejected, Ordering::AcqRel),
+            ),
+            Err(error) => *self.counts.problem() = Some(error.to_string()),
+        }
+        if rejected > 0 {
+            *self.counts.problem() = Some(format!("the receiver rejected {rejected} of {spans}"));
         }
         result
     }
