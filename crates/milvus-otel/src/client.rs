@@ -12,31 +12,48 @@
 //! # }
 //! ```
 
+mod alias;
+mod batches;
 mod collection;
 mod connect;
 mod connection;
 mod data;
+mod database;
 mod error;
+mod half;
+mod hybrid;
 mod operation;
+mod pages;
+mod partition;
 mod rows;
 mod rpc;
 mod schema;
 mod search;
+mod shape;
 mod unary;
+mod upkeep;
+mod user;
 
+pub use batches::InsertBatches;
 pub use collection::{CollectionInfo, CreateCollection, IndexInfo};
 pub use connect::MilvusClientBuilder;
 #[cfg(feature = "tls")]
 pub use connect::Tls;
 pub use connection::Retry;
 pub use data::{Delete, Mutation, Query, Write};
+pub use database::DatabaseInfo;
 pub use error::{Error, ErrorKind, Result};
+pub use hybrid::{HybridSearch, Ranker};
+pub use pages::Pages;
 pub use rows::Row;
 pub use schema::{
     CollectionSchema, ConsistencyLevel, DataType, FieldSchema, Id, IndexParams, LoadState,
     MetricType, Vector,
 };
 pub use search::{Hit, Search};
+pub use shape::{All, One, Paged};
+pub use upkeep::{COLLECTION_TTL_SECONDS, CompactionState};
+pub use user::{Grant, PrivilegeGroup, UserInfo};
 
 use crate::proto::milvus::GetVersionRequest;
 use connection::Connection;
@@ -217,6 +234,17 @@ impl MilvusClient {
 
     /// Ends this client's part in the connection, which closes when the last of its clones does so.
     pub fn close(self) {}
+
+    /// Makes one call, as an operation of that name.
+    async fn run<R: Rpc>(
+        &self,
+        operation: &'static str,
+        collection: &str,
+        request: R,
+    ) -> Result<R::Response> {
+        self.operation(operation, collection, self.call(request))
+            .await
+    }
 
     async fn call<R: Rpc>(&self, request: R) -> Result<R::Response> {
         self.shared.connection.call(&request).await

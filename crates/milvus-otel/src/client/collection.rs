@@ -3,10 +3,10 @@
 use super::error::{Error, ErrorKind, Result};
 use super::schema::{
     CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, LoadState, MetricType, count,
-    pairs,
+    pair, pair_list, pairs,
 };
 use super::{MilvusClient, awaitable};
-use crate::proto::common::LoadState as WireLoadState;
+use crate::proto::common::KeyValuePair;
 use crate::proto::milvus as m;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -24,7 +24,9 @@ const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mi
 ///
 /// ```no_run
 /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
-/// use milvus_otel::client::{CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, MetricType};
+/// use milvus_otel::client::{
+///     COLLECTION_TTL_SECONDS, CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, MetricType,
+/// };
 ///
 /// client.create_collection("quick", 768).metric_type(MetricType::Ip).await?;
 ///
@@ -35,6 +37,8 @@ const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mi
 ///     .create_collection_with_schema("own", schema)
 ///     .index(IndexParams::new("vector").metric_type(MetricType::L2))
 ///     .shards(2)
+///     .partitions(64)
+///     .property(COLLECTION_TTL_SECONDS, 86_400)
 ///     .consistency_level(ConsistencyLevel::Strong)
 ///     .await?;
 /// # Ok(())
@@ -49,6 +53,8 @@ pub struct CreateCollection<'a> {
     indexes: Vec<IndexParams>,
     shards: i32,
     consistency_level: ConsistencyLevel,
+    properties: Vec<KeyValuePair>,
+    partitions: i64,
 }
 
 awaitable!(CreateCollection -> ());
@@ -83,6 +89,18 @@ impl CreateCollection<'_> {
         self
     }
 
+    /// Sets a property, such as [`COLLECTION_TTL_SECONDS`](super::COLLECTION_TTL_SECONDS).
+    pub fn property(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+        self.properties.push(pair(&key.into(), &value.to_string()));
+        self
+    }
+
+    /// Over how many partitions a partition key spreads the rows; the server's default of 16 unless it is set.
+    pub fn partitions(mut self, partitions: u16) -> Self {
+        self.partitions = partitions.into();
+        self
+    }
+
     async fn send(self) -> Result<()> {
         let client = self.client;
         client
@@ -98,7 +116,8 @@ impl CreateCollection<'_> {
             schema: self.schema.to_wire(&name).encode_to_vec().into(),
             shards_num: self.shards,
             consistency_level: self.consistency_level.wire().into(),
-            ..Default::default()
+            properties: self.properties,
+            num_partitions: self.partitions,
         };
         client.call(create).await?;
         client.learn_schema(&name, Arc::new(self.schema));
@@ -183,6 +202,8 @@ impl MilvusClient {
             indexes: Vec::new(),
             shards: 1,
             consistency_level: ConsistencyLevel::Bounded,
+            properties: Vec::new(),
+            partitions: 0,
         }
     }
 
@@ -210,7 +231,7 @@ impl MilvusClient {
             .await
     }
 
-    async fn describe(&self, collection: &str) -> Result<CollectionInfo> {
+    pub(super) async fn describe(&self, collection: &str) -> Result<CollectionInfo> {
         let request = m::DescribeCollectionRequest {
             db_name: self.database(),
             collection_name: collection.to_owned(),
@@ -293,12 +314,7 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        let rows = pairs(self.call(request).await?.stats)
-            .remove("row_count")
-            .and_then(|rows| rows.parse().ok());
-        rows.ok_or_else(|| {
-            Error::unexpected("the statistics of a collection came without a count of its rows")
-        })
+        row_count(self.call(request).await?.stats)
     }
 
     /// Has a collection loaded into memory, which goes on after this returns.
@@ -315,6 +331,7 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
             replica_number: 1,
+            refresh: false,
         };
         self.call(request).await.map(drop)
     }
@@ -346,13 +363,9 @@ impl MilvusClient {
         let request = m::GetLoadStateRequest {
             db_name: self.database(),
             collection_name: collection.to_owned(),
+            ..Default::default()
         };
-        Ok(match self.call(request).await?.state() {
-            WireLoadState::NotExist => LoadState::NotExist,
-            WireLoadState::NotLoad => LoadState::NotLoad,
-            WireLoadState::Loading => LoadState::Loading,
-            WireLoadState::Loaded => LoadState::Loaded,
-        })
+        Ok(LoadState::from_wire(self.call(request).await?.state()))
     }
 
     /// Asks for a collection's load state until it is loaded, for at most `timeout`.
@@ -444,6 +457,79 @@ impl MilvusClient {
             .collect()
     }
 
+    /// One index of a collection.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// There is no such index or collection.
+    pub async fn describe_index(&self, collection: &str, index: &str) -> Result<IndexInfo> {
+        let request = m::DescribeIndexRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            index_name: index.to_owned(),
+            ..Default::default()
+        };
+        let describe = async {
+            let mut found = self.call(request).await?.index_descriptions;
+            if found.is_empty() {
+                return Err(Error::unexpected(format!(
+                    "no index `{index}` was described"
+                )));
+            }
+            index_info(found.swap_remove(0))
+        };
+        self.operation("describe_index", collection, describe).await
+    }
+
+    /// Sets properties of an index, such as `mmap.enabled`.
+    ///
+    /// Milvus 2.4 and later; against a stub only.
+    ///
+    /// # Errors
+    /// There is no such index, or the collection is loaded.
+    pub async fn alter_index_properties(
+        &self,
+        collection: &str,
+        index: &str,
+        properties: &[(&str, &str)],
+    ) -> Result<()> {
+        let request = m::AlterIndexRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            index_name: index.to_owned(),
+            extra_params: pair_list(properties),
+            ..Default::default()
+        };
+        self.run("alter_index_properties", collection, request)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes properties of an index back.
+    ///
+    /// Milvus 2.5 and later; against a stub only.
+    ///
+    /// # Errors
+    /// There is no such index, or the collection is loaded.
+    pub async fn drop_index_properties(
+        &self,
+        collection: &str,
+        index: &str,
+        keys: &[&str],
+    ) -> Result<()> {
+        let request = m::AlterIndexRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            index_name: index.to_owned(),
+            delete_keys: super::partition::owned(keys),
+            ..Default::default()
+        };
+        self.run("drop_index_properties", collection, request)
+            .await?;
+        Ok(())
+    }
+
     /// Drops an index; a collection that is loaded must be released first.
     ///
     /// # Errors
@@ -461,6 +547,14 @@ impl MilvusClient {
     }
 }
 
+/// The count of rows among statistics.
+pub(super) fn row_count(stats: Vec<KeyValuePair>) -> Result<u64> {
+    let count = pairs(stats)
+        .remove("row_count")
+        .and_then(|rows| rows.parse().ok());
+    count.ok_or_else(|| Error::unexpected("the statistics came without a count of rows"))
+}
+
 /// Milvus's code for "index not found".
 const INDEX_NOT_FOUND: i32 = 700;
 
@@ -475,7 +569,7 @@ fn index_info(index: m::IndexDescription) -> Result<IndexInfo> {
 }
 
 /// Asks `done` until it is.
-async fn until<F>(done: impl Fn() -> F) -> Result<()>
+pub(super) async fn until<F>(done: impl Fn() -> F) -> Result<()>
 where
     F: Future<Output = Result<bool>>,
 {
@@ -488,7 +582,7 @@ where
 }
 
 /// Does `work` for at most `timeout`, whatever it waits for: a server that doesn't answer as well.
-async fn within(
+pub(super) async fn within(
     timeout: Duration,
     work: impl Future<Output = Result<()>>,
     what: impl FnOnce() -> String,

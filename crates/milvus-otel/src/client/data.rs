@@ -1,8 +1,10 @@
 //! Rows: putting them in, changing them, taking them out by key or filter.
 
 use super::error::{Error, Result};
+use super::pages::{Pages, query_pages};
 use super::rows::{self, Row};
-use super::schema::{CollectionSchema, ConsistencyLevel, Id, count, pair};
+use super::schema::{CollectionSchema, ConsistencyLevel, Id, count, pair, pair_list};
+use super::shape::{All, Paged};
 use super::{CallFuture, MilvusClient, awaitable};
 use crate::proto::milvus as m;
 use crate::proto::schema::{FieldData, IDs, i_ds::Values};
@@ -68,19 +70,11 @@ impl Write<'_> {
         let name = if replace { "upsert" } else { "insert" };
         let work = async {
             let rows =
-                rows.map_err(|error| Error::invalid(format!("a row is no record: {error}")))?;
-            let num_rows =
-                u32::try_from(rows.len()).map_err(|_| Error::invalid("too many rows at once"))?;
-            let columns = |schema: &_| rows::to_columns(schema, &rows).map_err(Error::invalid);
-            let fields_data = client.with_schema(&collection, columns).await?;
-            drop(rows);
-            let request = m::InsertRequest {
-                db_name: client.database(),
-                collection_name: collection.clone(),
-                partition_name: partition,
-                fields_data,
-                num_rows,
-            };
+                rows.map_err(|error| Error::invalid(format!("a row isn't a record: {error}")))?;
+            if rows.is_empty() {
+                return Ok(Mutation::default());
+            }
+            let request = client.insert_request(&collection, partition, rows).await?;
             if replace {
                 let request = m::UpsertRequest::from(request);
                 let answer = client.call_about(&collection, request).await?;
@@ -173,7 +167,8 @@ impl Delete<'_> {
     }
 }
 
-/// Rows to be read by a filter or by their keys; made by [`MilvusClient::query`] and [`MilvusClient::get`].
+/// Rows to be read by a filter or by their keys; made by [`MilvusClient::query`], [`MilvusClient::get`] and
+/// [`MilvusClient::query_iterator`].
 ///
 /// They come as [`Row`]s, or as values of a type of yours after [`typed`](Self::typed).
 ///
@@ -196,19 +191,57 @@ impl Delete<'_> {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
-pub struct Query<'a, T = Row> {
-    client: &'a MilvusClient,
-    collection: String,
+pub struct Query<'a, T = Row, S = All> {
+    pub(super) client: &'a MilvusClient,
+    pub(super) collection: String,
     name: &'static str,
     ids: Vec<Id>,
-    filter: String,
-    output_fields: Vec<String>,
+    pub(super) filter: String,
+    pub(super) output_fields: Vec<String>,
     partitions: Vec<String>,
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
     offset: Option<u64>,
+    /// Of one page.
+    pub(super) batch_size: usize,
     consistency_level: Option<ConsistencyLevel>,
-    rows: PhantomData<fn() -> T>,
+    shape: PhantomData<fn() -> (T, S)>,
 }
+
+impl<'a, T: DeserializeOwned + 'static> IntoFuture for Query<'a, T, Paged> {
+    type Output = Result<Pages<Vec<T>>>;
+    type IntoFuture = CallFuture<'a, Pages<Vec<T>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (client, name, collection) = (self.client, self.name, self.collection.clone());
+        Box::pin(async move { client.operation(name, &collection, query_pages(self)).await })
+    }
+}
+
+impl<T> Query<'_, T, Paged> {
+    /// How many rows a page has at most; 1,000 unless it is set, 16,384 at most.
+    pub fn batch_size(mut self, rows: usize) -> Self {
+        self.batch_size = rows;
+        self
+    }
+
+    /// The request of a page.
+    pub(super) fn into_request(self, expr: String) -> m::QueryRequest {
+        let limit = u64::try_from(self.batch_size).unwrap_or(u64::MAX);
+        let mut query = self;
+        query.limit = Some(limit);
+        let mut request = query.request(expr);
+        // As pymilvus asks for it: rows in the order of their keys, as of one moment.
+        request
+            .query_params
+            .retain(|param| param.key != STOP_FOR_BEST);
+        let order = [("iterator", "True"), (STOP_FOR_BEST, "True")];
+        request.query_params.extend(pair_list(&order));
+        request
+    }
+}
+
+/// Whether each segment may leave out rows that others may have.
+const STOP_FOR_BEST: &str = "reduce_stop_for_best";
 
 impl<'a, T: DeserializeOwned + 'a> IntoFuture for Query<'a, T> {
     type Output = Result<Vec<T>>;
@@ -219,14 +252,14 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Query<'a, T> {
     }
 }
 
-impl<'a, T> Query<'a, T> {
+impl<'a, T, S> Query<'a, T, S> {
     /// The rows for which this is true, such as `color == "red" and year > 1980`.
     pub fn filter(mut self, filter: impl Into<String>) -> Self {
         self.filter = filter.into();
         self
     }
 
-    /// The fields to return; all of them unless they are set. `count(*)` alone counts the rows.
+    /// The fields to return; all of them unless they are set.
     pub fn output_fields(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.output_fields = fields.into_iter().map(Into::into).collect();
         self
@@ -258,7 +291,7 @@ impl<'a, T> Query<'a, T> {
     }
 
     /// Returns the rows as values of type `R`.
-    pub fn typed<R>(self) -> Query<'a, R> {
+    pub fn typed<R>(self) -> Query<'a, R, S> {
         Query {
             client: self.client,
             collection: self.collection,
@@ -269,9 +302,59 @@ impl<'a, T> Query<'a, T> {
             partitions: self.partitions,
             limit: self.limit,
             offset: self.offset,
+            batch_size: self.batch_size,
             consistency_level: self.consistency_level,
-            rows: PhantomData,
+            shape: PhantomData,
         }
+    }
+
+    fn request(self, expr: String) -> m::QueryRequest {
+        let level = self.client.level(self.consistency_level);
+        let page = [("limit", self.limit), ("offset", self.offset)];
+        let page = page
+            .into_iter()
+            .filter_map(|(key, value)| Some(pair(key, &value?.to_string())));
+        let usual = [("ignore_growing", "False"), (STOP_FOR_BEST, "False")];
+        m::QueryRequest {
+            db_name: self.client.database(),
+            collection_name: self.collection,
+            expr,
+            output_fields: self.output_fields,
+            partition_names: self.partitions,
+            guarantee_timestamp: self.client.guarantee(level),
+            query_params: page.chain(pair_list(&usual)).collect(),
+            consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
+            use_default_consistency: level.is_none(),
+        }
+    }
+}
+
+impl<T> Query<'_, T> {
+    /// Counts the rows instead of returning them.
+    ///
+    /// ```no_run
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// let all = client.query("films").count().await?;
+    /// let new = client.query("films").filter("year > 1980").count().await?;
+    /// println!("{new} of {all}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Milvus 2.3 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// As of the query.
+    pub async fn count(self) -> Result<u64> {
+        const COUNT: &str = "count(*)";
+        let (client, collection) = (self.client, self.collection.clone());
+        let work = async {
+            let answer = self.output_fields([COUNT]).ask().await?;
+            let rows = read_rows(&answer.fields_data, None, &[])?;
+            let number = rows.first().and_then(|row| row.get(COUNT)?.as_u64());
+            number.ok_or_else(|| Error::unexpected("a count of rows came without a number"))
+        };
+        client.operation("count", &collection, work).await
     }
 
     async fn send(self) -> Result<Vec<T>>
@@ -291,7 +374,7 @@ impl<'a, T> Query<'a, T> {
     async fn ask(self) -> Result<m::QueryResults> {
         let (client, collection) = (self.client, self.collection.clone());
         let expr = match (self.ids.is_empty(), self.filter.is_empty()) {
-            (true, _) => self.filter,
+            (true, _) => self.filter.clone(),
             (false, true) => client.has_one_of(&self.collection, &self.ids).await?,
             (false, false) => {
                 return Err(Error::invalid(
@@ -299,22 +382,7 @@ impl<'a, T> Query<'a, T> {
                 ));
             }
         };
-        let level = client.level(self.consistency_level);
-        let page = [("limit", self.limit), ("offset", self.offset)];
-        let request = m::QueryRequest {
-            db_name: client.database(),
-            collection_name: self.collection,
-            expr,
-            output_fields: self.output_fields,
-            partition_names: self.partitions,
-            guarantee_timestamp: client.guarantee(level),
-            query_params: page
-                .iter()
-                .filter_map(|(key, value)| Some(pair(key, &(*value)?.to_string())))
-                .collect(),
-            consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
-            use_default_consistency: level.is_none(),
-        };
+        let request = self.request(expr);
         client.call_about(&collection, request).await
     }
 }
@@ -324,6 +392,7 @@ impl MilvusClient {
     /// what a row has beyond these goes into its dynamic field, if the collection has one.
     ///
     /// It isn't tried again after a failure that leaves open whether the rows arrived; see [`upsert`](Self::upsert).
+    /// No rows are no call. For more rows than one message can hold, see [`insert_batches`](Self::insert_batches).
     pub fn insert<R: Serialize>(
         &self,
         collection: impl Into<String>,
@@ -400,7 +469,16 @@ impl MilvusClient {
         )
     }
 
-    fn read(&self, name: &'static str, collection: String, ids: Vec<Id>) -> Query<'_> {
+    /// Reads the rows of a filter in pages, in the order of their keys, all as of one moment.
+    ///
+    /// pymilvus has it under the same name. See [`Pages`].
+    ///
+    /// Milvus 2.3 and later; tried on 2.3.5.
+    pub fn query_iterator(&self, collection: impl Into<String>) -> Query<'_, Row, Paged> {
+        self.read("query_iterator", collection.into(), Vec::new())
+    }
+
+    fn read<S>(&self, name: &'static str, collection: String, ids: Vec<Id>) -> Query<'_, Row, S> {
         Query {
             client: self,
             collection,
@@ -411,9 +489,41 @@ impl MilvusClient {
             partitions: Vec::new(),
             limit: None,
             offset: None,
+            batch_size: 1_000,
             consistency_level: None,
-            rows: PhantomData,
+            shape: PhantomData,
         }
+    }
+
+    async fn insert_request(
+        &self,
+        collection: &str,
+        partition_name: String,
+        rows: Vec<Value>,
+    ) -> Result<m::InsertRequest> {
+        let num_rows =
+            u32::try_from(rows.len()).map_err(|_| Error::invalid("too many rows at once"))?;
+        let columns = |schema: &_| rows::to_columns(schema, &rows).map_err(Error::invalid);
+        Ok(m::InsertRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            partition_name,
+            fields_data: self.with_schema(collection, columns).await?,
+            num_rows,
+        })
+    }
+
+    /// Inserts rows; how many.
+    pub(super) async fn insert_values(
+        &self,
+        collection: &str,
+        partition: &str,
+        rows: Vec<Value>,
+    ) -> Result<u64> {
+        let request = self.insert_request(collection, partition.to_owned(), rows);
+        let answer = self.call_about(collection, request.await?).await?;
+        self.saw_write(answer.timestamp);
+        count(answer.insert_cnt)
     }
 
     /// What a write did, by the count that is its own.
@@ -433,7 +543,7 @@ impl MilvusClient {
     async fn has_one_of(&self, collection: &str, ids: &[Id]) -> Result<String> {
         let key = |schema: &CollectionSchema| {
             let key = schema.primary_field().map(|field| field.name.clone());
-            key.ok_or_else(|| Error::unexpected(format!("`{collection}` has no key")))
+            key.ok_or_else(|| Error::unexpected("the collection has no key"))
         };
         let key = self.with_schema(collection, key).await?;
         let ids: Vec<String> = ids.iter().map(Id::literal).collect();

@@ -26,7 +26,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///         _ => eprintln!("{:?} {:?} {:?}", error.operation(), error.collection(), error.method()),
 ///     }
 ///     match (error.milvus_code(), error.trace_id()) {
-///         (Some(code), Some(trace)) => eprintln!("{code} in {trace}"),
+///         (Some(code), Some(trace)) => eprintln!("{code} in {trace}, {} rows before", error.rows_before()),
 ///         _ => {}
 ///     }
 /// }
@@ -43,6 +43,8 @@ struct Inner {
     kind: ErrorKind,
     operation: Option<(&'static str, String)>,
     method: Option<String>,
+    /// How many rows of the operation were written before.
+    rows_before: u64,
     trace_id: TraceId,
     reach: Reach,
 }
@@ -92,6 +94,7 @@ impl Error {
                 kind,
                 operation: None,
                 method: None,
+                rows_before: 0,
                 trace_id: TraceId::INVALID,
                 reach: Reach::Unknown,
             }),
@@ -125,6 +128,11 @@ impl Error {
         self.inner
             .operation
             .get_or_insert_with(|| (name, collection.to_owned()));
+        self
+    }
+
+    pub(super) fn after_rows(mut self, rows: u64) -> Self {
+        self.inner.rows_before = rows;
         self
     }
 
@@ -180,6 +188,11 @@ impl Error {
         Some(collection.as_str()).filter(|name| !name.is_empty())
     }
 
+    /// How many rows [`insert_batches`](super::MilvusClient::insert_batches) had written before this.
+    pub fn rows_before(&self) -> u64 {
+        self.inner.rows_before
+    }
+
     /// The RPC that failed, such as `Search`, where one was made.
     pub fn method(&self) -> Option<&str> {
         self.inner.method.as_deref()
@@ -215,6 +228,9 @@ impl fmt::Display for Error {
             write!(f, "`{operation}`")?;
             if let Some(collection) = self.collection() {
                 write!(f, " in `{collection}`")?;
+            }
+            if self.inner.rows_before > 0 {
+                write!(f, " after {} rows", self.inner.rows_before)?;
             }
             write!(f, ": ")?;
         }

@@ -16,18 +16,17 @@ pub(super) struct Operations {
 
 impl Operations {
     pub(super) fn new(layer: GrpcTraceLayer, database: &str, host: &str, port: u16) -> Self {
-        let namespace = if database.is_empty() {
-            "default"
-        } else {
-            database
-        };
         let attributes = vec![
+            namespace(database),
             KeyValue::new(semconv::DB_SYSTEM_NAME, "milvus"),
-            KeyValue::new(semconv::DB_NAMESPACE, namespace.to_owned()),
             KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()),
             KeyValue::new(semconv::SERVER_PORT, i64::from(port)),
         ];
         Self { layer, attributes }
+    }
+
+    pub(super) fn set_database(&mut self, database: &str) {
+        self.attributes[0] = namespace(database);
     }
 
     /// Runs `work` within a span; what it calls is below that.
@@ -64,6 +63,15 @@ impl Operations {
         });
         result
     }
+}
+
+fn namespace(database: &str) -> KeyValue {
+    let name = if database.is_empty() {
+        "default"
+    } else {
+        database
+    };
+    KeyValue::new(semconv::DB_NAMESPACE, name.to_owned())
 }
 
 /// The span of an operation, which ends when this is dropped: as CANCELLED, where there is no outcome by then.

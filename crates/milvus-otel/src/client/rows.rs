@@ -1,13 +1,15 @@
 //! Rows, as people write them, and columns, as Milvus sends them.
 
+use super::half;
 use super::schema::{CollectionSchema, DataType, FieldSchema};
 use crate::proto::schema::{
     ArrayArray, BoolArray, BytesArray, DoubleArray, FieldData, FloatArray, IntArray, LongArray,
-    ScalarField, StringArray, VectorField, field_data::Field, scalar_field::Data, vector_field,
+    ScalarField, SparseFloatArray, StringArray, VectorField, field_data::Field, scalar_field::Data,
+    vector_field::Data as VectorData,
 };
 use serde_json::{Map, Value};
 use std::borrow::Borrow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// A row whose fields are not known before: field names and JSON values.
 pub type Row = Map<String, Value>;
@@ -29,20 +31,29 @@ pub(super) fn to_columns(
         .map(record)
         .collect::<Result<Vec<_>, _>>()?;
     let mut columns = Vec::with_capacity(schema.fields.len() + 1);
-    for field in schema.fields.iter().filter(|field| !field.auto_id) {
-        let values = rows
-            .iter()
-            .enumerate()
-            .map(|(index, row)| value(field, index, row));
-        columns.push(column(field, &values.collect::<Result<Vec<_>, _>>()?)?);
+    let is_filled = |field: &&FieldSchema| field.auto_id || field.function_output;
+    for field in schema.fields.iter().filter(|field| !is_filled(field)) {
+        let mut valid = Vec::new();
+        let mut values = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let value = value(field, index, row)?;
+            if field.is_optional() {
+                valid.push(value.is_some());
+            }
+            // A column has no place for what isn't there.
+            values.extend(value.map(|value| (index, value)));
+        }
+        let mut column = column(field, &values)?;
+        column.valid_data = valid;
+        columns.push(column);
     }
-    if let Some(field) = schema.fields.iter().find(|field| field.auto_id)
-        && let Some(index) = rows.iter().position(|row| row.contains_key(&field.name))
-    {
-        return Err(format!(
-            "row {index} has a field `{}`, which Milvus itself fills",
-            field.name
-        ));
+    for field in schema.fields.iter().filter(is_filled) {
+        if let Some(index) = rows.iter().position(|row| row.contains_key(&field.name)) {
+            return Err(format!(
+                "row {index} has a field `{}`, which Milvus itself fills",
+                field.name
+            ));
+        }
     }
     let known: HashSet<&str> = schema.fields.iter().map(|field| &*field.name).collect();
     let extra = rows.iter().map(|row| extra(row, &known));
@@ -53,7 +64,7 @@ pub(super) fn to_columns(
         .find_map(|(index, mut extra)| Some((index, extra.next()?.0)))
     {
         return Err(format!(
-            "row {index} has a field `{name}`, which the collection has not"
+            "row {index} has a field `{name}`, which the collection doesn't have"
         ));
     }
     Ok(columns)
@@ -64,9 +75,17 @@ fn record((index, row): (usize, &Value)) -> Result<&Row, Problem> {
         .ok_or_else(|| format!("row {index} is {}, not a record", kind(row)))
 }
 
-fn value<'a>(field: &FieldSchema, index: usize, row: &'a Row) -> Result<&'a Value, Problem> {
-    row.get(&field.name)
-        .ok_or_else(|| format!("row {index} has no field `{}`", field.name))
+/// The value of a field; `None` where the row may be without it and is.
+fn value<'a>(
+    field: &FieldSchema,
+    index: usize,
+    row: &'a Row,
+) -> Result<Option<&'a Value>, Problem> {
+    match row.get(&field.name) {
+        None | Some(Value::Null) if field.is_optional() => Ok(None),
+        None => Err(format!("row {index} has no field `{}`", field.name)),
+        value => Ok(value),
+    }
 }
 
 /// What a row has beyond its schema.
@@ -75,16 +94,23 @@ fn extra<'a>(row: &'a Row, known: &HashSet<&str>) -> impl Iterator<Item = (&'a S
         .filter(|(name, _)| !known.contains(name.as_str()))
 }
 
-fn column(field: &FieldSchema, values: &[impl Borrow<Value>]) -> Result<FieldData, Problem> {
+/// A value, and the number of its row.
+type Cell<'a> = (usize, &'a Value);
+
+fn column(field: &FieldSchema, cells: &[Cell<'_>]) -> Result<FieldData, Problem> {
     let data = match field.data_type {
-        DataType::FloatVector => Field::Vectors(float_vectors(field, values)?),
-        DataType::BinaryVector => Field::Vectors(binary_vectors(field, values)?),
+        data_type if data_type.is_vector() => Field::Vectors(vectors(field, cells)?),
         DataType::Array => Field::Scalars(ScalarField {
-            data: Some(Data::Arrays(arrays(field, values)?)),
+            data: Some(Data::Arrays(arrays(field, cells)?)),
         }),
-        data_type => Field::Scalars(
-            scalars(data_type, values).map_err(|(index, problem)| at(index, field, &problem))?,
-        ),
+        data_type => {
+            let values: Vec<&Value> = cells.iter().map(|(_, value)| *value).collect();
+            let scalars = scalars(data_type, &values);
+            Field::Scalars(scalars.map_err(|(place, problem)| {
+                let row = cells.get(place).map_or(0, |(row, _)| *row);
+                at(row, field, &problem)
+            })?)
+        }
     };
     Ok(FieldData {
         r#type: field.data_type.number(),
@@ -129,9 +155,7 @@ fn scalars(
             data: each(values, "a string", text)?,
         }),
         DataType::Json => Data::Json(json(values)),
-        DataType::Array | DataType::BinaryVector | DataType::FloatVector | DataType::Other(_) => {
-            return Err((0, format!("this client can't write a {data_type:?}")));
-        }
+        _ => return Err((0, format!("this client can't write a {data_type:?}"))),
     };
     Ok(ScalarField { data: Some(data) })
 }
@@ -141,9 +165,7 @@ fn each<T>(
     expected: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, (usize, Problem)> {
-    let read = |(index, value)| {
-        read(value).ok_or_else(|| (index, format!("expected {expected}, found {}", kind(value))))
-    };
+    let read = |(index, value)| read(value).ok_or_else(|| (index, self::expected(expected, value)));
     values
         .iter()
         .map(Borrow::borrow)
@@ -176,79 +198,74 @@ fn json(values: &[impl Borrow<Value>]) -> BytesArray {
     }
 }
 
-fn arrays(field: &FieldSchema, values: &[impl Borrow<Value>]) -> Result<ArrayArray, Problem> {
+fn arrays(field: &FieldSchema, cells: &[Cell<'_>]) -> Result<ArrayArray, Problem> {
     let element_type = field
         .element_type
         .ok_or_else(|| format!("field `{}` is an array of no type", field.name))?;
-    let array = |(index, value): (usize, &Value)| {
+    let array = |&(index, value): &Cell<'_>| {
         let elements = list(field, index, value)?;
         scalars(element_type, elements)
             .map_err(|(_, problem)| at(index, field, &format!("in the list, {problem}")))
     };
-    let data = values
-        .iter()
-        .map(Borrow::borrow)
-        .enumerate()
-        .map(array)
-        .collect::<Result<_, _>>()?;
     Ok(ArrayArray {
-        data,
+        data: cells.iter().map(array).collect::<Result<_, _>>()?,
         element_type: element_type.number(),
     })
 }
 
 fn list<'a>(field: &FieldSchema, index: usize, value: &'a Value) -> Result<&'a [Value], Problem> {
     let list = value.as_array().map(Vec::as_slice);
-    list.ok_or_else(|| {
-        at(
-            index,
-            field,
-            &format!("expected a list, found {}", kind(value)),
-        )
+    list.ok_or_else(|| at(index, field, &expected("a list", value)))
+}
+
+fn expected(what: &str, found: &Value) -> Problem {
+    format!("expected {what}, found {}", kind(found))
+}
+
+fn vectors(field: &FieldSchema, cells: &[Cell<'_>]) -> Result<VectorField, Problem> {
+    let halves = |half: fn(f32) -> u16| {
+        let dense = dense(field, cells, 1, NUMBER, |value| number(value).map(half))?;
+        Ok::<_, Problem>(dense.into_iter().flat_map(u16::to_le_bytes).collect())
+    };
+    let data = match field.data_type {
+        DataType::FloatVector => VectorData::Floats(FloatArray {
+            data: dense(field, cells, 1, NUMBER, number)?,
+        }),
+        DataType::BinaryVector => {
+            let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+            VectorData::Binary(dense(field, cells, 8, "a byte", byte)?.into())
+        }
+        DataType::Int8Vector => {
+            let byte = |value: &Value| Some(i8::try_from(value.as_i64()?).ok()?.cast_unsigned());
+            let bytes = dense(field, cells, 1, "an integer of 8 bits", byte)?;
+            VectorData::Int8(bytes.into())
+        }
+        DataType::Float16Vector => VectorData::Float16(halves(half::to_float16)?),
+        DataType::BFloat16Vector => VectorData::Bfloat16(halves(half::to_bfloat16)?),
+        _ => return sparse_vectors(field, cells),
+    };
+    Ok(VectorField {
+        dim: i64::try_from(dimension(field)?).unwrap_or(i64::MAX),
+        data: Some(data),
     })
 }
 
-fn float_vectors(
-    field: &FieldSchema,
-    values: &[impl Borrow<Value>],
-) -> Result<VectorField, Problem> {
-    let dimension = dimension(field)?;
-    let numbers = vectors(field, values, dimension, "a number of 32 bits", number)?;
-    Ok(vector_field(
-        dimension,
-        vector_field::Data::Floats(FloatArray { data: numbers }),
-    ))
-}
+const NUMBER: &str = "a number of 32 bits";
 
-fn binary_vectors(
+/// The elements of all vectors end to end, each of which stands for `per_element` dimensions.
+fn dense<T>(
     field: &FieldSchema,
-    values: &[impl Borrow<Value>],
-) -> Result<VectorField, Problem> {
-    let dimension = dimension(field)?;
-    let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
-    let bytes = vectors(field, values, dimension / 8, "a byte", byte)?;
-    Ok(vector_field(
-        dimension,
-        vector_field::Data::Binary(bytes.into()),
-    ))
-}
-
-/// The elements of all vectors end to end, each vector having `length` of them.
-fn vectors<T>(
-    field: &FieldSchema,
-    values: &[impl Borrow<Value>],
-    length: usize,
-    expected: &str,
+    cells: &[Cell<'_>],
+    per_element: usize,
+    element: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Problem> {
-    // What a schema says of a dimension is not to be believed before the rows bear it out.
-    let mut all = Vec::with_capacity(
-        values
-            .first()
-            .and_then(|first| first.borrow().as_array())
-            .map_or(0, |first| first.len().min(length) * values.len()),
-    );
-    for (index, value) in values.iter().map(Borrow::borrow).enumerate() {
+    let length = dimension(field)? / per_element;
+    // A schema's word for a dimension isn't believed before the rows bear it out.
+    let first = cells.first().and_then(|(_, first)| first.as_array());
+    let likely = first.map_or(0, |first| first.len().min(length));
+    let mut all = Vec::with_capacity(likely * cells.len());
+    for &(index, value) in cells {
         let elements = list(field, index, value)?;
         if elements.len() != length {
             let found = elements.len();
@@ -258,17 +275,66 @@ fn vectors<T>(
                 &format!("expected a vector of {length} elements, found one of {found}"),
             ));
         }
-        let wrong = |(_, problem)| at(index, field, &format!("in the vector, {problem}"));
-        all.extend(each(elements, expected, &read).map_err(wrong)?);
+        for value in elements {
+            all.push(read(value).ok_or_else(|| {
+                at(
+                    index,
+                    field,
+                    &format!("in the vector, {}", expected(element, value)),
+                )
+            })?);
+        }
     }
     Ok(all)
 }
 
-fn vector_field(dimension: usize, data: vector_field::Data) -> VectorField {
-    VectorField {
-        dim: i64::try_from(dimension).unwrap_or(i64::MAX),
-        data: Some(data),
+fn sparse_vectors(field: &FieldSchema, cells: &[Cell<'_>]) -> Result<VectorField, Problem> {
+    let mut dimension = 0;
+    let mut contents = Vec::with_capacity(cells.len());
+    for &(index, value) in cells {
+        let numbers = sparse(value).map_err(|problem| at(index, field, &problem))?;
+        let last = numbers.last_key_value();
+        dimension = dimension.max(last.map_or(0, |(index, _)| i64::from(*index) + 1));
+        contents.push(sparse_bytes(&numbers).into());
     }
+    Ok(VectorField {
+        dim: dimension,
+        data: Some(VectorData::Sparse(SparseFloatArray {
+            contents,
+            dim: dimension,
+        })),
+    })
+}
+
+/// The numbers of a record such as `{"7": 0.5}`, by their dimensions.
+fn sparse(value: &Value) -> Result<BTreeMap<u32, f32>, Problem> {
+    let record = value
+        .as_object()
+        .ok_or_else(|| expected("a record of numbers by their dimensions", value))?;
+    let entry = |(index, value): (&String, &Value)| {
+        let index = index.parse().ok().filter(|index| *index < u32::MAX);
+        let index = index.ok_or("in the sparse vector, a dimension isn't an integer of 32 bits");
+        let number = number(value).filter(|number| !number.is_nan());
+        let number =
+            number.ok_or_else(|| format!("in the sparse vector, {}", expected(NUMBER, value)));
+        Ok((index?, number?))
+    };
+    record.iter().map(entry).collect()
+}
+
+/// A sparse vector as it travels: pairs of a dimension and a number, in the dimensions' order.
+pub(super) fn sparse_bytes(numbers: &BTreeMap<u32, f32>) -> Vec<u8> {
+    let pair = |(index, number): (&u32, &f32)| [index.to_le_bytes(), number.to_le_bytes()];
+    numbers.iter().flat_map(pair).flatten().collect()
+}
+
+fn sparse_value(bytes: &[u8]) -> Option<Value> {
+    let (pairs, rest) = bytes.as_chunks::<8>();
+    let entry = |&[a, b, c, d, e, f, g, h]: &[u8; 8]| {
+        let index = u32::from_le_bytes([a, b, c, d]).to_string();
+        (index, Value::from(f32::from_le_bytes([e, f, g, h])))
+    };
+    rest.is_empty().then(|| pairs.iter().map(entry).collect())
 }
 
 fn dimension(field: &FieldSchema) -> Result<usize, Problem> {
@@ -343,21 +409,34 @@ pub(super) fn from_columns(
 
 /// How many rows a column has.
 pub(super) fn length(column: &FieldData) -> usize {
+    if column.valid_data.is_empty() {
+        stored_length(column)
+    } else {
+        column.valid_data.len()
+    }
+}
+
+/// How many values a column holds: it may leave out those that aren't there.
+fn stored_length(column: &FieldData) -> usize {
     match &column.field {
         None => 0,
         Some(Field::Scalars(scalars)) => scalar_length(scalars),
-        Some(Field::Vectors(vectors)) => {
-            let dimension = usize::try_from(vectors.dim).unwrap_or(0);
-            match &vectors.data {
-                None => 0,
-                Some(vector_field::Data::Floats(numbers)) => {
-                    numbers.data.len().checked_div(dimension).unwrap_or(0)
-                }
-                Some(vector_field::Data::Binary(bytes)) => {
-                    bytes.len().checked_div(dimension / 8).unwrap_or(0)
-                }
-            }
+        Some(Field::Vectors(vectors)) => vector_length(vectors),
+    }
+}
+
+fn vector_length(vectors: &VectorField) -> usize {
+    let dimension = usize::try_from(vectors.dim).unwrap_or(0);
+    let of = |length: usize, each: usize| length.checked_div(each).unwrap_or(0);
+    match &vectors.data {
+        None => 0,
+        Some(VectorData::Floats(numbers)) => of(numbers.data.len(), dimension),
+        Some(VectorData::Binary(bytes)) => of(bytes.len(), dimension / 8),
+        Some(VectorData::Float16(bytes) | VectorData::Bfloat16(bytes)) => {
+            of(bytes.len(), dimension.saturating_mul(2))
         }
+        Some(VectorData::Int8(bytes)) => of(bytes.len(), dimension),
+        Some(VectorData::Sparse(vectors)) => vectors.contents.len(),
     }
 }
 
@@ -384,9 +463,15 @@ fn unreadable(column: &FieldData, index: usize) -> Problem {
 }
 
 fn value_at(column: &FieldData, index: usize) -> Option<Value> {
-    if column.valid_data.get(index) == Some(&false) {
+    let valid = &column.valid_data;
+    if valid.get(index) == Some(&false) {
         return Some(Value::Null);
     }
+    let index = if stored_length(column) < valid.len() {
+        valid.get(..index)?.iter().filter(|valid| **valid).count()
+    } else {
+        index
+    };
     match column.field.as_ref()? {
         Field::Scalars(scalars) => scalar_at(scalars, index),
         Field::Vectors(vectors) => vector_at(vectors, index),
@@ -419,8 +504,22 @@ fn vector_at(vectors: &VectorField, index: usize) -> Option<Value> {
     let part = |length: usize| {
         Some(index.checked_mul(length)?..index.checked_add(1)?.checked_mul(length)?)
     };
+    let halves = |bytes: &[u8], number: fn(u16) -> f32| {
+        let (pairs, _) = bytes
+            .get(part(dimension.checked_mul(2)?)?)?
+            .as_chunks::<2>();
+        let number = |pair: &[u8; 2]| number(u16::from_le_bytes(*pair));
+        Some(pairs.iter().map(number).collect::<Value>())
+    };
     Some(match vectors.data.as_ref()? {
-        vector_field::Data::Floats(numbers) => Value::from(numbers.data.get(part(dimension)?)?),
-        vector_field::Data::Binary(bytes) => Value::from(bytes.get(part(dimension / 8)?)?),
+        VectorData::Floats(numbers) => Value::from(numbers.data.get(part(dimension)?)?),
+        VectorData::Binary(bytes) => Value::from(bytes.get(part(dimension / 8)?)?),
+        VectorData::Float16(bytes) => halves(bytes, half::from_float16)?,
+        VectorData::Bfloat16(bytes) => halves(bytes, half::from_bfloat16)?,
+        VectorData::Int8(bytes) => {
+            let bytes = bytes.get(part(dimension)?)?;
+            bytes.iter().map(|byte| byte.cast_signed()).collect()
+        }
+        VectorData::Sparse(vectors) => sparse_value(vectors.contents.get(index)?)?,
     })
 }

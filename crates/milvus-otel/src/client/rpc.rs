@@ -39,6 +39,10 @@ answers! {
     ConnectResponse GetVersionResponse BoolResponse DescribeCollectionResponse ShowCollectionsResponse
     GetLoadStateResponse GetCollectionStatisticsResponse DescribeIndexResponse
     MutationResult SearchResults QueryResults FlushResponse GetFlushStateResponse
+    FlushAllResponse GetFlushAllStateResponse ManualCompactionResponse GetCompactionStateResponse
+    ShowPartitionsResponse GetPartitionStatisticsResponse DescribeAliasResponse ListAliasesResponse
+    ListDatabasesResponse DescribeDatabaseResponse ListCredUsersResponse SelectRoleResponse
+    SelectUserResponse SelectGrantResponse ListPrivilegeGroupsResponse
 }
 
 macro_rules! rpcs {
@@ -73,4 +77,48 @@ rpcs! {
     "Query" QueryRequest -> m::QueryResults, true;
     "Flush" FlushRequest -> m::FlushResponse, true;
     "GetFlushState" GetFlushStateRequest -> m::GetFlushStateResponse, true;
+    "FlushAll" FlushAllRequest -> m::FlushAllResponse, true;
+    "GetFlushAllState" GetFlushAllStateRequest -> m::GetFlushAllStateResponse, true;
+    "ManualCompaction" ManualCompactionRequest -> m::ManualCompactionResponse, false;
+    "GetCompactionState" GetCompactionStateRequest -> m::GetCompactionStateResponse, true;
+    "RenameCollection" RenameCollectionRequest -> Status, false;
+    "AlterCollection" AlterCollectionRequest -> Status, true;
+    "AlterCollectionField" AlterCollectionFieldRequest -> Status, true;
+    "AddCollectionField" AddCollectionFieldRequest -> Status, false;
+    "TruncateCollection" TruncateCollectionRequest -> Status, false;
+    "AlterIndex" AlterIndexRequest -> Status, true;
+    "HybridSearch" HybridSearchRequest -> m::SearchResults, true;
+    "CreatePartition" CreatePartitionRequest -> Status, false;
+    "DropPartition" DropPartitionRequest -> Status, false;
+    "HasPartition" HasPartitionRequest -> m::BoolResponse, true;
+    "LoadPartitions" LoadPartitionsRequest -> Status, true;
+    "ReleasePartitions" ReleasePartitionsRequest -> Status, true;
+    "ShowPartitions" ShowPartitionsRequest -> m::ShowPartitionsResponse, true;
+    "GetPartitionStatistics" GetPartitionStatisticsRequest -> m::GetPartitionStatisticsResponse, true;
+    "CreateAlias" CreateAliasRequest -> Status, false;
+    "DropAlias" DropAliasRequest -> Status, false;
+    "AlterAlias" AlterAliasRequest -> Status, true;
+    "DescribeAlias" DescribeAliasRequest -> m::DescribeAliasResponse, true;
+    "ListAliases" ListAliasesRequest -> m::ListAliasesResponse, true;
+    "CreateDatabase" CreateDatabaseRequest -> Status, false;
+    "DropDatabase" DropDatabaseRequest -> Status, false;
+    "ListDatabases" ListDatabasesRequest -> m::ListDatabasesResponse, true;
+    "DescribeDatabase" DescribeDatabaseRequest -> m::DescribeDatabaseResponse, true;
+    "AlterDatabase" AlterDatabaseRequest -> Status, true;
+    "CreateCredential" CreateCredentialRequest -> Status, false;
+    "UpdateCredential" UpdateCredentialRequest -> Status, false;
+    "DeleteCredential" DeleteCredentialRequest -> Status, false;
+    "ListCredUsers" ListCredUsersRequest -> m::ListCredUsersResponse, true;
+    "CreateRole" CreateRoleRequest -> Status, false;
+    "DropRole" DropRoleRequest -> Status, false;
+    "OperateUserRole" OperateUserRoleRequest -> Status, true;
+    "SelectRole" SelectRoleRequest -> m::SelectRoleResponse, true;
+    "SelectUser" SelectUserRequest -> m::SelectUserResponse, true;
+    "SelectGrant" SelectGrantRequest -> m::SelectGrantResponse, true;
+    "OperatePrivilege" OperatePrivilegeRequest -> Status, true;
+    "OperatePrivilegeV2" OperatePrivilegeV2Request -> Status, true;
+    "CreatePrivilegeGroup" CreatePrivilegeGroupRequest -> Status, false;
+    "DropPrivilegeGroup" DropPrivilegeGroupRequest -> Status, false;
+    "ListPrivilegeGroups" ListPrivilegeGroupsRequest -> m::ListPrivilegeGroupsResponse, true;
+    "OperatePrivilegeGroup" OperatePrivilegeGroupRequest -> Status, true;
 }

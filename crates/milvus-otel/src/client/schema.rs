@@ -4,6 +4,7 @@ use super::error::{Error, Result};
 use crate::proto::common::{self, KeyValuePair};
 use crate::proto::schema as wire;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The fields of a collection.
@@ -24,6 +25,8 @@ pub struct CollectionSchema {
     pub fields: Vec<FieldSchema>,
     /// Whether a row may have more fields than these.
     pub dynamic_fields: bool,
+    /// By which functions the server computes some of the fields.
+    pub functions: Vec<Function>,
     /// What it is for, in words.
     pub description: String,
 }
@@ -39,7 +42,12 @@ pub struct CollectionSchema {
 ///     .field(FieldSchema::var_char("owner", 50).partition_key())
 ///     .field(FieldSchema::array("tags", DataType::VarChar, 8).max_length(20).description("what is on it"))
 ///     .field(FieldSchema::new("exif", DataType::Json))
-///     .field(FieldSchema::binary_vector("hash", 64));
+///     .field(FieldSchema::new("year", DataType::Int16).nullable().clustering_key())
+///     .field(FieldSchema::new("shared", DataType::Bool).default_value(false).param("mmap.enabled", true))
+///     .field(FieldSchema::binary_vector("hash", 64))
+///     .field(FieldSchema::float16_vector("look", 512))
+///     .field(FieldSchema::bfloat16_vector("sound", 128))
+///     .field(FieldSchema::int8_vector("colors", 64));
 /// assert_eq!(schema.primary_field().unwrap().name, "id");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +69,62 @@ pub struct FieldSchema {
     pub nullable: bool,
     /// How many dimensions a vector has.
     pub dimension: Option<usize>,
+    /// Whether the server computes it of other fields.
+    pub function_output: bool,
+    /// Whether the rows of a segment are sorted by it, for major compactions.
+    pub clustering_key: bool,
+    /// The value of rows that have none.
+    pub default_value: Option<Value>,
     /// How many bytes a string has at most.
     pub max_length: Option<usize>,
     /// How many elements an array has at most.
     pub max_capacity: Option<usize>,
+    /// Its other parameters, such as `enable_analyzer`.
+    pub params: BTreeMap<String, String>,
     /// What it is for, in words.
     pub description: String,
+}
+
+/// A function by which the server computes a field of others.
+///
+/// ```
+/// use milvus_otel::client::{CollectionSchema, DataType, FieldSchema, Function};
+///
+/// let schema = CollectionSchema::new()
+///     .field(FieldSchema::int64("id").primary_key())
+///     .field(FieldSchema::var_char("text", 2_000).param("enable_analyzer", "true"))
+///     .field(FieldSchema::sparse_vector("keywords"))
+///     .function(Function::bm25("of_text", "text", "keywords"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// Milvus's number for its type; 1 is BM25.
+    pub function_type: i32,
+    /// The fields that it reads.
+    pub inputs: Vec<String>,
+    /// The fields that it fills.
+    pub outputs: Vec<String>,
+}
+
+impl Function {
+    /// Full-text search: fills the sparse vector `output` with the keywords of the text `input`.
+    ///
+    /// Milvus 2.5 and later; against a stub only.
+    pub fn bm25(
+        name: impl Into<String>,
+        input: impl Into<String>,
+        output: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            function_type: wire::FunctionType::Bm25.into(),
+            inputs: vec![input.into()],
+            outputs: vec![output.into()],
+        }
+    }
 }
 
 /// The type of a field's values.
@@ -97,6 +155,15 @@ pub enum DataType {
     BinaryVector,
     /// One number of 32 bits per dimension. In a row: a list of numbers.
     FloatVector,
+    /// One IEEE number of 16 bits per dimension. In a row: a list of numbers. Milvus 2.4 and later.
+    Float16Vector,
+    /// One number per dimension, in the upper half of its 32 bits. In a row: a list of numbers. Milvus 2.4 and later.
+    BFloat16Vector,
+    /// Numbers by their dimensions, of which most have none. In a row: a record such as `{"7": 0.5}`, so a map from
+    /// integers to numbers. Milvus 2.4 and later.
+    SparseFloatVector,
+    /// One integer of 8 bits per dimension. In a row: a list of integers. Milvus 2.6 and later.
+    Int8Vector,
     /// A type that this client doesn't read or write, by Milvus's number for it.
     Other(i32),
 }
@@ -121,6 +188,16 @@ impl CollectionSchema {
         self
     }
 
+    /// Has the server compute a field of others.
+    #[must_use]
+    pub fn function(mut self, function: Function) -> Self {
+        for field in &mut self.fields {
+            field.function_output |= function.outputs.contains(&field.name);
+        }
+        self.functions.push(function);
+        self
+    }
+
     /// Says what it is for.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
@@ -134,12 +211,7 @@ impl CollectionSchema {
     }
 
     pub(super) fn first_vector(&self) -> Option<&FieldSchema> {
-        self.fields.iter().find(|field| {
-            matches!(
-                field.data_type,
-                DataType::FloatVector | DataType::BinaryVector
-            )
-        })
+        self.fields.iter().find(|field| field.data_type.is_vector())
     }
 
     pub(super) fn to_wire(&self, name: &str) -> wire::CollectionSchema {
@@ -148,7 +220,8 @@ impl CollectionSchema {
             description: self.description.clone(),
             fields: self.fields.iter().map(FieldSchema::to_wire).collect(),
             enable_dynamic_field: self.dynamic_fields,
-            ..Default::default()
+            auto_id: self.fields.iter().any(|field| field.auto_id),
+            functions: self.functions.iter().map(Function::to_wire).collect(),
         }
     }
 
@@ -161,6 +234,11 @@ impl CollectionSchema {
             .collect();
         Self {
             fields,
+            functions: schema
+                .functions
+                .into_iter()
+                .map(Function::from_wire)
+                .collect(),
             dynamic_fields: schema.enable_dynamic_field,
             description: schema.description,
         }
@@ -178,6 +256,10 @@ impl FieldSchema {
             auto_id: false,
             partition_key: false,
             nullable: false,
+            function_output: false,
+            clustering_key: false,
+            default_value: None,
+            params: BTreeMap::new(),
             dimension: None,
             max_length: None,
             max_capacity: None,
@@ -214,6 +296,35 @@ impl FieldSchema {
         }
     }
 
+    /// A vector of `dimension` numbers of 16 bits.
+    pub fn float16_vector(name: impl Into<String>, dimension: usize) -> Self {
+        Self {
+            dimension: Some(dimension),
+            ..Self::new(name, DataType::Float16Vector)
+        }
+    }
+
+    /// A vector of `dimension` numbers, each the upper half of one of 32 bits.
+    pub fn bfloat16_vector(name: impl Into<String>, dimension: usize) -> Self {
+        Self {
+            dimension: Some(dimension),
+            ..Self::new(name, DataType::BFloat16Vector)
+        }
+    }
+
+    /// A vector of `dimension` integers of 8 bits.
+    pub fn int8_vector(name: impl Into<String>, dimension: usize) -> Self {
+        Self {
+            dimension: Some(dimension),
+            ..Self::new(name, DataType::Int8Vector)
+        }
+    }
+
+    /// A vector of which most numbers are zero.
+    pub fn sparse_vector(name: impl Into<String>) -> Self {
+        Self::new(name, DataType::SparseFloatVector)
+    }
+
     /// An array of at most `max_capacity` values of type `element_type`.
     pub fn array(name: impl Into<String>, element_type: DataType, max_capacity: usize) -> Self {
         let field = Self::new(name, DataType::Array);
@@ -245,6 +356,39 @@ impl FieldSchema {
         self
     }
 
+    /// Lets rows be without it: `null`, or not there at all. Milvus 2.5 and later.
+    #[must_use]
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// Gives rows that are without it this value. Milvus 2.5 and later.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<Value>) -> Self {
+        self.default_value = Some(value.into());
+        self
+    }
+
+    /// Sorts the rows of a segment by it, for major compactions. Milvus 2.4 and later.
+    #[must_use]
+    pub fn clustering_key(mut self) -> Self {
+        self.clustering_key = true;
+        self
+    }
+
+    /// Sets another parameter, such as `enable_analyzer` or `mmap.enabled`.
+    #[must_use]
+    pub fn param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+        self.params.insert(key.into(), value.to_string());
+        self
+    }
+
+    /// Whether a row may be without it.
+    pub(super) fn is_optional(&self) -> bool {
+        self.nullable || self.default_value.is_some()
+    }
+
     /// Limits strings to `bytes`, which arrays of strings need.
     #[must_use]
     pub fn max_length(mut self, bytes: usize) -> Self {
@@ -259,7 +403,7 @@ impl FieldSchema {
         self
     }
 
-    fn to_wire(&self) -> wire::FieldSchema {
+    pub(super) fn to_wire(&self) -> wire::FieldSchema {
         let params = [
             ("dim", self.dimension),
             ("max_length", self.max_length),
@@ -273,7 +417,13 @@ impl FieldSchema {
             type_params: params
                 .iter()
                 .filter_map(|(key, value)| Some(pair(key, &(*value)?.to_string())))
+                .chain(self.params.iter().map(|(key, value)| pair(key, value)))
                 .collect(),
+            default_value: self.default_value.as_ref().map(|value| wire::ValueField {
+                data: default_to_wire(self.data_type, value),
+            }),
+            is_clustering_key: self.clustering_key,
+            is_function_output: self.function_output,
             auto_id: self.auto_id,
             element_type: self.element_type.map_or(0, DataType::number),
             is_partition_key: self.partition_key,
@@ -283,19 +433,22 @@ impl FieldSchema {
     }
 
     fn from_wire(field: wire::FieldSchema) -> Self {
-        let number = |key| {
-            field
-                .type_params
-                .iter()
-                .find(|param| param.key == key)?
-                .value
-                .parse()
-                .ok()
+        let mut params = pairs(field.type_params);
+        let mut number = |key| {
+            let number = params.get(key)?.parse().ok()?;
+            params.remove(key);
+            Some(number)
         };
         Self {
             dimension: number("dim"),
             max_length: number("max_length"),
             max_capacity: number("max_capacity"),
+            params,
+            default_value: field
+                .default_value
+                .and_then(|value| default_from_wire(value.data?)),
+            clustering_key: field.is_clustering_key,
+            function_output: field.is_function_output,
             data_type: DataType::from_number(field.data_type),
             element_type: (field.element_type != 0)
                 .then(|| DataType::from_number(field.element_type)),
@@ -309,7 +462,70 @@ impl FieldSchema {
     }
 }
 
+impl Function {
+    fn to_wire(&self) -> wire::FunctionSchema {
+        wire::FunctionSchema {
+            name: self.name.clone(),
+            r#type: self.function_type,
+            input_field_names: self.inputs.clone(),
+            output_field_names: self.outputs.clone(),
+            ..Default::default()
+        }
+    }
+
+    fn from_wire(function: wire::FunctionSchema) -> Self {
+        Self {
+            name: function.name,
+            function_type: function.r#type,
+            inputs: function.input_field_names,
+            outputs: function.output_field_names,
+        }
+    }
+}
+
+/// A default value on the wire; `None` where it is of another type than the field, which Milvus refuses.
+fn default_to_wire(data_type: DataType, value: &Value) -> Option<wire::value_field::Data> {
+    use wire::value_field::Data;
+    Some(match data_type {
+        DataType::Bool => Data::BoolData(value.as_bool()?),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => {
+            Data::IntData(i32::try_from(value.as_i64()?).ok()?)
+        }
+        DataType::Int64 => Data::LongData(value.as_i64()?),
+        DataType::Float => Data::FloatData(value.as_f64()? as f32),
+        DataType::Double => Data::DoubleData(value.as_f64()?),
+        DataType::VarChar => Data::StringData(value.as_str()?.to_owned()),
+        DataType::Json => Data::BytesData(value.to_string().into()),
+        _ => return None,
+    })
+}
+
+fn default_from_wire(data: wire::value_field::Data) -> Option<Value> {
+    use wire::value_field::Data;
+    Some(match data {
+        Data::BoolData(value) => value.into(),
+        Data::IntData(value) => value.into(),
+        Data::LongData(value) => value.into(),
+        Data::FloatData(value) => value.into(),
+        Data::DoubleData(value) => value.into(),
+        Data::StringData(value) => value.into(),
+        Data::BytesData(value) => serde_json::from_slice(&value).ok()?,
+    })
+}
+
 impl DataType {
+    pub(super) fn is_vector(self) -> bool {
+        matches!(
+            self,
+            Self::BinaryVector
+                | Self::FloatVector
+                | Self::Float16Vector
+                | Self::BFloat16Vector
+                | Self::SparseFloatVector
+                | Self::Int8Vector
+        )
+    }
+
     pub(super) fn number(self) -> i32 {
         let known = match self {
             Self::Bool => wire::DataType::Bool,
@@ -324,6 +540,10 @@ impl DataType {
             Self::Array => wire::DataType::Array,
             Self::BinaryVector => wire::DataType::BinaryVector,
             Self::FloatVector => wire::DataType::FloatVector,
+            Self::Float16Vector => wire::DataType::Float16Vector,
+            Self::BFloat16Vector => wire::DataType::BFloat16Vector,
+            Self::SparseFloatVector => wire::DataType::SparseFloatVector,
+            Self::Int8Vector => wire::DataType::Int8Vector,
             Self::Other(number) => return number,
         };
         known.into()
@@ -343,6 +563,10 @@ impl DataType {
             Ok(wire::DataType::Array) => Self::Array,
             Ok(wire::DataType::BinaryVector) => Self::BinaryVector,
             Ok(wire::DataType::FloatVector) => Self::FloatVector,
+            Ok(wire::DataType::Float16Vector) => Self::Float16Vector,
+            Ok(wire::DataType::BFloat16Vector) => Self::BFloat16Vector,
+            Ok(wire::DataType::SparseFloatVector) => Self::SparseFloatVector,
+            Ok(wire::DataType::Int8Vector) => Self::Int8Vector,
             Ok(wire::DataType::None) | Err(_) => Self::Other(number),
         }
     }
@@ -363,6 +587,8 @@ pub enum MetricType {
     Hamming,
     /// Of binary vectors: the share of set bits that they don't have in common.
     Jaccard,
+    /// Of sparse vectors that [`Function::bm25`] fills: how well a text fits. Milvus 2.5 and later.
+    Bm25,
 }
 
 impl MetricType {
@@ -373,6 +599,7 @@ impl MetricType {
             Self::Ip => "IP",
             Self::Hamming => "HAMMING",
             Self::Jaccard => "JACCARD",
+            Self::Bm25 => "BM25",
         }
     }
 }
@@ -514,6 +741,17 @@ pub enum LoadState {
     Loaded,
 }
 
+impl LoadState {
+    pub(super) fn from_wire(state: common::LoadState) -> Self {
+        match state {
+            common::LoadState::NotExist => Self::NotExist,
+            common::LoadState::NotLoad => Self::NotLoad,
+            common::LoadState::Loading => Self::Loading,
+            common::LoadState::Loaded => Self::Loaded,
+        }
+    }
+}
+
 /// The value of a primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Id {
@@ -568,6 +806,34 @@ pub enum Vector {
     Float(Vec<f32>),
     /// One bit per dimension, eight to the byte.
     Binary(Vec<u8>),
+    /// One number per dimension, sent as IEEE numbers of 16 bits.
+    Float16(Vec<f32>),
+    /// One number per dimension, sent as the upper half of its 32 bits.
+    BFloat16(Vec<f32>),
+    /// Numbers by their dimensions.
+    Sparse(BTreeMap<u32, f32>),
+    /// One integer of 8 bits per dimension.
+    Int8(Vec<i8>),
+    /// A text, for fields that [`Function::bm25`] fills.
+    Text(String),
+}
+
+impl From<BTreeMap<u32, f32>> for Vector {
+    fn from(numbers: BTreeMap<u32, f32>) -> Self {
+        Self::Sparse(numbers)
+    }
+}
+
+impl From<Vec<i8>> for Vector {
+    fn from(numbers: Vec<i8>) -> Self {
+        Self::Int8(numbers)
+    }
+}
+
+impl From<&str> for Vector {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
 }
 
 impl From<Vec<f32>> for Vector {
@@ -601,8 +867,13 @@ pub(super) fn pair(key: &str, value: &str) -> KeyValuePair {
     }
 }
 
+/// Pairs of one's own.
+pub(super) fn pair_list(list: &[(&str, &str)]) -> Vec<KeyValuePair> {
+    list.iter().map(|(key, value)| pair(key, value)).collect()
+}
+
 /// The names and values of a list of pairs.
-pub(super) fn pairs(list: Vec<KeyValuePair>) -> std::collections::BTreeMap<String, String> {
+pub(super) fn pairs(list: Vec<KeyValuePair>) -> BTreeMap<String, String> {
     list.into_iter()
         .map(|pair| (pair.key, pair.value))
         .collect()

@@ -2,14 +2,17 @@
 
 use super::data::{ids, into_typed, read_rows};
 use super::error::{Error, Result};
-use super::rows::Row;
-use super::schema::{CollectionSchema, ConsistencyLevel, Id, MetricType, Vector, pair};
-use super::{CallFuture, MilvusClient};
+use super::pages::{Pages, search_pages};
+use super::rows::{Row, sparse_bytes};
+use super::schema::{CollectionSchema, ConsistencyLevel, Id, MetricType, Vector, pair, pair_list};
+use super::shape::{All, One, Paged};
+use super::{CallFuture, MilvusClient, half};
 use crate::proto::common::{
     DslType, KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue,
 };
 use crate::proto::milvus as m;
 use crate::proto::schema::SearchResultData;
+use bytes::Bytes;
 use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,7 +30,7 @@ pub struct Hit<T = Row> {
     pub fields: T,
 }
 
-/// A search; made by [`MilvusClient::search`].
+/// A search; made by [`MilvusClient::search`], [`MilvusClient::search_one`] and [`MilvusClient::search_iterator`].
 ///
 /// Hits come with [`Row`]s, or with values of a type of yours after [`typed`](Self::typed).
 ///
@@ -50,6 +53,9 @@ pub struct Hit<T = Row> {
 ///     .radius(1.5)
 ///     .range_filter(0.1)
 ///     .param("nprobe", 16)
+///     .group_by("director")
+///     .group_size(2)
+///     .strict_group_size(true)
 ///     .output_fields(["title"])
 ///     .partitions(["new"])
 ///     .consistency_level(ConsistencyLevel::Strong)
@@ -61,20 +67,79 @@ pub struct Hit<T = Row> {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
-pub struct Search<'a, T = Row> {
-    client: &'a MilvusClient,
-    collection: String,
+pub struct Search<'a, T = Row, S = All> {
+    pub(super) client: &'a MilvusClient,
+    pub(super) collection: String,
+    name: &'static str,
     vectors: Vec<Vector>,
     field: Option<String>,
     filter: String,
-    limit: usize,
+    /// Of one answer.
+    pub(super) limit: usize,
+    /// Of all pages.
+    pub(super) total: Option<u64>,
     offset: usize,
     metric_type: Option<MetricType>,
     params: Map<String, Value>,
-    output_fields: Vec<String>,
+    /// What stands beside the index's parameters.
+    options: Vec<KeyValuePair>,
+    pub(super) output_fields: Vec<String>,
     partitions: Vec<String>,
     consistency_level: Option<ConsistencyLevel>,
-    rows: PhantomData<fn() -> T>,
+    shape: PhantomData<fn() -> (T, S)>,
+}
+
+impl<'a, T: DeserializeOwned + 'a> IntoFuture for Search<'a, T, One> {
+    type Output = Result<Vec<Hit<T>>>;
+    type IntoFuture = CallFuture<'a, Vec<Hit<T>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async { Ok(self.send().await?.into_iter().next().unwrap_or_default()) })
+    }
+}
+
+impl<'a, T: DeserializeOwned + 'static> IntoFuture for Search<'a, T, Paged> {
+    type Output = Result<Pages<Vec<Hit<T>>>>;
+    type IntoFuture = CallFuture<'a, Pages<Vec<Hit<T>>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (client, name, collection) = (self.client, self.name, self.collection.clone());
+        Box::pin(async move {
+            client
+                .operation(name, &collection, search_pages(self))
+                .await
+        })
+    }
+}
+
+impl<T> Search<'_, T, Paged> {
+    /// How many hits a page has at most; 1,000 unless it is set, 16,384 at most.
+    pub fn batch_size(mut self, hits: usize) -> Self {
+        self.limit = hits;
+        self
+    }
+
+    /// How many hits all pages have together, at most.
+    pub fn total(mut self, hits: u64) -> Self {
+        self.total = Some(hits);
+        self
+    }
+
+    /// The request of a page of the collection with that number.
+    pub(super) async fn into_request_of(self, collection: i64) -> Result<m::SearchRequest> {
+        let size = self.limit.to_string();
+        let mut request = self.into_request().await?;
+        // As pymilvus asks for it: the collection's own consistency, as of the moment of the first page.
+        request.guarantee_timestamp = 0;
+        request.use_default_consistency = true;
+        request.search_params.extend(pair_list(&[
+            ("iterator", "True"),
+            ("collection_id", &collection.to_string()),
+            ("search_iter_v2", "True"),
+            ("search_iter_batch_size", &size),
+        ]));
+        Ok(request)
+    }
 }
 
 impl<'a, T: DeserializeOwned + 'a> IntoFuture for Search<'a, T> {
@@ -86,7 +151,7 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Search<'a, T> {
     }
 }
 
-impl<'a, T> Search<'a, T> {
+impl<'a, T, S> Search<'a, T, S> {
     /// The field to search in; the collection's first vector field unless it is set.
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
@@ -133,6 +198,32 @@ impl<'a, T> Search<'a, T> {
         self
     }
 
+    /// Returns the best hit of each value of `field` alone, or the best few with [`group_size`](Self::group_size).
+    ///
+    /// Milvus 2.4 and later; against a stub only.
+    pub fn group_by(self, field: impl Into<String>) -> Self {
+        self.option("group_by_field", &field.into())
+    }
+
+    /// With [`group_by`](Self::group_by): how many hits of each value to return, one unless it is set.
+    ///
+    /// Milvus 2.5 and later; against a stub only.
+    pub fn group_size(self, hits: usize) -> Self {
+        self.option("group_size", &hits.to_string())
+    }
+
+    /// With [`group_size`](Self::group_size): whether to look on until every group is full.
+    ///
+    /// Milvus 2.5 and later; against a stub only.
+    pub fn strict_group_size(self, strict: bool) -> Self {
+        self.option("strict_group_size", if strict { "True" } else { "False" })
+    }
+
+    fn option(mut self, key: &str, value: &str) -> Self {
+        self.options.push(pair(key, value));
+        self
+    }
+
     /// The fields to return with each hit; none unless they are set.
     pub fn output_fields(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.output_fields = fields.into_iter().map(Into::into).collect();
@@ -153,21 +244,24 @@ impl<'a, T> Search<'a, T> {
     }
 
     /// Returns the fields of each hit as a value of type `R`.
-    pub fn typed<R>(self) -> Search<'a, R> {
+    pub fn typed<R>(self) -> Search<'a, R, S> {
         Search {
             client: self.client,
             collection: self.collection,
+            name: self.name,
             vectors: self.vectors,
             field: self.field,
             filter: self.filter,
             limit: self.limit,
+            total: self.total,
             offset: self.offset,
             metric_type: self.metric_type,
             params: self.params,
+            options: self.options,
             output_fields: self.output_fields,
             partitions: self.partitions,
             consistency_level: self.consistency_level,
-            rows: PhantomData,
+            shape: PhantomData,
         }
     }
 
@@ -176,28 +270,31 @@ impl<'a, T> Search<'a, T> {
         T: DeserializeOwned,
     {
         let (client, collection) = (self.client, self.collection.clone());
-        let fields = self.output_fields.clone();
+        let (name, fields) = (self.name, self.output_fields.clone());
         let work = async { hits(self.ask().await?.results.unwrap_or_default(), &fields) };
-        client.operation("search", &collection, work).await
+        client.operation(name, &collection, work).await
     }
 
     async fn ask(self) -> Result<m::SearchResults> {
+        let (client, collection) = (self.client, self.collection.clone());
+        let request = self.into_request().await?;
+        client.call_about(&collection, request).await
+    }
+
+    pub(super) async fn into_request(self) -> Result<m::SearchRequest> {
         let client = self.client;
         let field = match &self.field {
             Some(field) => field.clone(),
             None => {
                 let field = |schema: &CollectionSchema| {
                     let field = schema.first_vector().map(|field| field.name.clone());
-                    field.ok_or_else(|| {
-                        Error::invalid(format!("`{}` has no field of vectors", self.collection))
-                    })
+                    field.ok_or_else(|| Error::invalid("the collection has no field of vectors"))
                 };
                 client.with_schema(&self.collection, field).await?
             }
         };
-        let collection = self.collection.clone();
         let level = client.level(self.consistency_level);
-        let request = m::SearchRequest {
+        Ok(m::SearchRequest {
             db_name: client.database(),
             search_params: self.search_params(&field),
             placeholder_group: placeholders(&self.vectors)?.encode_to_vec().into(),
@@ -211,8 +308,7 @@ impl<'a, T> Search<'a, T> {
             guarantee_timestamp: client.guarantee(level),
             consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
             use_default_consistency: level.is_none(),
-        };
-        client.call_about(&collection, request).await
+        })
     }
 
     fn search_params(&self, field: &str) -> Vec<KeyValuePair> {
@@ -222,7 +318,9 @@ impl<'a, T> Search<'a, T> {
             pair("params", &Value::Object(self.params.clone()).to_string()),
             // The scores are not rounded.
             pair("round_decimal", "-1"),
+            pair("ignore_growing", "False"),
         ];
+        params.extend(self.options.iter().cloned());
         if self.offset > 0 {
             params.push(pair("offset", &self.offset.to_string()));
         }
@@ -250,49 +348,135 @@ impl MilvusClient {
         collection: impl Into<String>,
         vectors: impl IntoIterator<Item = V>,
     ) -> Search<'_> {
+        let vectors = vectors.into_iter().map(Into::into).collect();
+        self.searching("search", collection.into(), vectors, 10)
+    }
+
+    /// Searches for the rows that are nearest to one vector, the nearest first.
+    ///
+    /// ```no_run
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// for hit in client.search_one("films", [0.1, 0.2, 0.3]).limit(3).output_fields(["title"]).await? {
+    ///     println!("{} {} {}", hit.id, hit.score, hit.fields["title"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    pub fn search_one(
+        &self,
+        collection: impl Into<String>,
+        vector: impl Into<Vector>,
+    ) -> Search<'_, Row, One> {
+        self.searching("search_one", collection.into(), vec![vector.into()], 10)
+    }
+
+    /// Searches for the rows that are nearest to one vector, in pages, all as of one moment.
+    ///
+    /// ```no_run
+    /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+    /// let mut pages = client.search_iterator("films", [0.1, 0.2, 0.3]).batch_size(100).total(1_000).await?;
+    /// while let Some(hits) = pages.next().await? {
+    ///     println!("down to {}", hits[hits.len() - 1].score);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Milvus 2.5 and later; against a stub only. It is an error of the first page on older servers.
+    pub fn search_iterator(
+        &self,
+        collection: impl Into<String>,
+        vector: impl Into<Vector>,
+    ) -> Search<'_, Row, Paged> {
+        self.searching(
+            "search_iterator",
+            collection.into(),
+            vec![vector.into()],
+            1_000,
+        )
+    }
+
+    fn searching<S>(
+        &self,
+        name: &'static str,
+        collection: String,
+        vectors: Vec<Vector>,
+        limit: usize,
+    ) -> Search<'_, Row, S> {
         Search {
             client: self,
-            collection: collection.into(),
-            vectors: vectors.into_iter().map(Into::into).collect(),
+            collection,
+            name,
+            vectors,
             field: None,
             filter: String::new(),
-            limit: 10,
+            limit,
+            total: None,
             offset: 0,
             metric_type: None,
             params: Map::new(),
+            options: Vec::new(),
             output_fields: Vec::new(),
             partitions: Vec::new(),
             consistency_level: None,
-            rows: PhantomData,
+            shape: PhantomData,
         }
     }
 }
 
 fn placeholders(vectors: &[Vector]) -> Result<PlaceholderGroup> {
-    let kind = match vectors.first() {
-        None => return Err(Error::invalid("a search needs a vector")),
-        Some(Vector::Float(_)) => PlaceholderType::FloatVector,
-        Some(Vector::Binary(_)) => PlaceholderType::BinaryVector,
+    let Some(kind) = vectors.first().map(kind) else {
+        return Err(Error::invalid("a search needs a vector"));
     };
-    let value = |vector: &Vector| match (vector, kind) {
-        (Vector::Float(numbers), PlaceholderType::FloatVector) => Ok(numbers
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect()),
-        (Vector::Binary(bytes), PlaceholderType::BinaryVector) => Ok(bytes.clone().into()),
-        _ => Err(Error::invalid("a search needs vectors of one type")),
-    };
-    let values = vectors.iter().map(value).collect::<Result<_>>()?;
+    if vectors.iter().any(|vector| self::kind(vector) != kind) {
+        return Err(Error::invalid("a search needs vectors of one type"));
+    }
     Ok(PlaceholderGroup {
         placeholders: vec![PlaceholderValue {
             tag: "$0".to_owned(),
             r#type: kind.into(),
-            values,
+            values: vectors.iter().map(bytes).collect(),
         }],
     })
 }
 
-fn hits<T: DeserializeOwned>(
+fn kind(vector: &Vector) -> PlaceholderType {
+    match vector {
+        Vector::Float(_) => PlaceholderType::FloatVector,
+        Vector::Binary(_) => PlaceholderType::BinaryVector,
+        Vector::Float16(_) => PlaceholderType::Float16Vector,
+        Vector::BFloat16(_) => PlaceholderType::BFloat16Vector,
+        Vector::Sparse(_) => PlaceholderType::SparseFloatVector,
+        Vector::Int8(_) => PlaceholderType::Int8Vector,
+        Vector::Text(_) => PlaceholderType::VarChar,
+    }
+}
+
+fn bytes(vector: &Vector) -> Bytes {
+    let halves = |numbers: &[f32], half: fn(f32) -> u16| {
+        let halves = numbers.iter().map(|&number| half(number));
+        halves.flat_map(u16::to_le_bytes).collect()
+    };
+    match vector {
+        Vector::Float(numbers) => numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect(),
+        Vector::Binary(bytes) => bytes.clone().into(),
+        Vector::Float16(numbers) => halves(numbers, half::to_float16),
+        Vector::BFloat16(numbers) => halves(numbers, half::to_bfloat16),
+        Vector::Sparse(numbers) => sparse_bytes(numbers).into(),
+        Vector::Int8(numbers) => numbers
+            .iter()
+            .map(|number| number.cast_unsigned())
+            .collect(),
+        Vector::Text(text) => text.clone().into(),
+    }
+}
+
+pub(super) fn hits<T: DeserializeOwned>(
     results: SearchResultData,
     wanted: &[String],
 ) -> Result<Vec<Vec<Hit<T>>>> {

@@ -173,6 +173,36 @@ impl IndexState {
         }
     }
 }
+/// How far a compaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CompactionState {
+    UndefinedState = 0,
+    Executing = 1,
+    Completed = 2,
+}
+impl CompactionState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::UndefinedState => "UndefinedState",
+            Self::Executing => "Executing",
+            Self::Completed => "Completed",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UndefinedState" => Some(Self::UndefinedState),
+            "Executing" => Some(Self::Executing),
+            "Completed" => Some(Self::Completed),
+            _ => None,
+        }
+    }
+}
 /// The language of a filter; every server since 2.0 has the second alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -205,8 +235,13 @@ impl DslType {
 #[repr(i32)]
 pub enum PlaceholderType {
     None = 0,
+    VarChar = 21,
     BinaryVector = 100,
     FloatVector = 101,
+    Float16Vector = 102,
+    BFloat16Vector = 103,
+    SparseFloatVector = 104,
+    Int8Vector = 105,
 }
 impl PlaceholderType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -216,16 +251,26 @@ impl PlaceholderType {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::None => "None",
+            Self::VarChar => "VarChar",
             Self::BinaryVector => "BinaryVector",
             Self::FloatVector => "FloatVector",
+            Self::Float16Vector => "Float16Vector",
+            Self::BFloat16Vector => "BFloat16Vector",
+            Self::SparseFloatVector => "SparseFloatVector",
+            Self::Int8Vector => "Int8Vector",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "None" => Some(Self::None),
+            "VarChar" => Some(Self::VarChar),
             "BinaryVector" => Some(Self::BinaryVector),
             "FloatVector" => Some(Self::FloatVector),
+            "Float16Vector" => Some(Self::Float16Vector),
+            "BFloat16Vector" => Some(Self::BFloat16Vector),
+            "SparseFloatVector" => Some(Self::SparseFloatVector),
+            "Int8Vector" => Some(Self::Int8Vector),
             _ => None,
         }
     }

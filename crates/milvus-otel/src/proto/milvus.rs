@@ -43,6 +43,8 @@ pub struct CreateCollectionRequest {
     pub consistency_level: i32,
     #[prost(message, repeated, tag = "7")]
     pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+    #[prost(int64, tag = "8")]
+    pub num_partitions: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DropCollectionRequest {
@@ -92,6 +94,8 @@ pub struct DescribeCollectionResponse {
     pub collection_name: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "13")]
     pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+    #[prost(int64, tag = "15")]
+    pub num_partitions: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowCollectionsRequest {
@@ -113,6 +117,8 @@ pub struct LoadCollectionRequest {
     pub collection_name: ::prost::alloc::string::String,
     #[prost(int32, tag = "4")]
     pub replica_number: i32,
+    #[prost(bool, tag = "6")]
+    pub refresh: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseCollectionRequest {
@@ -125,6 +131,8 @@ pub struct ReleaseCollectionRequest {
 pub struct GetLoadStateRequest {
     #[prost(string, tag = "2")]
     pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub partition_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "4")]
     pub db_name: ::prost::alloc::string::String,
 }
@@ -292,6 +300,27 @@ pub struct SearchRequest {
     pub use_default_consistency: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HybridSearchRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "4")]
+    pub partition_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "5")]
+    pub requests: ::prost::alloc::vec::Vec<SearchRequest>,
+    #[prost(message, repeated, tag = "6")]
+    pub rank_params: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+    #[prost(uint64, tag = "8")]
+    pub guarantee_timestamp: u64,
+    #[prost(string, repeated, tag = "10")]
+    pub output_fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "super::common::ConsistencyLevel", tag = "11")]
+    pub consistency_level: i32,
+    #[prost(bool, tag = "12")]
+    pub use_default_consistency: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchResults {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<super::common::Status>,
@@ -299,6 +328,9 @@ pub struct SearchResults {
     pub results: ::core::option::Option<super::schema::SearchResultData>,
     #[prost(string, tag = "3")]
     pub collection_name: ::prost::alloc::string::String,
+    /// The time, on Milvus's clock, as of which the search was made.
+    #[prost(uint64, tag = "4")]
+    pub session_ts: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueryRequest {
@@ -331,6 +363,9 @@ pub struct QueryResults {
     pub collection_name: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "4")]
     pub output_fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The time, on Milvus's clock, as of which the query was made.
+    #[prost(uint64, tag = "5")]
+    pub session_ts: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FlushRequest {
@@ -368,4 +403,582 @@ pub struct GetFlushStateResponse {
     pub status: ::core::option::Option<super::common::Status>,
     #[prost(bool, tag = "2")]
     pub flushed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FlushAllRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FlushAllResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(uint64, tag = "2")]
+    pub flush_all_ts: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFlushAllStateRequest {
+    #[prost(uint64, tag = "2")]
+    pub flush_all_ts: u64,
+    #[prost(string, tag = "3")]
+    pub db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFlushAllStateResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(bool, tag = "2")]
+    pub flushed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ManualCompactionRequest {
+    #[prost(int64, tag = "1")]
+    pub collection_id: i64,
+    #[prost(bool, tag = "3")]
+    pub major_compaction: bool,
+    #[prost(string, tag = "4")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ManualCompactionResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(int64, tag = "2")]
+    pub compaction_id: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCompactionStateRequest {
+    #[prost(int64, tag = "1")]
+    pub compaction_id: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCompactionStateResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(enumeration = "super::common::CompactionState", tag = "2")]
+    pub state: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenameCollectionRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub old_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub new_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub new_db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlterCollectionRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+    #[prost(string, repeated, tag = "6")]
+    pub delete_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlterCollectionFieldRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub field_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddCollectionFieldRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    /// An encoded schema.FieldSchema.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub schema: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TruncateCollectionRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlterIndexRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub index_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub extra_params: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+    #[prost(string, repeated, tag = "6")]
+    pub delete_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePartitionRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub partition_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropPartitionRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub partition_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HasPartitionRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub partition_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadPartitionsRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "4")]
+    pub partition_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(int32, tag = "5")]
+    pub replica_number: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleasePartitionsRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "4")]
+    pub partition_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowPartitionsRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowPartitionsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(string, repeated, tag = "2")]
+    pub partition_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPartitionStatisticsRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub partition_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPartitionStatisticsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(message, repeated, tag = "2")]
+    pub stats: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateAliasRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub alias: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropAliasRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub alias: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AlterAliasRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub alias: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeAliasRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub alias: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeAliasResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub alias: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub collection: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAliasesRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub collection_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAliasesResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(string, repeated, tag = "4")]
+    pub aliases: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateDatabaseRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropDatabaseRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDatabasesRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDatabasesResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(string, repeated, tag = "2")]
+    pub db_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeDatabaseRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DescribeDatabaseResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub db_id: i64,
+    #[prost(message, repeated, tag = "5")]
+    pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlterDatabaseRequest {
+    #[prost(string, tag = "2")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub properties: ::prost::alloc::vec::Vec<super::common::KeyValuePair>,
+    #[prost(string, repeated, tag = "5")]
+    pub delete_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateCredentialRequest {
+    #[prost(string, tag = "2")]
+    pub username: ::prost::alloc::string::String,
+    /// Passwords travel in base64.
+    #[prost(string, tag = "3")]
+    pub password: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateCredentialRequest {
+    #[prost(string, tag = "2")]
+    pub username: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub old_password: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub new_password: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteCredentialRequest {
+    #[prost(string, tag = "2")]
+    pub username: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCredUsersRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCredUsersResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(string, repeated, tag = "2")]
+    pub usernames: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserEntity {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleEntity {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ObjectEntity {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrivilegeEntity {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GrantorEntity {
+    #[prost(message, optional, tag = "1")]
+    pub user: ::core::option::Option<UserEntity>,
+    #[prost(message, optional, tag = "2")]
+    pub privilege: ::core::option::Option<PrivilegeEntity>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GrantEntity {
+    #[prost(message, optional, tag = "1")]
+    pub role: ::core::option::Option<RoleEntity>,
+    #[prost(message, optional, tag = "2")]
+    pub object: ::core::option::Option<ObjectEntity>,
+    #[prost(string, tag = "3")]
+    pub object_name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub grantor: ::core::option::Option<GrantorEntity>,
+    #[prost(string, tag = "5")]
+    pub db_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateRoleRequest {
+    #[prost(message, optional, tag = "2")]
+    pub entity: ::core::option::Option<RoleEntity>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropRoleRequest {
+    #[prost(string, tag = "2")]
+    pub role_name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub force_drop: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperateUserRoleRequest {
+    #[prost(string, tag = "2")]
+    pub username: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub role_name: ::prost::alloc::string::String,
+    #[prost(enumeration = "OperateUserRoleType", tag = "4")]
+    pub r#type: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SelectRoleRequest {
+    #[prost(message, optional, tag = "2")]
+    pub role: ::core::option::Option<RoleEntity>,
+    #[prost(bool, tag = "3")]
+    pub include_user_info: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RoleResult {
+    #[prost(message, optional, tag = "1")]
+    pub role: ::core::option::Option<RoleEntity>,
+    #[prost(message, repeated, tag = "2")]
+    pub users: ::prost::alloc::vec::Vec<UserEntity>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SelectRoleResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(message, repeated, tag = "2")]
+    pub results: ::prost::alloc::vec::Vec<RoleResult>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SelectUserRequest {
+    #[prost(message, optional, tag = "2")]
+    pub user: ::core::option::Option<UserEntity>,
+    #[prost(bool, tag = "3")]
+    pub include_role_info: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UserResult {
+    #[prost(message, optional, tag = "1")]
+    pub user: ::core::option::Option<UserEntity>,
+    #[prost(message, repeated, tag = "2")]
+    pub roles: ::prost::alloc::vec::Vec<RoleEntity>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SelectUserResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(message, repeated, tag = "2")]
+    pub results: ::prost::alloc::vec::Vec<UserResult>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SelectGrantRequest {
+    #[prost(message, optional, tag = "2")]
+    pub entity: ::core::option::Option<GrantEntity>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SelectGrantResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(message, repeated, tag = "2")]
+    pub entities: ::prost::alloc::vec::Vec<GrantEntity>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperatePrivilegeRequest {
+    #[prost(message, optional, tag = "2")]
+    pub entity: ::core::option::Option<GrantEntity>,
+    #[prost(enumeration = "OperatePrivilegeType", tag = "3")]
+    pub r#type: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperatePrivilegeV2Request {
+    #[prost(message, optional, tag = "2")]
+    pub role: ::core::option::Option<RoleEntity>,
+    #[prost(message, optional, tag = "3")]
+    pub grantor: ::core::option::Option<GrantorEntity>,
+    #[prost(enumeration = "OperatePrivilegeType", tag = "4")]
+    pub r#type: i32,
+    #[prost(string, tag = "5")]
+    pub db_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub collection_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePrivilegeGroupRequest {
+    #[prost(string, tag = "2")]
+    pub group_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropPrivilegeGroupRequest {
+    #[prost(string, tag = "2")]
+    pub group_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPrivilegeGroupsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PrivilegeGroupInfo {
+    #[prost(string, tag = "1")]
+    pub group_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub privileges: ::prost::alloc::vec::Vec<PrivilegeEntity>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPrivilegeGroupsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<super::common::Status>,
+    #[prost(message, repeated, tag = "2")]
+    pub privilege_groups: ::prost::alloc::vec::Vec<PrivilegeGroupInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OperatePrivilegeGroupRequest {
+    #[prost(string, tag = "2")]
+    pub group_name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub privileges: ::prost::alloc::vec::Vec<PrivilegeEntity>,
+    #[prost(enumeration = "OperatePrivilegeGroupType", tag = "4")]
+    pub r#type: i32,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OperateUserRoleType {
+    AddUserToRole = 0,
+    RemoveUserFromRole = 1,
+}
+impl OperateUserRoleType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::AddUserToRole => "AddUserToRole",
+            Self::RemoveUserFromRole => "RemoveUserFromRole",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AddUserToRole" => Some(Self::AddUserToRole),
+            "RemoveUserFromRole" => Some(Self::RemoveUserFromRole),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OperatePrivilegeType {
+    Grant = 0,
+    Revoke = 1,
+}
+impl OperatePrivilegeType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Grant => "Grant",
+            Self::Revoke => "Revoke",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "Grant" => Some(Self::Grant),
+            "Revoke" => Some(Self::Revoke),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OperatePrivilegeGroupType {
+    AddPrivilegesToGroup = 0,
+    RemovePrivilegesFromGroup = 1,
+}
+impl OperatePrivilegeGroupType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::AddPrivilegesToGroup => "AddPrivilegesToGroup",
+            Self::RemovePrivilegesFromGroup => "RemovePrivilegesFromGroup",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AddPrivilegesToGroup" => Some(Self::AddPrivilegesToGroup),
+            "RemovePrivilegesFromGroup" => Some(Self::RemovePrivilegesFromGroup),
+            _ => None,
+        }
+    }
 }

@@ -1,0 +1,99 @@
+//! Other names of collections.
+
+use super::MilvusClient;
+use super::error::Result;
+use crate::proto::milvus as m;
+
+/// Aliases: other names of collections, which can be moved from one to another.
+///
+/// ```no_run
+/// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+/// client.create_alias("films_v1", "films").await?;
+/// client.alter_alias("films_v2", "films").await?;
+/// assert_eq!(client.describe_alias("films").await?, "films_v2");
+/// assert_eq!(client.list_aliases("films_v2").await?, ["films"]);
+/// client.drop_alias("films").await?;
+/// # Ok(())
+/// # }
+/// ```
+impl MilvusClient {
+    /// Gives a collection another name.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// A collection or an alias has that name already, or there is no such collection.
+    pub async fn create_alias(&self, collection: &str, alias: &str) -> Result<()> {
+        let request = m::CreateAliasRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            alias: alias.to_owned(),
+        };
+        self.forget_schema(alias);
+        self.run("create_alias", collection, request).await?;
+        Ok(())
+    }
+
+    /// Takes another name away.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// There is no such alias.
+    pub async fn drop_alias(&self, alias: &str) -> Result<()> {
+        let request = m::DropAliasRequest {
+            db_name: self.database(),
+            alias: alias.to_owned(),
+        };
+        self.forget_schema(alias);
+        self.run("drop_alias", "", request).await?;
+        Ok(())
+    }
+
+    /// Gives another name to another collection.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// There is no such alias or collection.
+    pub async fn alter_alias(&self, collection: &str, alias: &str) -> Result<()> {
+        let request = m::AlterAliasRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+            alias: alias.to_owned(),
+        };
+        self.forget_schema(alias);
+        self.run("alter_alias", collection, request).await?;
+        Ok(())
+    }
+
+    /// The collection that an alias names.
+    ///
+    /// Milvus 2.4 and later; against a stub only. 2.3 has
+    /// [`describe_collection`](Self::describe_collection) for it.
+    ///
+    /// # Errors
+    /// There is no such alias.
+    pub async fn describe_alias(&self, alias: &str) -> Result<String> {
+        let request = m::DescribeAliasRequest {
+            db_name: self.database(),
+            alias: alias.to_owned(),
+        };
+        Ok(self.run("describe_alias", "", request).await?.collection)
+    }
+
+    /// The other names of a collection; those of all collections where `collection` is empty.
+    ///
+    /// Milvus 2.4 and later; against a stub only. 2.3 has
+    /// [`CollectionInfo::aliases`](super::CollectionInfo::aliases) for it.
+    ///
+    /// # Errors
+    /// There is no such collection.
+    pub async fn list_aliases(&self, collection: &str) -> Result<Vec<String>> {
+        let request = m::ListAliasesRequest {
+            db_name: self.database(),
+            collection_name: collection.to_owned(),
+        };
+        Ok(self.run("list_aliases", collection, request).await?.aliases)
+    }
+}

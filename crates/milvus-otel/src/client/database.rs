@@ -1,0 +1,155 @@
+//! Databases of a server.
+
+use super::MilvusClient;
+use super::error::{Error, Result};
+use super::partition::owned;
+use super::schema::{pair_list, pairs};
+use crate::proto::milvus as m;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A database, as Milvus describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DatabaseInfo {
+    /// Its name.
+    pub name: String,
+    /// Its number in Milvus.
+    pub id: i64,
+    /// Whatever was set on it.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Databases, each with collections of its own.
+///
+/// ```no_run
+/// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
+/// client.create_database("archive", &[]).await?;
+/// assert!(client.list_databases().await?.contains(&"archive".to_owned()));
+/// client.alter_database_properties("archive", &[("database.max.collections", "10")]).await?;
+/// println!("{:?}", client.describe_database("archive").await?.properties);
+/// client.drop_database_properties("archive", &["database.max.collections"]).await?;
+///
+/// let archive = client.use_database("archive")?;
+/// archive.create_collection("films", 768).await?;
+/// archive.drop_collection("films").await?;
+/// client.drop_database("archive").await?;
+/// # Ok(())
+/// # }
+/// ```
+impl MilvusClient {
+    /// A client of the same connection that works in another database. This one goes on working in its own.
+    ///
+    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// No database can have that name. Nothing is sent: whether it exists shows at the first call.
+    pub fn use_database(&self, database: &str) -> Result<Self> {
+        let metadata = database
+            .parse()
+            .map_err(|_| Error::invalid(format!("`{database}` can't be the name of a database")))
+            .map_err(|error| error.in_operation("use_database", ""))?;
+        Ok(self.derive(|shared| {
+            shared.connection.metadata.insert("dbname", metadata);
+            database.clone_into(&mut shared.database);
+            shared.known = Arc::default();
+            if let Some(operations) = &mut shared.operations {
+                operations.set_database(database);
+            }
+        }))
+    }
+
+    /// Makes a database.
+    ///
+    /// Milvus 2.2.9 and later, with properties 2.4 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// There is one of that name already, or there are as many as there can be.
+    pub async fn create_database(&self, database: &str, properties: &[(&str, &str)]) -> Result<()> {
+        let request = m::CreateDatabaseRequest {
+            db_name: database.to_owned(),
+            properties: pair_list(properties),
+        };
+        self.run("create_database", "", request).await?;
+        Ok(())
+    }
+
+    /// Drops a database, which must be empty.
+    ///
+    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// It has collections.
+    pub async fn drop_database(&self, database: &str) -> Result<()> {
+        let request = m::DropDatabaseRequest {
+            db_name: database.to_owned(),
+        };
+        self.run("drop_database", "", request).await?;
+        Ok(())
+    }
+
+    /// The names of the server's databases.
+    ///
+    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// The server couldn't be asked.
+    pub async fn list_databases(&self) -> Result<Vec<String>> {
+        let request = m::ListDatabasesRequest {};
+        Ok(self.run("list_databases", "", request).await?.db_names)
+    }
+
+    /// What a database is.
+    ///
+    /// Milvus 2.4.4 and later; against a stub only.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn describe_database(&self, database: &str) -> Result<DatabaseInfo> {
+        let request = m::DescribeDatabaseRequest {
+            db_name: database.to_owned(),
+        };
+        let answer = self.run("describe_database", "", request).await?;
+        Ok(DatabaseInfo {
+            name: answer.db_name,
+            id: answer.db_id,
+            properties: pairs(answer.properties),
+        })
+    }
+
+    /// Sets properties of a database.
+    ///
+    /// Milvus 2.4.4 and later; against a stub only.
+    ///
+    /// # Errors
+    /// There is no such database, or Milvus refuses a value.
+    pub async fn alter_database_properties(
+        &self,
+        database: &str,
+        properties: &[(&str, &str)],
+    ) -> Result<()> {
+        let request = m::AlterDatabaseRequest {
+            db_name: database.to_owned(),
+            properties: pair_list(properties),
+            ..Default::default()
+        };
+        self.run("alter_database_properties", "", request).await?;
+        Ok(())
+    }
+
+    /// Takes properties of a database back.
+    ///
+    /// Milvus 2.5 and later; against a stub only.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub async fn drop_database_properties(&self, database: &str, keys: &[&str]) -> Result<()> {
+        let request = m::AlterDatabaseRequest {
+            db_name: database.to_owned(),
+            delete_keys: owned(keys),
+            ..Default::default()
+        };
+        self.run("drop_database_properties", "", request).await?;
+        Ok(())
+    }
+}
