@@ -29,6 +29,9 @@ use tokio::runtime::Runtime;
 
 const DIMENSION: usize = 128;
 const BATCH: usize = 20;
+
+/// How many searches are made at once, where they aren't made one after the other.
+const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// In how many turns an operation is measured at least and at most, and how wide its interval may be, in percent.
@@ -289,7 +292,7 @@ fn beside_pymilvus(runtime: &Runtime, server: &Milvus) {
             .arg(folder.join("benches/pymilvus_rates.py"))
             .arg(server.uri());
         let output = command
-            .args([ROWS, QUERIES, DIMENSION].map(|number| number.to_string()))
+            .args([ROWS, QUERIES, DIMENSION, AT_ONCE].map(|number| number.to_string()))
             .output();
         let output = output.expect("Python can be started");
         assert!(
@@ -302,12 +305,13 @@ fn beside_pymilvus(runtime: &Runtime, server: &Milvus) {
             .split_whitespace()
             .map(|rate| rate.parse().expect("a rate"))
             .collect();
-        [rates[0], rates[1]]
+        [rates[0], rates[1], rates[2]]
     };
     let ours = || runtime.block_on(rates(server, ROWS, QUERIES));
 
     println!(
-        "\nrows inserted in batches of 1,000 and searches one after the other, a second: medians of {ROUNDS} rounds"
+        "\na second: rows inserted in batches of 1,000, searches one after the other, searches by {AT_ONCE} at once; \
+         medians of {ROUNDS} rounds"
     );
     let mut rounds = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
@@ -327,20 +331,19 @@ fn beside_pymilvus(runtime: &Runtime, server: &Milvus) {
             );
             continue;
         }
-        let [rows, searches] =
-            [0, 1].map(|which| at(&sorted(rounds.iter().map(|round| round[which])), 0.5));
-        println!("  {name:<11} {rows:>8.0} {searches:>8.0}");
+        let [rows, searches, at_once] =
+            [0, 1, 2].map(|which| at(&sorted(rounds.iter().map(|round| round[which])), 0.5));
+        println!("  {name:<11} {rows:>8.0} {searches:>8.0} {at_once:>8.0}");
     }
 }
 
-async fn rates(server: &Milvus, rows: usize, queries: usize) -> [f64; 2] {
+async fn rates(server: &Milvus, rows: usize, queries: usize) -> [f64; 3] {
     let client = MilvusClient::connect(server.uri()).await.expect("it is up");
     make(&client, "ours").await;
     let data: Vec<_> = (0..rows).map(row_of).collect();
     let start = Instant::now();
-    for batch in data.chunks(1_000) {
-        client.insert("ours", batch).await.expect("rows fit");
-    }
+    let batches = client.insert_batches("ours", &data).batch_rows(1_000);
+    batches.await.expect("rows fit");
     let inserted = rows as f64 / start.elapsed().as_secs_f64();
     settle(&client, "ours").await;
     let wanted: Vec<_> = (0..queries).map(vector).collect();
@@ -353,9 +356,26 @@ async fn rates(server: &Milvus, rows: usize, queries: usize) -> [f64; 2] {
         search.await.expect("it can be searched");
     }
     let searched = queries as f64 / start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|task| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for query in (task..queries).step_by(AT_ONCE) {
+                    let search = client.search_one("ours", vector(query));
+                    let search = search.consistency_level(ConsistencyLevel::Eventually);
+                    search.await.expect("it can be searched");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    let at_once = queries as f64 / start.elapsed().as_secs_f64();
     client
         .drop_collection("ours")
         .await
         .expect("it can be dropped");
-    [inserted, searched]
+    [inserted, searched, at_once]
 }

@@ -1,16 +1,17 @@
-"""Prints how many rows pymilvus inserts and how many searches it makes in a second.
+"""Prints how many rows pymilvus inserts in a second, and how many searches it makes, one by one and by threads.
 
-Usage: pymilvus_rates.py URI ROWS QUERIES DIMENSION
+Usage: pymilvus_rates.py URI ROWS QUERIES DIMENSION THREADS
 """
 
 import math
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from pymilvus import MilvusClient
 
 uri, *numbers = sys.argv[1:]
-rows, queries, dimension = map(int, numbers)
+rows, queries, dimension, threads = map(int, numbers)
 
 
 def vector(row):
@@ -35,5 +36,15 @@ for query in wanted:
     client.search("theirs", [query], limit=10, consistency_level="Eventually")
 searched = queries / (time.perf_counter() - start)
 
+
+def search(query):
+    client.search("theirs", [query], limit=10, consistency_level="Eventually")
+
+
+with ThreadPoolExecutor(threads) as pool:
+    start = time.perf_counter()
+    list(pool.map(search, wanted))
+    at_once = queries / (time.perf_counter() - start)
+
 client.drop_collection("theirs")
-print(f"{inserted:>9.0f} {searched:>9.0f}")
+print(f"{inserted:>9.0f} {searched:>9.0f} {at_once:>9.0f}")

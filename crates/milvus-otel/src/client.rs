@@ -47,8 +47,8 @@ pub use hybrid::{HybridSearch, Ranker};
 pub use pages::Pages;
 pub use rows::Row;
 pub use schema::{
-    CollectionSchema, ConsistencyLevel, DataType, FieldSchema, Id, IndexParams, LoadState,
-    MetricType, Vector,
+    CollectionSchema, ConsistencyLevel, DataType, FieldSchema, Function, Id, IndexParams,
+    LoadState, MetricType, Vector,
 };
 pub use search::{Hit, Search};
 pub use shape::{All, One, Paged};
@@ -135,6 +135,8 @@ struct Known {
 impl MilvusClient {
     /// Connects to the server at `uri`, such as `http://localhost:19530`, without a password, to its default database.
     ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
     /// # Errors
     /// The URI isn't one, or nothing at it speaks Milvus.
     pub async fn connect(uri: impl AsRef<str>) -> Result<Self> {
@@ -188,6 +190,8 @@ impl MilvusClient {
 
     /// The server's version, such as `2.3.5`.
     ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
     /// # Errors
     /// The server couldn't be asked.
     pub async fn get_server_version(&self) -> Result<String> {
@@ -218,6 +222,8 @@ impl MilvusClient {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// As of any other call.

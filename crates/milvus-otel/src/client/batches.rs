@@ -2,8 +2,14 @@
 
 use super::error::{Error, Result};
 use super::{CallFuture, MilvusClient};
+use crate::proto::milvus::InsertRequest;
 use serde::Serialize;
 use serde_json::Value;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+const NAME: &str = "insert_batches";
 
 /// Rows to be inserted in batches; made by [`MilvusClient::insert_batches`].
 ///
@@ -68,26 +74,38 @@ impl<I> InsertBatches<'_, I> {
     where
         I: Iterator<Item: Serialize>,
     {
+        let (client, collection) = (self.client, self.collection.clone());
         let mut written = 0;
-        loop {
-            let batch = self.next_batch().and_then(|batch| match batch {
-                batch if batch.is_empty() => Ok(None),
-                batch => Ok(Some(batch)),
-            });
-            let after = |error: Error| error.after_rows(written);
-            let Some(batch) = batch
-                .map_err(|error| after(error).in_operation("insert_batches", &self.collection))?
-            else {
-                return Ok(written);
+        let after = |error: Error, rows| error.after_rows(rows).in_operation(NAME, &collection);
+        let mut next = self.prepare().await.map_err(|error| after(error, 0))?;
+        while let Some(request) = next {
+            let insert = client.operation(NAME, &collection, client.insert_prepared(request));
+            let mut insert = pin!(insert);
+            // The server works on one batch while the next one is made.
+            let started = poll_fn(|cx| Poll::Ready(insert.as_mut().poll(cx))).await;
+            let prepared = self.prepare().await;
+            let done = match started {
+                Poll::Ready(done) => done,
+                Poll::Pending => insert.await,
             };
-            let insert = self
-                .client
-                .insert_values(&self.collection, &self.partition, batch);
-            let insert = self
-                .client
-                .operation("insert_batches", &self.collection, insert);
-            written += insert.await.map_err(after)?;
+            written += done.map_err(|error| after(error, written))?;
+            next = prepared.map_err(|error| after(error, written))?;
         }
+        Ok(written)
+    }
+
+    /// The request of the next rows; `None` where there are no more.
+    async fn prepare(&mut self) -> Result<Option<InsertRequest>>
+    where
+        I: Iterator<Item: Serialize>,
+    {
+        let batch = self.next_batch()?;
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        let (client, partition) = (self.client, self.partition.clone());
+        let request = client.insert_request(&self.collection, partition, batch);
+        request.await.map(Some)
     }
 
     fn next_batch(&mut self) -> Result<Vec<Value>>
@@ -122,7 +140,8 @@ fn size(value: &Value) -> usize {
 
 impl MilvusClient {
     /// Inserts any number of rows, as many at a time as fit into one message. Rows are taken from the iterator as they
-    /// are sent, so memory holds one batch. Returns how many rows were written.
+    /// are sent, so memory holds two batches:
+    /// one on its way, and the next. Returns how many rows were written.
     ///
     /// Each batch is an insert of its own: where one fails, the error says how many rows were written before it.
     ///

@@ -76,7 +76,7 @@ impl CreateCollection<'_> {
         self
     }
 
-    /// Over how many shards writes are spread; one unless it is set.
+    /// Over how many shards writes are spread; the server's default, one, unless it is set.
     pub fn shards(mut self, shards: u16) -> Self {
         self.shards = shards.into();
         self
@@ -173,6 +173,8 @@ impl MilvusClient {
     /// `vector` with [`MetricType::Cosine`], and whatever else a row has as dynamic fields.
     ///
     /// [`wait_for_load`](Self::wait_for_load) waits until it can be searched.
+    ///
+    /// Milvus 2.2.9 and later; tried on 2.3.5.
     pub fn create_collection(
         &self,
         collection: impl Into<String>,
@@ -190,6 +192,8 @@ impl MilvusClient {
     /// Makes a collection with a schema of its own.
     ///
     /// Without an index it is neither indexed nor loaded; see [`CreateCollection::index`].
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn create_collection_with_schema(
         &self,
         collection: impl Into<String>,
@@ -200,7 +204,7 @@ impl MilvusClient {
             name: collection.into(),
             schema,
             indexes: Vec::new(),
-            shards: 1,
+            shards: 0,
             consistency_level: ConsistencyLevel::Bounded,
             properties: Vec::new(),
             partitions: 0,
@@ -208,6 +212,8 @@ impl MilvusClient {
     }
 
     /// Whether there is a collection of that name.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The server couldn't be asked.
@@ -223,6 +229,8 @@ impl MilvusClient {
     }
 
     /// What a collection is.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is none of that name, or the server couldn't be asked.
@@ -272,6 +280,8 @@ impl MilvusClient {
 
     /// The names of the database's collections.
     ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
     /// # Errors
     /// The server couldn't be asked.
     pub async fn list_collections(&self) -> Result<Vec<String>> {
@@ -285,6 +295,8 @@ impl MilvusClient {
     }
 
     /// Drops a collection and all that is in it.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The server couldn't be asked, or refused; a collection that isn't there is no error.
@@ -301,6 +313,8 @@ impl MilvusClient {
 
     /// How many rows a collection has, deleted ones that aren't compacted yet included, and rows that aren't flushed
     /// yet not.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is none of that name, or the server couldn't be asked.
@@ -319,6 +333,8 @@ impl MilvusClient {
 
     /// Has a collection loaded into memory, which goes on after this returns.
     ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
     /// # Errors
     /// The collection isn't there, or has no index.
     pub async fn load_collection(&self, collection: &str) -> Result<()> {
@@ -330,13 +346,15 @@ impl MilvusClient {
         let request = m::LoadCollectionRequest {
             db_name: self.database(),
             collection_name: collection.to_owned(),
-            replica_number: 1,
             refresh: false,
+            ..Default::default()
         };
         self.call(request).await.map(drop)
     }
 
     /// Frees the memory that a loaded collection takes; it can't be searched then.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The collection isn't there, or the server couldn't be asked.
@@ -351,6 +369,8 @@ impl MilvusClient {
     }
 
     /// Whether a collection can be searched.
+    ///
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The server couldn't be asked.
@@ -369,6 +389,8 @@ impl MilvusClient {
     }
 
     /// Asks for a collection's load state until it is loaded, for at most `timeout`.
+    ///
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// It isn't loaded by then, it isn't being loaded at all, or the server couldn't be asked.
@@ -389,6 +411,8 @@ impl MilvusClient {
     }
 
     /// Has all rows written up to now sealed and stored, and waits for that, for at most `timeout`.
+    ///
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// It takes longer, or the server couldn't be asked.
@@ -422,6 +446,8 @@ impl MilvusClient {
 
     /// Makes an index, which goes on after this returns.
     ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
     /// # Errors
     /// Milvus refuses it: its type, its parameters, or a second one over the same field.
     pub async fn create_index(&self, collection: &str, index: &IndexParams) -> Result<()> {
@@ -432,6 +458,8 @@ impl MilvusClient {
     }
 
     /// The indexes of a collection; none is no error.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such collection, or the server couldn't be asked.
@@ -531,6 +559,8 @@ impl MilvusClient {
     }
 
     /// Drops an index; a collection that is loaded must be released first.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The collection is loaded, or the server couldn't be asked.

@@ -48,6 +48,7 @@ use tower_layer::Layer;
 pub struct MilvusClientBuilder {
     uri: String,
     token: Option<String>,
+    user: String,
     database: String,
     connect_timeout: Duration,
     timeout: Option<Duration>,
@@ -66,6 +67,7 @@ impl MilvusClientBuilder {
         Self {
             uri: uri.to_owned(),
             token: None,
+            user: String::new(),
             database: String::new(),
             connect_timeout: Duration::from_secs(10),
             timeout: Some(Duration::from_secs(60)),
@@ -91,7 +93,8 @@ impl MilvusClientBuilder {
     }
 
     /// Authorizes by a user's name and password.
-    pub fn user(self, name: &str, password: &str) -> Self {
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        name.clone_into(&mut self.user);
         self.token(format!("{name}:{password}"))
     }
 
@@ -195,7 +198,7 @@ impl MilvusClientBuilder {
         };
         match connection
             .call(&m::ConnectRequest {
-                client_info: Some(client_info()),
+                client_info: Some(client_info(self.user.clone())),
             })
             .await
         {
@@ -391,10 +394,11 @@ impl Tls {
     }
 }
 
-fn client_info() -> ClientInfo {
+fn client_info(user: String) -> ClientInfo {
     ClientInfo {
         sdk_type: "Rust".to_owned(),
         sdk_version: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+        user,
         ..ClientInfo::default()
     }
 }

@@ -225,7 +225,7 @@ impl<T> Query<'_, T, Paged> {
     }
 
     /// The request of a page.
-    pub(super) fn into_request(self, expr: String) -> m::QueryRequest {
+    pub(super) fn into_request(self, expr: String, collection: i64) -> m::QueryRequest {
         let limit = u64::try_from(self.batch_size).unwrap_or(u64::MAX);
         let mut query = self;
         query.limit = Some(limit);
@@ -234,7 +234,13 @@ impl<T> Query<'_, T, Paged> {
         request
             .query_params
             .retain(|param| param.key != STOP_FOR_BEST);
-        let order = [("iterator", "True"), (STOP_FOR_BEST, "True")];
+        let collection = collection.to_string();
+        let order = [
+            ("collection_id", &*collection),
+            ("iterator", "True"),
+            (STOP_FOR_BEST, "True"),
+        ];
+        request.guarantee_timestamp = 0;
         request.query_params.extend(pair_list(&order));
         request
     }
@@ -393,6 +399,8 @@ impl MilvusClient {
     ///
     /// It isn't tried again after a failure that leaves open whether the rows arrived; see [`upsert`](Self::upsert).
     /// No rows are no call. For more rows than one message can hold, see [`insert_batches`](Self::insert_batches).
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn insert<R: Serialize>(
         &self,
         collection: impl Into<String>,
@@ -402,6 +410,8 @@ impl MilvusClient {
     }
 
     /// Inserts `rows`, each in place of the row that has its key, if there is one.
+    ///
+    /// Milvus 2.3 and later; tried on 2.3.5.
     pub fn upsert<R: Serialize>(
         &self,
         collection: impl Into<String>,
@@ -427,6 +437,8 @@ impl MilvusClient {
     }
 
     /// Deletes rows, by keys or by a filter.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn delete(&self, collection: impl Into<String>) -> Delete<'_> {
         let (ids, filter, partition) = Default::default();
         Delete {
@@ -452,11 +464,15 @@ impl MilvusClient {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn query(&self, collection: impl Into<String>) -> Query<'_> {
         self.read("query", collection.into(), Vec::new())
     }
 
     /// Reads the rows with these keys.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn get(
         &self,
         collection: impl Into<String>,
@@ -495,7 +511,7 @@ impl MilvusClient {
         }
     }
 
-    async fn insert_request(
+    pub(super) async fn insert_request(
         &self,
         collection: &str,
         partition_name: String,
@@ -513,15 +529,10 @@ impl MilvusClient {
         })
     }
 
-    /// Inserts rows; how many.
-    pub(super) async fn insert_values(
-        &self,
-        collection: &str,
-        partition: &str,
-        rows: Vec<Value>,
-    ) -> Result<u64> {
-        let request = self.insert_request(collection, partition.to_owned(), rows);
-        let answer = self.call_about(collection, request.await?).await?;
+    /// Inserts the rows of a request; how many.
+    pub(super) async fn insert_prepared(&self, request: m::InsertRequest) -> Result<u64> {
+        let collection = request.collection_name.clone();
+        let answer = self.call_about(&collection, request).await?;
         self.saw_write(answer.timestamp);
         count(answer.insert_cnt)
     }
@@ -547,7 +558,7 @@ impl MilvusClient {
         };
         let key = self.with_schema(collection, key).await?;
         let ids: Vec<String> = ids.iter().map(Id::literal).collect();
-        Ok(format!("{key} in [{}]", ids.join(", ")))
+        Ok(format!("{key} in [{}]", ids.join(",")))
     }
 }
 

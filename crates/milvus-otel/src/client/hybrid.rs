@@ -166,11 +166,13 @@ impl<'a, T> HybridSearch<'a, T> {
         if self.searches.is_empty() {
             return Err(Error::invalid("a hybrid search needs searches"));
         }
+        let level = client.level(self.consistency_level);
         let mut requests = Vec::with_capacity(self.searches.len());
-        for search in self.searches {
+        for mut search in self.searches {
+            search.partitions.clone_from(&self.partitions);
+            search.consistency_level = level;
             requests.push(search.into_request().await?);
         }
-        let level = client.level(self.consistency_level);
         let mut rank_params = vec![
             pair("strategy", self.ranker.strategy),
             pair("params", &self.ranker.params.to_string()),

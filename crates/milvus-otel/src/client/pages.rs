@@ -4,7 +4,7 @@ use super::MilvusClient;
 use super::data::{Query, into_typed, read_rows};
 use super::error::{Error, Result};
 use super::rows::Row;
-use super::schema::{CollectionSchema, DataType, Id, pair};
+use super::schema::{DataType, Id, pair};
 use super::search::{Hit, Search, hits};
 use super::shape::Paged;
 use crate::proto::milvus as m;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// The pages of a query or a search, one after the other.
 ///
@@ -130,19 +130,16 @@ pub(super) async fn query_pages<T: DeserializeOwned + 'static>(
     check_batch_size(query.batch_size)?;
     let client = query.client.clone();
     let collection = query.collection.clone();
-    let key = |schema: &CollectionSchema| {
-        let key = schema.primary_field().map(|field| {
-            let is_text = field.data_type == DataType::VarChar;
-            let everything = if is_text {
-                format!("{} != \"\"", field.name)
-            } else {
-                format!("{} < {}", field.name, i64::MAX)
-            };
-            (field.name.clone(), everything)
-        });
-        key.ok_or_else(|| Error::unexpected("the collection has no key"))
+    let info = client.describe(&collection).await?;
+    let Some(field) = info.schema.primary_field() else {
+        return Err(Error::unexpected("the collection has no key"));
     };
-    let (key, everything) = client.with_schema(&collection, key).await?;
+    let key = field.name.clone();
+    let everything = if field.data_type == DataType::VarChar {
+        format!("{key} != \"\"")
+    } else {
+        format!("{key} < {}", i64::MAX)
+    };
     let filter = if query.filter.is_empty() {
         everything
     } else {
@@ -150,7 +147,7 @@ pub(super) async fn query_pages<T: DeserializeOwned + 'static>(
     };
     let (left, batch_size) = (query.limit.unwrap_or(u64::MAX), query.batch_size);
     let fields = query.output_fields.clone();
-    let request = query.into_request(filter.clone());
+    let request = query.into_request(filter.clone(), info.id);
     // One row is asked for to learn the time as of which all pages are.
     let mut first = request.clone();
     set_limit(&mut first.query_params, 1);

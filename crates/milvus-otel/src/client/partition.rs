@@ -99,7 +99,7 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
             partition_names: owned(partitions),
-            replica_number: 1,
+            ..Default::default()
         };
         self.run("load_partitions", collection, request).await?;
         Ok(())

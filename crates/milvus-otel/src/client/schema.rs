@@ -675,12 +675,10 @@ impl IndexParams {
             self.metric_type
                 .map(|metric| pair("metric_type", metric.name())),
         );
-        if !self.params.is_empty() {
-            extra_params.push(pair(
-                "params",
-                &Value::Object(self.params.clone()).to_string(),
-            ));
-        }
+        extra_params.extend(self.params.iter().map(|(key, value)| match value {
+            Value::String(text) => pair(key, text),
+            value => pair(key, &value.to_string()),
+        }));
         crate::proto::milvus::CreateIndexRequest {
             db_name: database,
             collection_name: collection.to_owned(),

@@ -84,8 +84,8 @@ pub struct Search<'a, T = Row, S = All> {
     /// What stands beside the index's parameters.
     options: Vec<KeyValuePair>,
     pub(super) output_fields: Vec<String>,
-    partitions: Vec<String>,
-    consistency_level: Option<ConsistencyLevel>,
+    pub(super) partitions: Vec<String>,
+    pub(super) consistency_level: Option<ConsistencyLevel>,
     shape: PhantomData<fn() -> (T, S)>,
 }
 
@@ -343,6 +343,8 @@ impl MilvusClient {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn search<V: Into<Vector>>(
         &self,
         collection: impl Into<String>,
