@@ -557,7 +557,7 @@ fn slow_memory_stays_flat_over_a_million_rows() {
         .await;
         let client = MilvusClient::connect(fake.uri()).await.unwrap();
         client.create_collection("rows", 32).await.unwrap();
-        let rows = (0..ROWS).map(|id| json!({ "id": id, "vector": [0.5; 32], "color": "red" }));
+        let rows = (0..ROWS).map(|id| json!({ "id": id, "vector": vec![0.5; 32], "color": "red" }));
         let inserted = client
             .insert_batches("rows", rows)
             .batch_rows(5_000)
