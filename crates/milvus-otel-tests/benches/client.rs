@@ -6,7 +6,7 @@
 
 use milvus_otel::GrpcTraceLayer;
 use milvus_otel_tests::service::{self, Answering};
-use opentelemetry::propagation::{Injector, TextMapPropagator};
+use opentelemetry::propagation::Injector;
 use opentelemetry::trace::{
     FutureExt, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider,
 };

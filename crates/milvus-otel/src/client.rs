@@ -100,6 +100,9 @@ pub type CallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>
 ///
 /// // An index is changed while the collection isn't loaded.
 /// client.release_collection("docs").await?;
+/// client.alter_index_properties("docs", &index.name, &[("mmap.enabled", "true")]).await?;
+/// client.drop_index_properties("docs", &index.name, &["mmap.enabled"]).await?;
+/// assert_eq!(client.describe_index("docs", &index.name).await?.field, "vector");
 /// client.drop_index("docs", &index.name).await?;
 /// let flat = IndexParams::new("vector").index_type("FLAT").metric_type(MetricType::L2);
 /// client.create_index("docs", &flat).await?;

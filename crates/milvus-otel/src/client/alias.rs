@@ -69,8 +69,7 @@ impl MilvusClient {
 
     /// The collection that an alias names.
     ///
-    /// Milvus 2.4 and later; against a stub only. 2.3 has
-    /// [`describe_collection`](Self::describe_collection) for it.
+    /// Milvus 2.3.5 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such alias.
@@ -84,8 +83,7 @@ impl MilvusClient {
 
     /// The other names of a collection; those of all collections where `collection` is empty.
     ///
-    /// Milvus 2.4 and later; against a stub only. 2.3 has
-    /// [`CollectionInfo::aliases`](super::CollectionInfo::aliases) for it.
+    /// Milvus 2.3.5 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such collection.

@@ -12,6 +12,12 @@ use serde_json::{Value, json};
 use std::marker::PhantomData;
 
 /// How the hits of several searches become one list.
+///
+/// ```
+/// use milvus_otel::client::Ranker;
+///
+/// assert_ne!(Ranker::rrf(60), Ranker::weighted([0.3, 0.7]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranker {
     strategy: &'static str,

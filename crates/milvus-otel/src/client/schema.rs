@@ -487,15 +487,15 @@ impl Function {
 fn default_to_wire(data_type: DataType, value: &Value) -> Option<wire::value_field::Data> {
     use wire::value_field::Data;
     Some(match data_type {
-        DataType::Bool => Data::BoolData(value.as_bool()?),
+        DataType::Bool => Data::Boolean(value.as_bool()?),
         DataType::Int8 | DataType::Int16 | DataType::Int32 => {
-            Data::IntData(i32::try_from(value.as_i64()?).ok()?)
+            Data::Int(i32::try_from(value.as_i64()?).ok()?)
         }
-        DataType::Int64 => Data::LongData(value.as_i64()?),
-        DataType::Float => Data::FloatData(value.as_f64()? as f32),
-        DataType::Double => Data::DoubleData(value.as_f64()?),
-        DataType::VarChar => Data::StringData(value.as_str()?.to_owned()),
-        DataType::Json => Data::BytesData(value.to_string().into()),
+        DataType::Int64 => Data::Long(value.as_i64()?),
+        DataType::Float => Data::Number(value.as_f64()? as f32),
+        DataType::Double => Data::DoubleNumber(value.as_f64()?),
+        DataType::VarChar => Data::Text(value.as_str()?.to_owned()),
+        DataType::Json => Data::Raw(value.to_string().into()),
         _ => return None,
     })
 }
@@ -503,13 +503,13 @@ fn default_to_wire(data_type: DataType, value: &Value) -> Option<wire::value_fie
 fn default_from_wire(data: wire::value_field::Data) -> Option<Value> {
     use wire::value_field::Data;
     Some(match data {
-        Data::BoolData(value) => value.into(),
-        Data::IntData(value) => value.into(),
-        Data::LongData(value) => value.into(),
-        Data::FloatData(value) => value.into(),
-        Data::DoubleData(value) => value.into(),
-        Data::StringData(value) => value.into(),
-        Data::BytesData(value) => serde_json::from_slice(&value).ok()?,
+        Data::Boolean(value) => value.into(),
+        Data::Int(value) => value.into(),
+        Data::Long(value) => value.into(),
+        Data::Number(value) => value.into(),
+        Data::DoubleNumber(value) => value.into(),
+        Data::Text(value) => value.into(),
+        Data::Raw(value) => serde_json::from_slice(&value).ok()?,
     })
 }
 

@@ -10,19 +10,19 @@ pub mod value_field {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Data {
         #[prost(bool, tag = "1")]
-        BoolData(bool),
+        Boolean(bool),
         #[prost(int32, tag = "2")]
-        IntData(i32),
+        Int(i32),
         #[prost(int64, tag = "3")]
-        LongData(i64),
+        Long(i64),
         #[prost(float, tag = "4")]
-        FloatData(f32),
+        Number(f32),
         #[prost(double, tag = "5")]
-        DoubleData(f64),
+        DoubleNumber(f64),
         #[prost(string, tag = "6")]
-        StringData(::prost::alloc::string::String),
+        Text(::prost::alloc::string::String),
         #[prost(bytes, tag = "7")]
-        BytesData(::prost::bytes::Bytes),
+        Raw(::prost::bytes::Bytes),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -69,9 +69,12 @@ fn percent_decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// A list, what it means, and how many of its items are warned of.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], usize);
+
     #[test]
     fn a_list_of_attributes_is_read() {
-        let cases: [(&str, &[(&str, &str)], usize); 9] = [
+        let cases: [Case; 9] = [
             ("", &[], 0),
             ("a=b, c = d ,", &[("a", "b"), ("c", "d")], 0),
             ("env=pre%20prod", &[("env", "pre prod")], 0),

@@ -126,6 +126,11 @@ fn unseen_hint(language: Option<&str>) -> &'static str {
             "call `GrpcInstrumentorClient().instrument()` before the client makes its channel; a guess: it is never called, or \
              too late"
         }
+        Some("rust") => {
+            "have one version of `opentelemetry` in the program: `cargo tree -d -i opentelemetry` lists two where a library's \
+             differs from yours, and each has globals of its own; a guess: the provider is set on another version than the \
+             client uses, or after its first call"
+        }
         Some("go") => {
             "give the client `grpc.WithStatsHandler(otelgrpc.NewClientHandler())`; a guess: it isn't among the `DialOptions`"
         }
