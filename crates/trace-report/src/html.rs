@@ -40,7 +40,7 @@ const PROGRAM: &str = concat!(
 /// What a browser may run and load: this style, loader and program, each by its hash, and nothing from anywhere else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-YGEPT9Tpx9D8v4nwiGUUMqhguOnRTNzWssHtLuxyR4Y='; ",
+    "style-src 'sha256-yeJg3sXcpLnVriW+mLzJb8/V8Y46T4yq0k3ER8HkryQ='; ",
     "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-JxaFpsNjo9bfjkmTqxfwgnABiSLjXbRHxATuZO8relI='",
 );
 
