@@ -1,4 +1,4 @@
-//! `check` and `test`: what CI calls, and what a contributor calls before it.
+//! `check` and `bench`: what a contributor calls besides the tests.
 
 use std::process::ExitCode;
 
@@ -6,17 +6,8 @@ use harness::Example;
 use supervise::{Failure, Result};
 use xshell::{Shell, cmd};
 
-use crate::cli::{Bench, Benchmark, Test};
+use crate::cli::{Bench, Benchmark};
 use crate::place::workspace;
-
-/// Programs that the test of the report's page needs.
-const BROWSER_NEEDS: &[&str] = &["chromium", "node", "npm"];
-
-/// Debian packages that some tests need.
-const PACKAGES: &[&str] = &["chromium"];
-
-/// Debian packages that only the slow tests need.
-const SLOW_PACKAGES: &[&str] = &["debootstrap", "docker-compose", "docker.io"];
 
 pub(crate) fn check() -> Result<ExitCode> {
     let workspace = workspace()?;
@@ -74,47 +65,6 @@ pub(crate) fn bench(arguments: &Bench) -> Result<ExitCode> {
     let own = &arguments.arguments;
     cargo(cmd!(shell, "cargo {command...} -- {own...}"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
-    let workspace = workspace()?;
-    let shell = shell(workspace.root())?;
-    if arguments.install {
-        cargo(cmd!(shell, "apt-get update --quiet"))?;
-        let slow = if arguments.slow { SLOW_PACKAGES } else { &[] };
-        cargo(cmd!(
-            shell,
-            "apt-get install --quiet --yes --no-install-recommends {PACKAGES...} {slow...}"
-        ))?;
-    }
-    cargo(cmd!(
-        shell,
-        "cargo test --locked --workspace --all-features"
-    ))?;
-    match absent(BROWSER_NEEDS) {
-        None => cargo(cmd!(
-            shell,
-            "cargo test --locked --package trace-report -- --ignored the_page_works_in_a_browser"
-        ))?,
-        Some(program) => {
-            println!("skipped: the report's page in a browser: `{program}` is not on PATH");
-        }
-    }
-    if arguments.slow {
-        cargo(cmd!(
-            shell,
-            "cargo test --locked --workspace --all-features -- --ignored slow_"
-        ))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The first of `programs` that isn't on PATH.
-fn absent(programs: &[&'static str]) -> Option<&'static str> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let there = |program: &str| folders.iter().any(|folder| folder.join(program).is_file());
-    programs.iter().copied().find(|program| !there(program))
 }
 
 fn shell(root: &std::path::Path) -> Result<Shell> {

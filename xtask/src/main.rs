@@ -12,6 +12,7 @@ mod progress;
 mod report;
 mod stacks;
 mod terminal;
+mod test;
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         Command::Bisect(arguments) => matrix::bisect(arguments),
         Command::Check => develop::check(),
         Command::Bench(arguments) => develop::bench(&arguments),
-        Command::Test(arguments) => develop::test(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
     };
     outcome.unwrap_or_else(|failure| {
         terminal::print_failure(&failure);

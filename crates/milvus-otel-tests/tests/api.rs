@@ -3,7 +3,6 @@
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,11 +56,8 @@ fn the_api_is_as_written_down(json: &Path) {
     {
         Ok(api) => api,
         Err(error) => {
-            let why =
-                format!("`public-api` doesn't read what rustdoc of this toolchain writes: {error}");
-            return drop(writeln!(
-                std::io::stderr(),
-                "skipped: the public API: {why}"
+            return test_support::skip(&format!(
+                "`public-api` doesn't read what rustdoc of this toolchain writes: {error}"
             ));
         }
     };

@@ -67,7 +67,7 @@ async fn with_milvus<F: Future<Output = ()>>(
 ) {
     match Milvus::start(extra).await {
         Ok(server) => test(server).await,
-        Err(why) => milvus_otel_tests::skip(&why),
+        Err(why) => test_support::skip(&why),
     }
 }
 

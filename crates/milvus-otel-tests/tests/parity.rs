@@ -1190,7 +1190,7 @@ fn the_client_sends_and_reads_what_pymilvus_does() {
     for version in VERSIONS {
         let python = match pymilvus::installed(version) {
             Ok(python) => python,
-            Err(why) => return milvus_otel_tests::skip(&why),
+            Err(why) => return test_support::skip(&why),
         };
         let address = fake.uri().trim_start_matches("http://").to_owned();
         let lines = pymilvus::run(&python, &folder.join("pymilvus_calls.py"), &[&address]);
