@@ -5,6 +5,9 @@ use std::future::Future;
 use supervise::{Failure, Interrupt, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The exit code of a command that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
 /// Runs to the end, or until a signal asks for one.
 pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
     body: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = Interrupt> + Send>>) -> F,
@@ -13,10 +16,13 @@ pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("can't start: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let interrupt = interrupted()?;
         body(Box::pin(interrupt)).await
-    })
+    });
+    // A thread that still reads or resolves a name has nothing more to say.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Listens from the moment it is called, so that no signal is missed.
@@ -28,10 +34,16 @@ fn interrupted() -> Result<impl Future<Output = Interrupt> + Send + 'static> {
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
     Ok(async move {
-        tokio::select! {
+        let by = tokio::select! {
             _ = ctrl_c.recv() => Interrupt::CtrlC,
             _ = terminate.recv() => Interrupt::Terminate,
             _ = hang_up.recv() => Interrupt::Terminate,
-        }
+        };
+        tokio::spawn(async move {
+            ctrl_c.recv().await;
+            // The guards notice that this process is gone, and end what it has started.
+            std::process::exit(INTERRUPTED);
+        });
+        by
     })
 }

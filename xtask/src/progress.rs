@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use harness::{Event, Events, LastTimes, Phase, Workspace};
+use supervise::locks::Holder;
 use trace_report::{Charset, Detail, escape};
 
 use crate::terminal;
@@ -41,7 +42,9 @@ impl Progress {
     fn line(&self, event: &Event) -> Option<String> {
         let wanted = match self.detail {
             Detail::Quiet => false,
-            Detail::Normal => self.watched || matches!(event, Event::Note(_)),
+            Detail::Normal => {
+                self.watched || matches!(event, Event::Note(_) | Event::Waiting { .. })
+            }
             Detail::Verbose => true,
         };
         let line = self.text(event).filter(|_| wanted)?;
@@ -58,6 +61,9 @@ impl Progress {
                     log.display(),
                     last_time(*last)
                 )
+            }
+            Event::Waiting { what, holder } => {
+                format!("  waiting   to {what}: {}", held_by(*holder))
             }
             Event::Prepared { name, took } => {
                 format!("  prepare   {name} done in {}", seconds(*took))
@@ -107,6 +113,18 @@ impl Progress {
     fn last_phase(&self, phase: Phase) -> String {
         last_time(self.last.phases.get(phase.name()).copied())
     }
+}
+
+fn held_by(holder: Option<Holder>) -> String {
+    let Some(Holder { pid, since }) = holder else {
+        return "another process is at it".to_owned();
+    };
+    // A clock that was set back makes no time of it.
+    let so_far = since.elapsed().map_or_else(
+        |_| String::new(),
+        |took| format!(" since {} ago", seconds(took)),
+    );
+    format!("process {pid} is at it{so_far}")
 }
 
 fn last_time(took: Option<Duration>) -> String {

@@ -178,7 +178,8 @@ impl Recipe {
         std::fs::create_dir_all(folder)
             .at("make", folder)
             .map_err(unready)?;
-        let lock = task::lock(folder.join("lock")).await;
+        let what = format!("prepare `{}`", self.example.name);
+        let lock = task::lock(&folder.join("lock"), &what, events).await;
         let _lock = lock.map_err(unready)?;
         let prepared = self.prepare_within(workspace, folder, log, supervisor, events);
         let prepared = prepared.await.map_err(unready);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use supervise::Exit;
+use supervise::locks::Holder;
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -20,6 +21,12 @@ pub enum Event {
     Prepared {
         name: String,
         took: Duration,
+    },
+    /// Another process holds the lock of this work.
+    Waiting {
+        what: String,
+        /// Unknown for a holder of an earlier version.
+        holder: Option<Holder>,
     },
     StackReady {
         milvus: String,

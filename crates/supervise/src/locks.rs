@@ -1,20 +1,125 @@
-//! Files that are locked by whoever lives: a process id alone may be anybody's.
+//! Lock files: held for as long as their holder lives, where a process id alone could be a stranger's by now.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::failure::{IoContext, Result};
+use crate::failure::{Failure, IoContext, Result};
 
-/// Holds the lock for as long as the file that is returned.
+const POLL: Duration = Duration::from_millis(20);
+
+/// How long those who only look at a lock can be in the way of its holder.
+const LOOKED_AT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The process that holds a lock, by its own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub pid: u32,
+    pub since: SystemTime,
+}
+
+/// Takes a lock that nobody else wants. It is held for as long as the returned file is open.
 pub fn hold(path: &Path) -> Result<File> {
-    let lock = File::create(path).at("write", path)?;
-    lock.lock().at("lock", path)?;
+    let lock = open(path)?;
+    let began = Instant::now();
+    while !try_take(&lock, path)? {
+        if began.elapsed() > LOOKED_AT_LIMIT {
+            return Err(Failure::new(format!(
+                "another process holds the lock `{}`",
+                path.display()
+            )));
+        }
+        std::thread::sleep(POLL);
+    }
+    sign(&lock, path)?;
     Ok(lock)
 }
 
-/// Whether somebody holds it. Two who look at once don't take each other for its holder.
+/// Waits for a lock that others want too; returns `None` when `limit` has passed.
+///
+/// `waiting` is called once with the holder, when there is something to wait for. Dropping the future gives up at once.
+pub async fn acquire(
+    path: &Path,
+    limit: Duration,
+    waiting: impl FnOnce(Option<Holder>),
+) -> Result<Option<File>> {
+    let lock = open(path)?;
+    let began = Instant::now();
+    let mut waiting = Some(waiting);
+    while !try_take(&lock, path)? {
+        if began.elapsed() > limit {
+            return Ok(None);
+        }
+        // Those who only look are gone by the next try; only a holder is worth a word.
+        if began.elapsed() > POLL
+            && let Some(tell) = waiting.take()
+        {
+            tell(holder(path));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    sign(&lock, path)?;
+    Ok(Some(lock))
+}
+
+/// The error of a wait for `path` that has reached its limit, while `what` was to be done.
+pub fn still_held(path: &Path, limit: Duration, what: &str) -> Failure {
+    let who = holder(path).map_or_else(
+        || "another process".to_owned(),
+        |holder| format!("process {}", holder.pid),
+    );
+    Failure::new(format!(
+        "can't {what}: {who} has held the lock `{}` for more than {} s",
+        path.display(),
+        limit.as_secs()
+    ))
+    .hint(format!("end {who}, then try again"))
+}
+
+/// Whether a living process holds the lock. Two who look at the same time don't take each other for its holder.
 pub fn is_held(path: &Path) -> bool {
     File::open(path).is_ok_and(|lock| lock.try_lock_shared().is_err())
+}
+
+/// The process that signed the lock last; `None` where nobody has yet.
+pub fn holder(path: &Path) -> Option<Holder> {
+    let mut text = String::new();
+    File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    let (pid, since) = text.trim_end().split_once(' ')?;
+    Some(Holder {
+        pid: pid.parse().ok()?,
+        since: SystemTime::UNIX_EPOCH + Duration::from_millis(since.parse().ok()?),
+    })
+}
+
+/// Without truncating: the text is the present holder's.
+fn open(path: &Path) -> Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .at("write", path)
+}
+
+fn try_take(lock: &File, path: &Path) -> Result<bool> {
+    match lock.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error).at("lock", path),
+    }
+}
+
+fn sign(mut lock: &File, path: &Path) -> Result<()> {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    lock.set_len(0)
+        .and_then(|()| lock.rewind())
+        .and_then(|()| write!(lock, "{} {since}", std::process::id()))
+        .at("write", path)
 }
 
 #[cfg(test)]
@@ -32,5 +137,35 @@ mod tests {
         let looking = File::open(&path).expect("it is there");
         looking.try_lock_shared().expect("nobody holds it");
         assert!(!is_held(&path));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_the_holder_and_gets_the_lock_afterwards() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("lock");
+        let first = hold(&path).expect("held");
+        let (told, holder) = tokio::sync::oneshot::channel();
+        let waiting = acquire(&path, Duration::from_secs(60), |holder| {
+            told.send(holder).expect("somebody listens");
+        });
+        let (second, ()) = tokio::join!(waiting, async {
+            let holder = holder.await.expect("it waits").expect("it is signed");
+            assert_eq!(holder.pid, std::process::id());
+            drop(first);
+        });
+        assert!(second.expect("no error").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_at_its_limit_and_leaves_the_holders_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("lock");
+        let _held = hold(&path).expect("held");
+        let none = acquire(&path, Duration::from_millis(50), |_| ()).await;
+        assert!(none.expect("no error").is_none());
+        assert_eq!(
+            holder(&path).map(|holder| holder.pid),
+            Some(std::process::id())
+        );
     }
 }

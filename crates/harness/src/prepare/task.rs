@@ -16,6 +16,8 @@ use crate::workspace::Workspace;
 
 /// How long one command of a preparation may take; a slow network is no reason to hang for ever.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// How long another process may take for the same work: several commands of a preparation.
+const LOCK_LIMIT: Duration = Duration::from_secs(60 * 60);
 const SCHEMA: &str = "milvus-otel.prepared/1";
 
 /// Resolved versions by package name.
@@ -90,7 +92,12 @@ pub async fn prepare_one(
 ) -> Result<Versions> {
     std::fs::create_dir_all(&task.state).at("make", &task.state)?;
     // Two runs at once prepare one after the other; the second one finds everything done.
-    let _lock = lock(task.state.join("lock")).await?;
+    let _lock = lock(
+        &task.state.join("lock"),
+        &format!("prepare `{}`", task.name),
+        events,
+    )
+    .await?;
     let record = task.state.join("prepared.json");
     let fingerprint = fingerprint_of(task)?;
     let last = recorded(&record);
@@ -229,9 +236,14 @@ fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-pub async fn lock(path: PathBuf) -> Result<File> {
-    let locked = tokio::task::spawn_blocking(move || locks::hold(&path));
-    locked
-        .await
-        .unwrap_or_else(|_| Err(Failure::new("the wait for a lock was given up")))
+/// Waits for the lock of work that other processes do too, and tells whom it waits for.
+pub async fn lock(path: &Path, what: &str, events: &Events) -> Result<File> {
+    let waiting = |holder| {
+        events.emit(Event::Waiting {
+            what: what.to_owned(),
+            holder,
+        });
+    };
+    let lock = locks::acquire(path, LOCK_LIMIT, waiting).await?;
+    lock.ok_or_else(|| locks::still_held(path, LOCK_LIMIT, what))
 }

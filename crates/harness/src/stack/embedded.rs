@@ -30,6 +30,8 @@ pub const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
 
 /// The longest boot that is still a boot; a busy machine needs 20 s.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// How long another run may take to make its folder and to wipe abandoned ones.
+const MAKING_LIMIT: Duration = Duration::from_secs(120);
 const HEALTH_POLL: Duration = Duration::from_millis(50);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -263,10 +265,10 @@ impl Embedded {
 
 impl DataFolder {
     /// Makes an empty folder for `run`, and takes away those that runs left which could not clean up.
-    pub fn make(workspace: &Workspace, run: &str) -> Result<Self> {
+    pub async fn make(workspace: &Workspace, run: &str) -> Result<Self> {
         let all = state(workspace).join("data");
         std::fs::create_dir_all(&all).at("make", &all)?;
-        let _making = making(&all)?;
+        let _making = making(&all).await?;
         wipe_abandoned(&all);
         let path = all.join(run);
         std::fs::create_dir_all(&path).at("make", &path)?;
@@ -289,9 +291,11 @@ fn wipe(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// A folder that is being made has no lock yet; while this is held, it isn't taken for an abandoned one.
-fn making(all: &Path) -> Result<File> {
-    locks::hold(&all.join("lock"))
+/// Held while a folder is made, so that a folder without a lock of its own isn't mistaken for an abandoned one.
+async fn making(all: &Path) -> Result<File> {
+    let path = all.join("lock");
+    let lock = locks::acquire(&path, MAKING_LIMIT, |_| ()).await?;
+    lock.ok_or_else(|| locks::still_held(&path, MAKING_LIMIT, "make a folder for Milvus's data"))
 }
 
 /// An abandoned folder is one whose lock nobody holds.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use otlp_capture::Rotation;
 use rustix::process::{Pid, Signal, kill_process};
-use supervise::{Failure, Interrupt, IoContext, Result, Supervisor, disk, log};
+use supervise::{Failure, Interrupt, IoContext, Result, Supervisor, disk, locks, log};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -160,19 +160,11 @@ pub async fn keep(
 }
 
 async fn take_lock(workspace: &Workspace) -> Result<File> {
-    let path = lock_file(workspace);
-    let lock = File::create(&path).at("write", &path)?;
-    let began = Instant::now();
-    while lock.try_lock().is_err() {
-        if began.elapsed() > LOOKED_AT_LIMIT {
-            return Err(
-                Failure::new("another stack of this checkout is starting or up")
-                    .hint("`cargo xtask status` tells of it"),
-            );
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    Ok(lock)
+    let lock = locks::acquire(&lock_file(workspace), LOOKED_AT_LIMIT, |_| ()).await?;
+    lock.ok_or_else(|| {
+        Failure::new("another stack of this checkout is starting or up")
+            .hint("`cargo xtask status` tells of it")
+    })
 }
 
 async fn keep_until(

@@ -158,7 +158,7 @@ impl Session {
         self.manifest.stack.versions = versions;
         let data = self
             .data
-            .insert(DataFolder::make(workspace, &self.folder.id)?);
+            .insert(DataFolder::make(workspace, &self.folder.id).await?);
         let log = self.folder.logs().join("milvus.log");
         let server = Embedded::start(
             workspace,
