@@ -144,6 +144,7 @@ impl Clean {
                 })
                 .collect(),
             delivery: Some(Delivery::default()),
+            ..RunFacts::default()
         };
         let verdict = judge(&traces, &problems, Some(&contract), Some(&facts));
         match verdict

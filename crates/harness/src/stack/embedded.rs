@@ -149,7 +149,7 @@ pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> 
         std::thread::sleep(HEALTH_POLL);
     }
     if all.is_dir() {
-        let _making = making(&all)?;
+        let _making = locks::hold(&making_lock(&all))?;
         wipe_abandoned(&all);
     }
     Ok(())
@@ -291,9 +291,13 @@ fn wipe(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// Held while a folder is made, so that a folder without a lock of its own isn't mistaken for an abandoned one.
+/// The lock that is held while a folder is made, so that one without a lock of its own isn't mistaken for an abandoned one.
+fn making_lock(all: &Path) -> PathBuf {
+    all.join("lock")
+}
+
 async fn making(all: &Path) -> Result<File> {
-    let path = all.join("lock");
+    let path = making_lock(all);
     let lock = locks::acquire(&path, MAKING_LIMIT, |_| ()).await?;
     lock.ok_or_else(|| locks::still_held(&path, MAKING_LIMIT, "make a folder for Milvus's data"))
 }

@@ -21,6 +21,7 @@ fn verdict(silent: Option<&str>, delivery: Option<Delivery>) -> Verdict {
             })
             .collect(),
         delivery,
+        ..RunFacts::default()
     };
     judged(&capture("five-languages.jsonl"), Some(&facts))
 }
