@@ -169,7 +169,7 @@ async fn a_file_that_cannot_be_read_is_named() {
     assert!(
         error
             .to_string()
-            .starts_with("cannot read `/nowhere/ca.pem`: "),
+            .starts_with("`connect`: cannot read `/nowhere/ca.pem`: "),
         "{error}"
     );
 }
