@@ -1,5 +1,6 @@
 //! Does each client call have its server span?
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::draft::Draft;
@@ -577,18 +578,36 @@ fn untraced_hint(language: Option<&str>) -> &'static str {
     }
 }
 
-/// Each language's instrumentation that sends the random flag, and the last version that doesn't, as measured
-/// (docs/compatibility.md).
-const SENDS_RANDOM_FLAG: [(&str, &str, &str); 2] = [
-    ("java", "the Java agent", "2.25.0"),
-    ("python", "OpenTelemetry Python", "1.41.1"),
+/// A language's instrumentation that sends the random flag from some version on, as measured (docs/compatibility.md).
+struct SendsRandomFlag {
+    language: &'static str,
+    name: &'static str,
+    /// The last version that doesn't send it.
+    last: &'static str,
+    /// The resource attribute with the version in use.
+    attribute: &'static str,
+}
+
+const SENDS_RANDOM_FLAG: [SendsRandomFlag; 2] = [
+    SendsRandomFlag {
+        language: "java",
+        name: "the Java agent",
+        last: "2.25.0",
+        attribute: "telemetry.distro.version",
+    },
+    SendsRandomFlag {
+        language: "python",
+        name: "OpenTelemetry Python",
+        last: "1.41.1",
+        attribute: "telemetry.sdk.version",
+    },
 ];
 
-/// How a language comes to a propagator, where it isn't by the standard variable.
+/// The way to a propagator in a language where it isn't the standard variable.
 const PROPAGATORS: [(&str, &str); 2] = [
     (
         "go",
-        "set one: `otel.SetTextMapPropagator(propagation.TraceContext{})`; Go's default sends nothing",
+        "call `otel.SetTextMapPropagator(propagation.TraceContext{})`: Go's default sends nothing",
     ),
     (
         "nodejs",
@@ -596,62 +615,74 @@ const PROPAGATORS: [(&str, &str); 2] = [
     ),
 ];
 
-fn sends_random_flag(language: &str) -> Option<(&'static str, &'static str)> {
-    let known = SENDS_RANDOM_FLAG.iter();
-    known
-        .copied()
-        .find_map(|(name, what, last)| (name == language).then_some((what, last)))
-}
+const PROXY: &str = "look for a proxy between client and server that strips `traceparent`";
 
-/// What the evidence points to.
+/// What to do, an action a line, the likeliest first.
 fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
     let (client, server) = (view.traces.span(call), view.traces.span(server));
     let flags = client.flags() & 0xff;
-    let language = language(view, call);
-    let language = language.as_deref().unwrap_or_default();
-    if flags > 1 {
-        let older = match sends_random_flag(language) {
-            Some((what, last)) => format!("{what} {last} or before"),
-            None => "a client that sends no random flag".to_owned(),
-        };
+    let language = language(view, call).unwrap_or_default();
+    let known = SENDS_RANDOM_FLAG
+        .iter()
+        .find(|one| one.language == language);
+    let version = known.and_then(|known| {
         let mut attributes = client.resource_attributes();
-        let distribution = attributes
-            .find(|(key, _)| *key == "telemetry.distro.version")
-            .map_or_else(String::new, |(_, version)| format!(" (agent {version})"));
+        let version = attributes.find(|(key, _)| *key == known.attribute);
+        version.map(|(_, version)| version.to_string())
+    });
+    if flags > 1 {
+        let older = known.map_or_else(
+            || "a client that sends no random flag".to_owned(),
+            |known| format!("{} {} or before", known.name, known.last),
+        );
+        let sent = version.map_or_else(String::new, |version| format!(" {version}"));
+        let name = known.map_or("the client", |known| known.name);
         return format!(
-            "the calls were sent with trace flags {flags:02x}{distribution}, and the server's instrumentation is `{}` {}: otel-go \
-             before 1.42 drops a `traceparent` with flags above 01. Take {older}, or a server built with otel-go 1.42 or later",
+            "take {older}, or a server built with otel-go 1.42 or later: {name}{sent} sends trace flags {flags:02x}, and the server's \
+             `{}` {} drops a `traceparent` with flags above 01",
             short(server.scope_name()),
             server.scope_version(),
         );
     }
     if !whole {
-        return "some calls carry their context and these don't; a guess: they are made outside of the instrumented channel, or a proxy \
-                strips `traceparent` from them"
-            .to_owned();
+        return format!(
+            "instrument every channel: some calls carry their context and these don't; a guess: they are made on a channel without \
+             the instrumentation\n{PROXY}"
+        );
     }
-    // A span that was recorded is sampled: 00 says that its exporter leaves the flags out.
-    let told = match flags {
-        0 => "the exporter doesn't say with which trace flags the calls were sent",
-        _ => "no call's context arrived, although their trace flags are 01, which any server takes",
-    };
-    let random = match (flags, sends_random_flag(language)) {
-        (0, Some((what, last))) => format!(
-            "; {what} after {last} sends 03, which a server on otel-go before 1.42 drops: take {last} or before"
-        ),
-        (0, None) => "; flags above 01 are dropped by a server on otel-go before 1.42".to_owned(),
-        _ => String::new(),
-    };
-    let cure = PROPAGATORS
+    let propagator = PROPAGATORS
         .iter()
         .find(|(name, _)| *name == language)
-        .map_or(
-            "set the W3C one (`OTEL_PROPAGATORS=tracecontext`)",
-            |(_, cure)| cure,
-        );
-    format!(
-        "{told}{random}. A guess: there is no propagator: {cure}. Else a proxy between them strips `traceparent`"
-    )
+        .map_or("set `OTEL_PROPAGATORS=tracecontext`", |(_, cure)| cure);
+    let propagator = format!("{propagator}; a guess: the client has no propagator");
+    // A recorded span is sampled: flags of 00 mean that the exporter leaves them out.
+    let flag = known
+        .filter(|_| flags == 0)
+        .and_then(|known| random_flag(known, version.as_deref()));
+    let (first, then) = match flag {
+        Some((true, flag)) => (flag, Some(propagator)),
+        Some((false, flag)) => (propagator, Some(flag)),
+        None => (propagator, None),
+    };
+    let actions = [Some(first), then, Some(PROXY.to_owned())];
+    actions.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// Whether the random flag is surely sent, and what to do against it; `None` if the version rules it out.
+fn random_flag(known: &SendsRandomFlag, version: Option<&str>) -> Option<(bool, String)> {
+    let SendsRandomFlag { name, last, .. } = known;
+    let dropped = "which a server on otel-go before 1.42 drops";
+    match version {
+        Some(version) if versions::compare(version, last) == Ordering::Greater => Some((
+            true,
+            format!("take {name} {last} or before: {version} sends trace flags 03, {dropped}"),
+        )),
+        Some(_) => None,
+        None => Some((
+            false,
+            format!("take {name} {last} or before: later ones send trace flags 03, {dropped}"),
+        )),
+    }
 }
 
 /// The last part of a scope's path.
