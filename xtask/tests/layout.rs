@@ -21,7 +21,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates whose circles are still being taken apart.
-const WITH_CIRCLES: [&str; 4] = [
+const WITH_CIRCLES: [&str; 5] = [
+    "trace-parity",
     "trace-parity-faults",
     "milvus-otel",
     "otlp-capture",
@@ -38,6 +39,7 @@ const GIVEN_TWICE: [(&str, &[&str]); 4] = [
             "Example",
             "ExampleTimes",
             "FindingView",
+            "NoteView",
             "Packer",
             "Page",
             "Phase",

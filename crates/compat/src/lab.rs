@@ -6,24 +6,23 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use harness::event::{Event, Events};
+use harness::event::Events;
 use harness::folder::RunFolder;
-use harness::manifest::{ExampleManifest, Manifest, Stats};
-use harness::prepare::task::{self, Versions};
-use harness::run::examples::{Start, environment, run_example};
+use harness::manifest::{Manifest, Stats};
+use harness::prepare::task::Versions;
 use harness::run::judge::Captured;
+use harness::run::program::{Start, run_programs};
 use harness::run::report;
 use harness::run::settle::settle;
-use harness::spans::live::Live;
+use harness::spans::live::{Live, fresh};
 use harness::spans::source::Spans;
-use harness::stack::bring_up::{Place, RunningStack};
+use harness::stack::bring_up::{Place, RunningStack, StackChoice};
 use harness::stack::embedded;
-use harness::stack::jaeger::Backend;
 use harness::stack::session::Session;
 use harness::workspace::Workspace;
-use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor, log};
+use supervise::{Failure, Interrupt, IoContext, Result, Supervisor};
 use trace_parity::{Contract, Settlement};
-use trace_report::{ExampleRun, Run, Subject};
+use trace_report::{ExampleRun, Subject};
 
 use crate::diagnosis::Unready;
 use crate::environment::{Ready, Recipe};
@@ -138,116 +137,89 @@ impl Lab<'_> {
         let (stack, spans) = self.up.insert(up);
         self.runs += 1;
         let run = format!("{}-{}", self.session.folder.id, self.runs);
-        let start = Start {
-            name: ready.example.name.clone(),
-            example: ready.example,
-            versions: ready.versions,
+        let folder = RunFolder {
+            id: run,
+            path: task.folder.clone(),
         };
+        let name = ready.example.name.clone();
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
-            Settlement::new(self.contract.clone(), Some(&run), &[&start.name]);
-        let mut variables = environment(&run, stack, &start);
+            Settlement::new(self.contract.clone(), Some(&folder.id), &[&name]);
+        let log = task.folder.join("program.log");
+        let versions = ready.versions.clone();
+        let mut start = Start::of_example(
+            &folder.id,
+            name,
+            &ready.example,
+            ready.versions,
+            stack,
+            None,
+            log,
+        );
         // What a failed program left behind is never found by another.
-        if let Some(collection) = variables.get_mut("MILVUS_COLLECTION") {
+        if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
             *collection += &format!("_{}", self.runs);
         }
-        let log = task.folder.join("program.log");
-        let program = Program {
-            command: start.example.run.command.clone(),
-            folder: start.example.folder.clone(),
-            env: variables.clone(),
-            without_env: &["OTEL_", "MILVUS_"],
-            output: Output::File(log.clone()),
-        };
-        let mut manifest = Manifest::new(&run, jiff::Timestamp::now().to_string(), "embedded");
+        let now = jiff::Timestamp::now().to_string();
+        let mut manifest = Manifest::new(&folder.id, now, "embedded");
         manifest.stack = self.session.manifest.stack.clone();
-        let versions = start.versions.clone();
 
         let beginning = Beginning::of(&mut self.session).await?;
-        let (finished, exit) = tokio::select! {
-            failure = stack.failed() => return Err(failure),
-            finished = run_example(start, &program, &log, &self.supervisor, self.events) => finished?,
-        };
-        let only = std::slice::from_ref(&finished);
+        let told = (&mut manifest, folder.manifest());
+        let told = (told.0, told.1.as_path());
+        let finished =
+            run_programs(vec![start], 1, stack, &self.supervisor, told, self.events).await?;
         settle(
             stack,
             spans,
             &self.session.folder,
             &self.live,
-            only,
+            &finished,
             self.events,
         )
         .await?;
         manifest.capture = beginning
             .copy_since(&mut self.session, &task.folder.join("capture.jsonl"))
             .await?;
-
-        manifest.examples.push(ExampleManifest {
-            name: finished.name.clone(),
-            folder: program.folder.to_string_lossy().into_owned(),
-            command: program.command,
-            environment: variables,
-            versions: versions.clone(),
-            exit: Some(exit),
-            seconds: finished.seconds,
-            trace_id: log::last_value(&log, "trace_id="),
-        });
-        let folder = RunFolder {
-            id: run,
-            path: task.folder.clone(),
-        };
         manifest.write(&folder.manifest())?;
-        self.report(&folder, &manifest, &finished)?;
+        self.report(&folder, &manifest, finished)?;
         Ok(Record {
-            exit: Some(exit),
-            run_seconds: finished.seconds,
+            exit: manifest.examples[0].exit,
+            run_seconds: manifest.examples[0].seconds,
             ..Record::new(task.fingerprint.clone(), versions)
         })
     }
 
     /// The variant's own reports, which the map links to.
-    fn report(&self, folder: &RunFolder, manifest: &Manifest, finished: &ExampleRun) -> Result<()> {
+    fn report(
+        &self,
+        folder: &RunFolder,
+        manifest: &Manifest,
+        finished: Vec<ExampleRun>,
+    ) -> Result<()> {
         let captured = Captured::of(folder)?;
-        let judged = captured.judge(Some(self.contract), Some(&manifest.facts()), |verdict| {
-            Run {
-                program: harness::PROGRAM.to_owned(),
-                arguments: manifest.command.clone(),
-                subject: Subject::Examples,
-                notes: Vec::new(),
-                id: Some(folder.id.clone()),
-                folder: Some(folder.path.clone()),
-                stack: Some(embedded::stack_name()),
-                verdict,
-                wall_seconds: Some(finished.seconds),
-                phases: Vec::new(),
-                examples: vec![finished.clone()],
-            }
-        });
+        let mut judged = captured.judge(Some(self.contract), Some(&manifest.facts()));
+        judged.run.arguments.clone_from(&manifest.command);
+        judged.run.subject = Subject::Examples;
+        judged.run.id = Some(folder.id.clone());
+        judged.run.folder = Some(folder.path.clone());
+        judged.run.stack = Some(embedded::stack_name());
+        judged.run.wall_seconds = Some(finished.iter().map(|run| run.seconds).sum());
+        judged.run.examples = finished;
         report::write(&judged, folder)
     }
 
     /// Milvus and the capture, started for the first variant that has something to run.
     async fn bring_up(&mut self) -> Result<(RunningStack, Spans)> {
-        embedded::check_platform()?;
-        let milvus = embedded::preparation(self.workspace);
-        let versions =
-            task::prepare_all(vec![milvus], self.workspace, &self.supervisor, self.events)
-                .await?
-                .pop()
-                .unwrap_or_default();
-        let up = RunningStack::embedded(
-            Backend::Capture,
-            Place::Free,
-            self.workspace,
-            &mut self.session,
-            &self.live,
-            versions,
-        )
-        .await?;
-        self.events.emit(Event::StackReady {
-            milvus: up.0.milvus_uri.clone(),
-            otlp: up.0.otlp_grpc.clone(),
-        });
-        Ok(up)
+        let choice = StackChoice::default();
+        let (workspace, supervisor, events) = (self.workspace, &self.supervisor, self.events);
+        let (prepared, _) = choice
+            .prepare(None, Vec::new(), workspace, supervisor, events)
+            .await?;
+        let fresh = fresh(self.contract, None, Vec::new());
+        let joins = (&self.live, fresh);
+        prepared
+            .start(Place::Free, workspace, &mut self.session, joins, events)
+            .await
     }
 }
 

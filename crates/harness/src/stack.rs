@@ -8,6 +8,7 @@ pub mod external;
 pub mod jaeger;
 pub mod keeper;
 pub mod ports;
+pub mod server;
 pub mod session;
 pub mod set_up;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::prepare::example::Example;
 use crate::stack::bring_up::RunningStack;
 
 /// A variable whose value keeps spans, or some of them, from being made, sent or joined.
@@ -140,6 +141,29 @@ pub fn for_program(
         variables.insert("MILVUS_URI".to_owned(), stack.milvus_uri.clone());
     }
     variables
+}
+
+/// The standard variables for an example; what `example.toml` sets comes last, so that it wins.
+pub fn for_example(
+    run: &str,
+    name: &str,
+    example: &Example,
+    stack: &RunningStack,
+) -> BTreeMap<String, String> {
+    let attributes =
+        format!("application=milvus-otel-test,service.instance.id={name},milvus_otel.run={run}");
+    let collection = format!("quick_setup_{}", name.replace('-', "_"));
+    let standard = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.otlp_grpc.clone()),
+        ("OTEL_RESOURCE_ATTRIBUTES", attributes),
+        ("MILVUS_URI", stack.milvus_uri.clone()),
+        ("MILVUS_COLLECTION", collection),
+    ];
+    let standard = standard.map(|(name, value)| (name.to_owned(), value));
+    standard
+        .into_iter()
+        .chain(example.run.env.clone())
+        .collect()
 }
 
 /// What a program of the user's should know of its environment before its verdict.

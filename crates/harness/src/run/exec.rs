@@ -1,22 +1,21 @@
 //! Any program of the user's, judged by what its spans say.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor};
 use trace_parity::{Contract, ExampleTrace, Kind, Traces};
-use trace_report::{ExampleRun, Subject};
+use trace_report::Subject;
 
 use crate::event::{Event, Events, Phase};
-use crate::manifest::{ExampleManifest, Manifest, exit_fact};
+use crate::manifest::Manifest;
 use crate::prepare::preflight;
 use crate::prepare::task::Versions;
 use crate::run::environment;
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
+use crate::run::program::{Start, run_programs};
 use crate::spans::live::Live;
 use crate::spans::live::{Fresh, fresh, live};
 use crate::spans::source::Spans;
@@ -104,7 +103,6 @@ async fn judge_program(
     }
 
     clock.enter(Phase::Examples);
-    let environment = environment_for(&session.folder.id, &name, &stack);
     let notes = environment::notes(&stack)
         .into_iter()
         .chain(options.notes.iter().cloned())
@@ -112,11 +110,13 @@ async fn judge_program(
     for note in notes {
         events.emit(Event::Note(note));
     }
-    let program = program(options, environment)?;
+    let start = start(options, session, &name, &stack)?;
     let folder = session.folder.path.clone();
+    let file = session.folder.manifest();
+    let told = (&mut session.manifest, file.as_path());
     let finished = tokio::select! {
         failure = spans.lost(&folder, &live) => return Err(failure),
-        finished = run_program(session, &stack, program, &name, events) => finished?,
+        finished = run_programs(vec![start], 1, &stack, supervisor, told, events) => finished?,
     };
 
     let ending = Ending {
@@ -138,7 +138,7 @@ async fn judge_program(
             events.emit(Event::Note(note));
         }
     };
-    ending.settle_and_judge(clock, vec![finished], look).await
+    ending.settle_and_judge(clock, finished, look).await
 }
 
 /// The stack that is up, unless another is asked for.
@@ -160,10 +160,7 @@ fn kept_stack(
     })?;
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
     session.authorize(state::token(&state)?, &options.redact);
-    session.manifest.stack.milvus_uri = Some(state.milvus_uri.clone());
-    session.manifest.stack.otlp_grpc = Some(state.otlp_grpc.clone());
-    session.manifest.stack.otlp_http = Some(state.otlp_http.clone());
-    RunningStack::kept(&state).map(Some)
+    RunningStack::kept(&state, session).map(Some)
 }
 
 /// One for this program alone, where the tutorial has it, or somebody else's.
@@ -196,79 +193,39 @@ async fn own_stack(
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
     session.authorize(authorization::token(options.auth)?, &options.redact);
-    let (stack, spans) = prepared
-        .start(Place::Tutorial, workspace, session, live, fresh)
-        .await?;
-    events.emit(Event::StackReady {
-        milvus: stack.milvus_uri.clone(),
-        otlp: stack.otlp_grpc.clone(),
-    });
-    Ok((stack, spans))
+    prepared
+        .start(Place::Tutorial, workspace, session, (live, fresh), events)
+        .await
 }
 
-fn program(options: &Exec, env: BTreeMap<String, String>) -> Result<Program> {
+fn start(options: &Exec, session: &Session, name: &str, stack: &RunningStack) -> Result<Start> {
     let here = Path::new(".");
-    Ok(Program {
-        command: options.command.clone(),
-        folder: here.canonicalize().at("find", here)?,
-        env,
-        without_env: &[],
-        output: if options.stdout_is_data {
-            Output::StandardError
-        } else {
-            Output::Inherited
-        },
-    })
-}
-
-async fn run_program(
-    session: &mut Session,
-    stack: &RunningStack,
-    mut program: Program,
-    name: &str,
-    events: &Events,
-) -> Result<ExampleRun> {
-    session.manifest.examples.push(ExampleManifest {
-        name: name.to_owned(),
-        folder: program.folder.to_string_lossy().into_owned(),
-        command: program.command.clone(),
-        environment: program.env.clone(),
-        versions: Versions::new(),
-        exit: None,
-        seconds: 0.0,
-        trace_id: None,
-    });
-    session.manifest.write(&session.folder.manifest())?;
-    let began = Instant::now();
-    events.emit(Event::ExampleStarted {
-        name: name.to_owned(),
-    });
-    // Only now, so that it is in no manifest; what the user has set stays.
+    // What the user has set stays.
     let token = session.token.as_ref();
     let token = token.filter(|_| std::env::var_os(authorization::VARIABLE).is_none());
-    program.env = authorization::added(program.env, token);
-    let process = session.supervisor().start(&program)?;
-    let exit = tokio::select! {
-        failure = stack.failed() => return Err(failure),
-        exit = process.wait() => exit,
-    };
-    let took = began.elapsed();
-    events.emit(Event::ExampleExited {
+    Ok(Start {
         name: name.to_owned(),
-        exit,
-        took,
-    });
-    let entry = &mut session.manifest.examples[0];
-    entry.exit = Some(exit);
-    entry.seconds = took.as_secs_f64();
-    Ok(ExampleRun {
-        name: name.to_owned(),
-        command: session.manifest.examples[0].command.clone(),
-        exit: exit_fact(exit),
-        seconds: took.as_secs_f64(),
         versions: Versions::new(),
-        log_tail: Vec::new(),
-        log: None,
+        program: Program {
+            command: options.command.clone(),
+            folder: here.canonicalize().at("find", here)?,
+            env: environment::for_program(
+                |variable| std::env::var(variable).ok(),
+                &[
+                    ("service.instance.id", name),
+                    ("milvus_otel.run", &session.folder.id),
+                ],
+                stack,
+            ),
+            without_env: &[],
+            output: if options.stdout_is_data {
+                Output::StandardError
+            } else {
+                Output::Inherited
+            },
+        },
+        secrets: authorization::added(stack.connection.clone(), token),
+        limit: None,
     })
 }
 
@@ -318,15 +275,6 @@ fn name_of(command: &[String]) -> String {
             _ => '_',
         })
         .collect()
-}
-
-/// The standard variables. What the user has set stays; to his resource attributes those are added that say whose the spans are.
-fn environment_for(run: &str, name: &str, stack: &RunningStack) -> BTreeMap<String, String> {
-    environment::for_program(
-        |variable| std::env::var(variable).ok(),
-        &[("service.instance.id", name), ("milvus_otel.run", run)],
-        stack,
-    )
 }
 
 fn of_the_program<'t>(traces: &'t Traces, manifest: &Manifest) -> Vec<ExampleTrace<'t>> {

@@ -171,11 +171,8 @@ pub fn compare(
         .as_ref()
         .filter(|_| selection.is_everything())
         .map(Manifest::facts);
-    Ok(Captured::read(loaded)
-        .chosen(selection)?
-        .judge(contract, facts.as_ref(), |verdict| {
-            Run::comparison(crate::PROGRAM, verdict)
-        }))
+    let captured = Captured::read(loaded).chosen(selection)?;
+    Ok(captured.judge(contract, facts.as_ref()))
 }
 
 impl Captured {
@@ -207,16 +204,11 @@ impl Captured {
         Ok(self)
     }
 
-    /// Judges it as `compare` would; `fill` makes the run of the verdict.
-    pub fn judge(
-        self,
-        contract: Option<&Contract>,
-        facts: Option<&RunFacts>,
-        fill: impl FnOnce(Verdict) -> Run,
-    ) -> Judged {
+    /// Judges it. What else is known of the run is the caller's to fill in.
+    pub fn judge(self, contract: Option<&Contract>, facts: Option<&RunFacts>) -> Judged {
         let verdict = trace_parity::judge(&self.traces, &self.problems, contract, facts);
         Judged {
-            run: fill(verdict),
+            run: Run::comparison(crate::PROGRAM, verdict),
             traces: self.traces,
             raw: self.raw,
         }
@@ -267,14 +259,11 @@ pub fn verdict_of(
     manifest: &Manifest,
     contract: Option<&Contract>,
 ) -> Result<Verdict> {
-    let loaded = read_all(None, &[file.to_owned()])?;
-    let (traces, problems) = trace_parity::read(&inputs(&loaded));
-    Ok(trace_parity::judge(
-        &traces,
-        &problems,
-        contract,
-        Some(&manifest.facts()),
-    ))
+    let captured = Captured::read(read_all(None, &[file.to_owned()])?);
+    Ok(captured
+        .judge(contract, Some(&manifest.facts()))
+        .run
+        .verdict)
 }
 
 /// What a run captured.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use supervise::{Failure, Interrupt, Result, Supervisor};
 use trace_parity::{Contract, Traces};
-use trace_report::{ExampleRun, Run, Subject};
+use trace_report::{ExampleRun, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{Manifest, PhaseManifest};
@@ -75,24 +75,17 @@ impl Ending<'_> {
         let captured = Captured::of(&session.folder)?;
         session.manifest.general_rules = contract.is_none();
         look(&captured.traces, &mut session.manifest);
-        let (id, folder) = (session.folder.id.clone(), session.folder.path.clone());
-        let arguments = session.manifest.command.clone();
-        let judged = captured.judge(contract, Some(&session.manifest.facts()), |verdict| {
-            let (phases, wall) = clock.stop();
-            Run {
-                program: crate::PROGRAM.to_owned(),
-                arguments,
-                subject,
-                notes: Vec::new(),
-                id: Some(id),
-                folder: Some(folder),
-                stack: Some(stack.name.clone()),
-                verdict,
-                wall_seconds: Some(wall.as_secs_f64()),
-                phases,
-                examples: finished,
-            }
-        });
+        let mut judged = captured.judge(contract, Some(&session.manifest.facts()));
+        let (phases, wall) = clock.stop();
+        let run = &mut judged.run;
+        run.arguments.clone_from(&session.manifest.command);
+        run.subject = subject;
+        run.id = Some(session.folder.id.clone());
+        run.folder = Some(session.folder.path.clone());
+        run.stack = Some(stack.name.clone());
+        run.wall_seconds = Some(wall.as_secs_f64());
+        run.phases = phases;
+        run.examples = finished;
         session.manifest.phases = judged.run.phases.iter().map(PhaseManifest::from).collect();
         session.manifest.write(&session.folder.manifest())?;
         report::write(&judged, &session.folder)?;

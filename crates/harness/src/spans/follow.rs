@@ -5,15 +5,18 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use otlp_capture::{Secrets, Signal};
+use otlp_capture::{Rotation, Secrets, Signal};
 use supervise::{Failure, IoContext, Result};
 
 use crate::spans::live::{Live, feed};
 
-/// The bytes a signal that the capture of a stack that stays keeps, in files of a quarter of it.
-pub const KEPT_BYTES: u64 = 64 << 20;
-/// Its files beside the one that is written.
-pub const KEPT_ROTATED: u32 = 3;
+/// The files that the capture of a stack that stays keeps beside the one that is written.
+const KEPT_ROTATED: u32 = 3;
+/// It keeps the newest 64 MiB of each signal.
+pub const KEPT_ROTATION: Rotation = Rotation {
+    max_bytes: 16 << 20,
+    keep: KEPT_ROTATED,
+};
 
 /// A file that is being written, from some point on.
 #[derive(Debug)]

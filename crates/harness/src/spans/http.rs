@@ -67,6 +67,15 @@ impl Url {
         })
     }
 
+    /// A page of this machine.
+    pub fn local(port: u16, path: &str) -> Self {
+        Self {
+            secure: false,
+            authority: format!("127.0.0.1:{port}"),
+            path: path.to_owned(),
+        }
+    }
+
     fn host(&self) -> &str {
         let host = self.authority.rsplit_once(':');
         host.map_or(self.authority.as_str(), |(host, _)| host)

@@ -9,15 +9,17 @@ use crate::event::{Event, Events};
 use crate::prepare::example::Need;
 use crate::prepare::task::{self, Task, Versions};
 use crate::spans::fetch::{CLOCK_MARGIN, Fetch};
-use crate::spans::follow::Follow;
+use crate::spans::follow::{Follow, KEPT_ROTATION};
+use crate::spans::http::Url;
 use crate::spans::live::Fresh;
 use crate::spans::live::Live;
 use crate::spans::source::Spans;
-use crate::stack::compose::{Compose, Docker, Images, Published};
-use crate::stack::embedded::{self, Embedded};
+use crate::stack::compose::{Docker, Images, Published};
+use crate::stack::embedded;
 use crate::stack::external::External;
 use crate::stack::jaeger::{self, Backend, Jaeger};
 use crate::stack::ports::{Ports, TUTORIAL, TUTORIAL_OTLP};
+use crate::stack::server::{Server, any_failed};
 use crate::stack::session::Session;
 use crate::stack::state::StackState;
 use crate::workspace::Workspace;
@@ -145,6 +147,8 @@ pub struct RunningStack {
     pub otlp_grpc: String,
     /// OTLP over HTTP.
     pub otlp_http: String,
+    /// A query API that has the spans as well.
+    pub traces_from: Option<String>,
     /// How soon its servers send their spans.
     pub schedule_delay: Duration,
     /// The longest that a span is waited for after the last program has ended.
@@ -153,11 +157,10 @@ pub struct RunningStack {
     pub poll: Duration,
     /// What programs need to connect that is nobody else's to know.
     pub connection: BTreeMap<String, String>,
-    /// `None` where somebody else runs it.
-    server: Option<Embedded>,
-    /// Where the capture sends on to.
-    pub jaeger: Option<Jaeger>,
-    containers: Option<Compose>,
+    /// None where somebody else runs it.
+    servers: Vec<Server>,
+    /// The query API of the Jaeger that the capture sends on to.
+    pub jaeger: Option<Url>,
 }
 
 /// How long spans may be on their way to a capture of ours, and to somebody else's store.
@@ -169,88 +172,93 @@ const EXTERNAL_POLL: Duration = Duration::from_millis(500);
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 
 impl RunningStack {
-    /// Starts the capture, which sends on to `backend`, and Milvus for this run alone.
+    /// One whose spans come to a capture of ours.
+    fn captured(name: String, [milvus_uri, otlp_grpc, otlp_http]: [String; 3]) -> Self {
+        Self {
+            name,
+            milvus_uri,
+            otlp_grpc,
+            otlp_http,
+            traces_from: None,
+            schedule_delay: embedded::SCHEDULE_DELAY,
+            settle_limit: SETTLE_LIMIT,
+            poll: POLL,
+            connection: BTreeMap::new(),
+            servers: Vec::new(),
+            jaeger: None,
+        }
+    }
+
+    /// Starts the capture, which sends on to `backend`, and Milvus.
+    ///
+    /// Without a live join it is a stack that stays, whose capture is rotated.
     pub async fn embedded(
         backend: Backend,
         place: Place,
         workspace: &Workspace,
         session: &mut Session,
-        live: &Live,
+        live: Option<&Live>,
         versions: Versions,
-    ) -> Result<(Self, Spans)> {
+    ) -> Result<Self> {
         let jaeger = Jaeger::start_for(backend, workspace, session).await?;
         // Only now: Jaeger has taken its own.
         let (ports, otlp) = match place {
             Place::Free => (Ports::free()?, (0, 0)),
             Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
         };
-        let forward = jaeger.as_ref().map(Jaeger::otlp);
+        let rotation = live.is_none().then_some(KEPT_ROTATION);
+        let forward = jaeger.as_ref().map(|jaeger| jaeger.otlp.clone());
         let endpoints = session
-            .capture(otlp, None, Some(live.clone()), forward)
+            .capture(otlp, rotation, live.cloned(), forward)
             .await?;
-        let server = session
+        let milvus = session
             .milvus(workspace, ports, endpoints.grpc, versions)
             .await?;
-        let stack = Self {
-            name: jaeger::stack_name(backend),
-            milvus_uri: format!("http://{}", server.address()),
-            otlp_grpc: format!("http://{}", endpoints.grpc),
-            otlp_http: format!("http://{}", endpoints.http),
-            schedule_delay: embedded::SCHEDULE_DELAY,
-            settle_limit: SETTLE_LIMIT,
-            poll: POLL,
-            connection: BTreeMap::new(),
-            server: Some(server),
-            jaeger,
-            containers: None,
-        };
-        Ok((stack, Spans::Captured))
+        let addresses = [
+            format!("http://127.0.0.1:{}", ports.proxy()),
+            format!("http://{}", endpoints.grpc),
+            format!("http://{}", endpoints.http),
+        ];
+        let query = jaeger.as_ref().map(|jaeger| jaeger.query.clone());
+        Ok(Self {
+            traces_from: query
+                .as_ref()
+                .map(|api| format!("http://{}", api.authority)),
+            servers: std::iter::once(milvus)
+                .chain(jaeger.map(|jaeger| jaeger.server))
+                .collect(),
+            jaeger: query,
+            ..Self::captured(jaeger::stack_name(backend), addresses)
+        })
     }
 
     /// The stack that `up` left; what it captured before now is not this run's.
-    pub fn kept(state: &StackState) -> Result<(Self, Spans)> {
+    pub fn kept(state: &StackState, session: &mut Session) -> Result<(Self, Spans)> {
         let follow = Follow::from_end(state.folder.join("capture.jsonl"))?;
-        let stack = Self {
-            name: state.stack.clone(),
-            milvus_uri: state.milvus_uri.clone(),
-            otlp_grpc: state.otlp_grpc.clone(),
-            otlp_http: state.otlp_http.clone(),
-            schedule_delay: embedded::SCHEDULE_DELAY,
-            settle_limit: SETTLE_LIMIT,
-            poll: POLL,
-            connection: BTreeMap::new(),
-            server: None,
-            jaeger: None,
-            containers: None,
-        };
+        let addresses = [&state.milvus_uri, &state.otlp_grpc, &state.otlp_http].map(Clone::clone);
+        let stack = Self::captured(state.stack.clone(), addresses);
+        stack.tell(session);
         Ok((stack, Spans::Followed(follow)))
     }
 
     /// One that somebody else runs; its spans are fetched until the traces are complete.
-    async fn external(
-        external: &External,
-        session: &mut Session,
-        fresh: Fresh,
-    ) -> Result<(Self, Spans)> {
+    async fn external(external: &External, fresh: Fresh) -> Result<(Self, Spans)> {
         let began = SystemTime::now() - CLOCK_MARGIN;
-        let known = &mut session.manifest.stack;
-        known.milvus_uri = Some(external.milvus_uri.clone());
-        known.otlp_grpc = Some(external.otlp_endpoint.clone());
-        known.traces_from = Some(external.traces_from.clone());
         let fetch = Fetch::since(began, external.api()?, external.client()?, fresh);
         fetch.check().await?;
+        let addresses = [
+            &external.milvus_uri,
+            &external.otlp_endpoint,
+            &external.otlp_endpoint,
+        ];
+        let name = format!("Milvus at {}", external.milvus_uri);
         let stack = Self {
-            name: format!("Milvus at {}", external.milvus_uri),
-            milvus_uri: external.milvus_uri.clone(),
-            otlp_grpc: external.otlp_endpoint.clone(),
-            otlp_http: external.otlp_endpoint.clone(),
+            traces_from: Some(external.traces_from.clone()),
             schedule_delay: DEFAULT_SCHEDULE_DELAY,
             settle_limit: EXTERNAL_SETTLE_LIMIT,
             poll: EXTERNAL_POLL,
             connection: External::connection(),
-            server: None,
-            jaeger: None,
-            containers: None,
+            ..Self::captured(name, addresses.map(Clone::clone))
         };
         Ok((stack, Spans::Fetched(fetch)))
     }
@@ -270,44 +278,33 @@ impl RunningStack {
         let containers = docker
             .start(workspace, session.supervisor(), &run, published, &log)
             .await?;
-        let known = &mut session.manifest.stack;
-        known.versions = docker.versions(images);
-        known.milvus_uri = Some(published.milvus_uri());
-        known.otlp_grpc = Some(published.otlp_grpc());
-        known.otlp_http = Some(published.otlp_http());
-        known.traces_from = Some(published.traces());
-        let fetch = containers.fetch(fresh)?;
+        session.manifest.stack.versions = docker.versions(images);
+        let addresses = [
+            published.milvus_uri(),
+            published.otlp_grpc(),
+            published.otlp_http(),
+        ];
         let stack = Self {
-            name: Docker::stack_name(images),
-            milvus_uri: published.milvus_uri(),
-            otlp_grpc: published.otlp_grpc(),
-            otlp_http: published.otlp_http(),
-            schedule_delay: embedded::SCHEDULE_DELAY,
-            settle_limit: SETTLE_LIMIT,
+            traces_from: Some(published.traces()),
             poll: EXTERNAL_POLL,
-            connection: BTreeMap::new(),
-            server: None,
-            jaeger: None,
-            containers: Some(containers),
+            servers: vec![containers],
+            ..Self::captured(Docker::stack_name(images), addresses)
         };
-        Ok((stack, Spans::Fetched(fetch)))
+        Ok((stack, Spans::Fetched(published.fetch(fresh))))
+    }
+
+    /// Writes its addresses into the run's manifest.
+    pub fn tell(&self, session: &mut Session) {
+        let known = &mut session.manifest.stack;
+        known.milvus_uri = Some(self.milvus_uri.clone());
+        known.otlp_grpc = Some(self.otlp_grpc.clone());
+        known.otlp_http = Some(self.otlp_http.clone());
+        known.traces_from.clone_from(&self.traces_from);
     }
 
     /// Returns when a server of ours ends of its own accord, which it never should.
     pub async fn failed(&self) -> Failure {
-        tokio::select! {
-            failure = end_of(self.server.as_ref(), Embedded::failed) => failure,
-            failure = end_of(self.jaeger.as_ref(), Jaeger::failed) => failure,
-            failure = end_of(self.containers.as_ref(), Compose::failed) => failure,
-        }
-    }
-}
-
-/// The end of a server that there may not be.
-pub async fn end_of<T>(server: Option<&T>, failed: impl AsyncFnOnce(&T) -> Failure) -> Failure {
-    match server {
-        Some(server) => failed(server).await,
-        None => std::future::pending().await,
+        any_failed(&self.servers).await
     }
 }
 
@@ -318,25 +315,39 @@ impl PreparedStack {
         place: Place,
         workspace: &Workspace,
         session: &mut Session,
-        live: &Live,
-        fresh: Fresh,
+        (live, fresh): (&Live, Fresh),
+        events: &Events,
     ) -> Result<(RunningStack, Spans)> {
-        match (&self.choice, &self.docker) {
-            (StackChoice::External(external), _) => {
-                RunningStack::external(external, session, fresh).await
-            }
+        let (stack, spans) = match (&self.choice, &self.docker) {
+            (StackChoice::External(external), _) => RunningStack::external(external, fresh).await?,
             (StackChoice::Compose, Some((docker, images))) => {
                 let published = match place {
                     Place::Free => Published::free()?,
                     Place::Tutorial => Published::TUTORIAL,
                 };
-                RunningStack::compose(docker, images, workspace, session, published, fresh).await
+                RunningStack::compose(docker, images, workspace, session, published, fresh).await?
             }
-            (StackChoice::Compose, None) => Err(Failure::new("Docker was not looked for")),
+            (StackChoice::Compose, None) => {
+                return Err(Failure::new("Docker was not looked for"));
+            }
             (StackChoice::Embedded(backend), _) => {
-                RunningStack::embedded(*backend, place, workspace, session, live, self.versions)
-                    .await
+                let live = Some(live);
+                let stack = RunningStack::embedded(
+                    *backend,
+                    place,
+                    workspace,
+                    session,
+                    live,
+                    self.versions,
+                );
+                (stack.await?, Spans::Captured)
             }
-        }
+        };
+        stack.tell(session);
+        events.emit(Event::StackReady {
+            milvus: stack.milvus_uri.clone(),
+            otlp: stack.otlp_grpc.clone(),
+        });
+        Ok((stack, spans))
     }
 }

@@ -9,18 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use supervise::{
-    Exit, Failure, IoContext, Output, Process, Program, Result, Supervisor, locks, log,
-};
+use supervise::{Exit, Failure, IoContext, Output, Program, Result, Supervisor, locks, log};
 use versions::Range;
 
 use crate::event::{Event, Events};
 use crate::prepare::task::Versions;
 use crate::spans::fetch::Fetch;
-use crate::spans::http::{self, Url};
+use crate::spans::http::{Client, Url};
 use crate::spans::live::Fresh;
 use crate::stack::embedded;
 use crate::stack::ports::{self, TUTORIAL, TUTORIAL_OTLP};
+use crate::stack::server::{Probe, Server};
 use crate::workspace::Workspace;
 
 /// Profiles came with it.
@@ -68,14 +67,6 @@ pub struct Published {
     /// Jaeger's own, where the Collector has the ones before.
     aside: (u16, u16),
     query: u16,
-}
-
-/// Containers that run for us.
-#[derive(Debug)]
-pub struct Compose {
-    process: Process,
-    pub published: Published,
-    log: PathBuf,
 }
 
 /// Says that a run's containers are somebody's. Held by the run for as long as it lives.
@@ -140,6 +131,24 @@ impl Published {
 
     pub fn traces(&self) -> String {
         at(self.query)
+    }
+
+    /// Jaeger before Milvus: a span that is sent while nobody listens is lost.
+    fn probes(&self) -> [Probe; 3] {
+        [
+            Probe::get("Jaeger's query API", self.query, "/api/services"),
+            Probe {
+                body: Some(r#"{"resourceSpans":[]}"#),
+                ..Probe::get("the OTLP receiver", self.otlp.1, "/v1/traces")
+            },
+            Probe::get("Milvus", self.health, "/healthz"),
+        ]
+    }
+
+    /// Its Jaeger. It is this run's alone: everything in it is.
+    pub fn fetch(&self, fresh: Fresh) -> Fetch {
+        let api = Url::local(self.query, "/");
+        Fetch::since(SystemTime::UNIX_EPOCH, api, Client::default(), fresh)
     }
 
     /// As the variables that `docker-compose.yaml` reads.
@@ -279,7 +288,7 @@ impl Docker {
         run: &str,
         published: Published,
         log: &Path,
-    ) -> Result<Compose> {
+    ) -> Result<Server> {
         let compose = |arguments: &[&str]| {
             let project = format!("milvus-otel-{}", run.to_lowercase());
             let selected = [self.compose.clone(), words(&["--project-name", &project])].concat();
@@ -303,95 +312,16 @@ impl Docker {
             output: Output::File(log.to_owned()),
         };
         let down = compose(&["down", "--volumes", "--remove-orphans", "--timeout", "1"]);
-        let stack = Compose {
+        let server = Server {
+            name: "Compose",
             process: supervisor.start_then(&program, &down)?,
-            published,
             log: log.to_owned(),
+            // Compose writes of taking everything down after what the containers wrote.
+            telling: " | ",
+            remedy: None,
         };
-        stack.ready().await?;
-        Ok(stack)
-    }
-}
-
-impl Compose {
-    /// Its Jaeger. It is this run's alone: everything in it is.
-    pub fn fetch(&self, fresh: Fresh) -> Result<Fetch> {
-        let api = Url::parse(&self.published.traces()).map_err(Failure::new)?;
-        Ok(Fetch::since(
-            SystemTime::UNIX_EPOCH,
-            api,
-            http::Client::default(),
-            fresh,
-        ))
-    }
-
-    /// Returns when a container ends of its own accord, which none ever should.
-    pub async fn failed(&self) -> Failure {
-        let exit = self.process.wait().await;
-        self.with_log(format!(
-            "a container ended in the middle of the run: Compose {exit}"
-        ))
-    }
-
-    async fn ready(&self) -> Result<()> {
-        let healthy = async {
-            while self.absent().await.is_some() {
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        tokio::select! {
-            exit = self.process.wait() => Err(self.ended_early(exit)),
-            booted = tokio::time::timeout(BOOT_LIMIT, healthy) => match booted {
-                Ok(()) => Ok(()),
-                Err(_) => {
-                    let absent = self.absent().await.unwrap_or("something");
-                    Err(self.with_log(format!("{absent} was not ready within {} s", BOOT_LIMIT.as_secs())))
-                }
-            },
-        }
-    }
-
-    /// What doesn't answer yet.
-    async fn absent(&self) -> Option<&'static str> {
-        let Published {
-            health,
-            otlp,
-            query,
-            ..
-        } = self.published;
-        let nothing = br#"{"resourceSpans":[]}"#.to_vec();
-        let url = |port, path| Url::parse(&format!("{}{path}", at(port)));
-        let get = async |port, path| http::get(&url(port, path)?).await;
-        let post = async |port, path| http::post_json(&url(port, path)?, nothing).await;
-        let is_there =
-            |answer: Result<http::Answer, String>| answer.is_ok_and(|answer| answer.status == 200);
-        if !is_there(get(query, "/api/services").await) {
-            return Some("Jaeger's query API");
-        }
-        if !is_there(post(otlp.1, "/v1/traces").await) {
-            return Some("the OTLP receiver");
-        }
-        (!is_there(get(health, "/healthz").await)).then_some("Milvus")
-    }
-
-    fn ended_early(&self, exit: Exit) -> Failure {
-        self.with_log(format!(
-            "the containers ended before they were ready: Compose {exit}"
-        ))
-    }
-
-    fn with_log(&self, message: String) -> Failure {
-        // What Compose says of its own, taking everything down, comes after what the containers wrote.
-        let tail = log::tail(&self.log, 400);
-        let mut of_containers: Vec<String> = tail
-            .into_iter()
-            .filter(|line| line.contains(" | "))
-            .collect();
-        let last = of_containers.split_off(of_containers.len().saturating_sub(12));
-        Failure::new(message).detail(last).hint(format!(
-            "what Compose and the containers wrote is in `{}`",
-            self.log.display()
-        ))
+        server.ready(&published.probes(), BOOT_LIMIT).await?;
+        Ok(server)
     }
 }
 

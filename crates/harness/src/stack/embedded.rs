@@ -8,18 +8,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
-use supervise::{
-    Exit, Failure, GRACE, IoContext, Output, Process, Program, Result, Supervisor, locks, log,
-    processes,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use supervise::{Failure, GRACE, IoContext, Output, Program, Result, Supervisor, locks, processes};
 use versions::Range;
 
 use crate::prepare::example::{Need, Prepare};
 use crate::prepare::task::Task;
 use crate::stack::authorization::Token;
 use crate::stack::ports::Ports;
+use crate::stack::server::{Probe, Server};
 use crate::workspace::Workspace;
 
 /// As pinned in `crates/harness/milvus/requirements.txt`.
@@ -32,16 +28,7 @@ pub const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// How long another run may take to make its folder and to wipe abandoned ones.
 const MAKING_LIMIT: Duration = Duration::from_secs(120);
-const HEALTH_POLL: Duration = Duration::from_millis(50);
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A Milvus server that runs for us.
-#[derive(Debug)]
-pub struct Embedded {
-    process: Process,
-    ports: Ports,
-    log: PathBuf,
-}
+const POLL: Duration = Duration::from_millis(50);
 
 /// Where one server keeps its data. Gone when dropped, which must be after the server has ended.
 #[derive(Debug)]
@@ -146,7 +133,7 @@ pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> 
             }
             signal = Signal::KILL;
         }
-        std::thread::sleep(HEALTH_POLL);
+        std::thread::sleep(POLL);
     }
     if all.is_dir() {
         let _making = locks::hold(&making_lock(&all))?;
@@ -155,112 +142,69 @@ pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> 
     Ok(())
 }
 
-impl Embedded {
-    /// Starts the server with its spans going to `otlp`, and returns once it is healthy.
-    pub async fn start(
-        workspace: &Workspace,
-        data: &DataFolder,
-        supervisor: &Supervisor,
-        ports: Ports,
-        otlp: SocketAddr,
-        token: Option<&Token>,
-        log: &Path,
-    ) -> Result<Self> {
-        let state = state(workspace);
-        let coordinates: BTreeMap<String, u16> = ports
-            .named()
-            .into_iter()
-            .filter(|(name, _)| !matches!(*name, "metrics" | "etcd_peer"))
-            .map(|(name, port)| (format!("{name}_port"), port))
-            .collect();
-        let settings = json!({
-            "base": data.path,
-            "bin": state.join("bin"),
-            "metrics_port": ports.metrics(),
-            "etcd_peer_port": ports.etcd_peer(),
-            "ports": coordinates,
-            "authorization": token.is_some(),
-            "extra": {
-                "trace.exporter": "otlp",
-                "trace.sampleFraction": 1,
-                "trace.otlp.endpoint": otlp.to_string(),
-                "trace.otlp.secure": "false",
-            },
-        });
-        let program = Program {
-            command: vec![
-                state.join("venv/bin/python").to_string_lossy().into_owned(),
-                "launch.py".to_owned(),
-                "run".to_owned(),
-                settings.to_string(),
-            ],
-            folder: files(workspace),
-            env: BTreeMap::from([(
-                "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
-                SCHEDULE_DELAY.as_millis().to_string(),
-            )]),
-            without_env: &["OTEL_", "MILVUS_", "ETCD_"],
-            output: Output::File(log.to_owned()),
-        };
-        let process = supervisor.start(&program)?;
-        let server = Self {
-            process,
-            ports,
-            log: log.to_owned(),
-        };
-        server.ready().await?;
-        if let Some(token) = token {
-            token.install(server.address()).await?;
-        }
-        Ok(server)
+/// Starts the server with its spans going to `otlp`, and returns once it is healthy.
+pub async fn start(
+    workspace: &Workspace,
+    data: &DataFolder,
+    supervisor: &Supervisor,
+    ports: Ports,
+    otlp: SocketAddr,
+    token: Option<&Token>,
+    log: &Path,
+) -> Result<Server> {
+    let state = state(workspace);
+    let coordinates: BTreeMap<String, u16> = ports
+        .named()
+        .into_iter()
+        .filter(|(name, _)| !matches!(*name, "metrics" | "etcd_peer"))
+        .map(|(name, port)| (format!("{name}_port"), port))
+        .collect();
+    let settings = json!({
+        "base": data.path,
+        "bin": state.join("bin"),
+        "metrics_port": ports.metrics(),
+        "etcd_peer_port": ports.etcd_peer(),
+        "ports": coordinates,
+        "authorization": token.is_some(),
+        "extra": {
+            "trace.exporter": "otlp",
+            "trace.sampleFraction": 1,
+            "trace.otlp.endpoint": otlp.to_string(),
+            "trace.otlp.secure": "false",
+        },
+    });
+    let program = Program {
+        command: vec![
+            state.join("venv/bin/python").to_string_lossy().into_owned(),
+            "launch.py".to_owned(),
+            "run".to_owned(),
+            settings.to_string(),
+        ],
+        folder: files(workspace),
+        env: BTreeMap::from([(
+            "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
+            SCHEDULE_DELAY.as_millis().to_string(),
+        )]),
+        without_env: &["OTEL_", "MILVUS_", "ETCD_"],
+        output: Output::File(log.to_owned()),
+    };
+    let server = Server {
+        name: "Milvus",
+        process: supervisor.start(&program)?,
+        log: log.to_owned(),
+        telling: "",
+        remedy: Some(
+            "if its files are damaged, delete `target/milvus-otel/milvus`, which is made again",
+        ),
+    };
+    let health = Probe::get("Milvus", ports.metrics(), "/healthz");
+    server.ready(&[health], BOOT_LIMIT).await?;
+    if let Some(token) = token {
+        token
+            .install((Ipv4Addr::LOCALHOST, ports.proxy()).into())
+            .await?;
     }
-
-    /// Where clients connect.
-    pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.ports.proxy()).into()
-    }
-
-    /// Returns when the server ends of its own accord, which it never should.
-    pub async fn failed(&self) -> Failure {
-        let exit = self.process.wait().await;
-        self.died(exit, "Milvus ended in the middle of the run")
-    }
-
-    async fn ready(&self) -> Result<()> {
-        let health = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.metrics()));
-        let healthy = async {
-            while !is_healthy(health).await {
-                tokio::time::sleep(HEALTH_POLL).await;
-            }
-        };
-        let booted = tokio::select! {
-            exit = self.process.wait() => Err(Some(exit)),
-            booted = tokio::time::timeout(BOOT_LIMIT, healthy) => booted.map_err(|_| None),
-        };
-        booted.map_err(|exit| match exit {
-            Some(exit) => {
-                let failure = self.died(exit, "Milvus ended before it was ready");
-                let hint = failure.hint.clone().unwrap_or_default();
-                failure.hint(format!(
-                    "{hint}; if its files are damaged, delete `target/milvus-otel/milvus`, which is made again"
-                ))
-            }
-            None => self.with_log(Failure::new(format!(
-                "Milvus was not healthy within {} s",
-                BOOT_LIMIT.as_secs()
-            ))),
-        })
-    }
-
-    fn died(&self, exit: Exit, what: &str) -> Failure {
-        self.with_log(Failure::new(format!("{what}: it {exit}")))
-    }
-
-    fn with_log(&self, failure: Failure) -> Failure {
-        failure
-            .detail(log::tail(&self.log, 12))
-            .hint(format!("its whole log is in `{}`", self.log.display()))
-    }
+    Ok(server)
 }
 
 impl DataFolder {
@@ -313,22 +257,6 @@ fn wipe_abandoned(all: &Path) {
             wipe(&folder);
         }
     }
-}
-
-async fn is_healthy(address: SocketAddr) -> bool {
-    let asked = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
-        let mut answer = Vec::new();
-        stream.take(4096).read_to_end(&mut answer).await?;
-        std::io::Result::Ok(answer)
-    };
-    let answer = tokio::time::timeout(HEALTH_TIMEOUT, asked).await;
-    matches!(answer, Ok(Ok(answer)) if status_is_ok(&answer))
-}
-
-fn status_is_ok(answer: &[u8]) -> bool {
-    answer.split(|byte| *byte == b' ').nth(1) == Some(b"200")
 }
 
 fn state(workspace: &Workspace) -> PathBuf {

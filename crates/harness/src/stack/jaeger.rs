@@ -1,17 +1,18 @@
 //! Jaeger without Docker, built from its Go module the first time.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use supervise::{Failure, Output, Process, Program, Result, Supervisor, log};
+use supervise::{Output, Program, Result, Supervisor};
 use versions::Range;
 
 use crate::prepare::example::{Need, Prepare};
 use crate::prepare::task::Task;
-use crate::spans::http::{self, Url};
+use crate::spans::http::Url;
 use crate::stack::embedded;
 use crate::stack::ports;
+use crate::stack::server::{Probe, Server};
 use crate::stack::session::Session;
 use crate::workspace::Workspace;
 
@@ -19,7 +20,6 @@ use crate::workspace::Workspace;
 const VERSION: &str = "1.76.0";
 
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(20);
 /// The newest traces that stay in memory.
 const MAX_TRACES: usize = 20_000;
 /// Where Go's collector begins to work harder.
@@ -49,10 +49,11 @@ pub enum Backend {
 /// A Jaeger that runs for us, with its traces in memory.
 #[derive(Debug)]
 pub struct Jaeger {
-    process: Process,
-    otlp: u16,
-    query: u16,
-    log: PathBuf,
+    pub server: Server,
+    /// Where it takes OTLP over gRPC.
+    pub otlp: String,
+    /// Its query API.
+    pub query: Url,
 }
 
 pub fn needs() -> Vec<Need> {
@@ -130,7 +131,7 @@ impl Jaeger {
             ("SPAN_STORAGE_TYPE", "memory"),
             ("GOMEMLIMIT", MEMORY),
         ];
-        let process = supervisor.start(&Program {
+        let program = Program {
             command,
             folder: workspace.root().to_owned(),
             env: BTreeMap::from(
@@ -138,64 +139,20 @@ impl Jaeger {
             ),
             without_env: &["OTEL_", "JAEGER_", "COLLECTOR_"],
             output: Output::File(log.to_owned()),
-        })?;
+        };
         let jaeger = Self {
-            process,
-            otlp: ports[0],
-            query: ports[2],
-            log: log.to_owned(),
+            server: Server {
+                name: "Jaeger",
+                process: supervisor.start(&program)?,
+                log: log.to_owned(),
+                telling: "",
+                remedy: None,
+            },
+            otlp: format!("http://127.0.0.1:{}", ports[0]),
+            query: Url::local(ports[2], "/"),
         };
-        jaeger.ready(ports[4]).await?;
+        let admin = Probe::get("Jaeger", ports[4], "/");
+        jaeger.server.ready(&[admin], BOOT_LIMIT).await?;
         Ok(jaeger)
-    }
-
-    /// Where it takes OTLP over gRPC.
-    pub fn otlp(&self) -> String {
-        format!("http://127.0.0.1:{}", self.otlp)
-    }
-
-    /// Its query API, as people are told.
-    pub fn address(&self) -> String {
-        format!("http://{}", self.query().authority)
-    }
-
-    /// Its query API.
-    pub fn query(&self) -> Url {
-        Url {
-            secure: false,
-            authority: format!("127.0.0.1:{}", self.query),
-            path: "/".to_owned(),
-        }
-    }
-
-    /// Returns when it ends of its own accord, which it never should.
-    pub async fn failed(&self) -> Failure {
-        let exit = self.process.wait().await;
-        self.with_log(format!("Jaeger ended in the middle of the run: it {exit}"))
-    }
-
-    async fn ready(&self, admin: u16) -> Result<()> {
-        let health = Url {
-            secure: false,
-            authority: format!("127.0.0.1:{admin}"),
-            path: "/".to_owned(),
-        };
-        let healthy = async {
-            while !matches!(http::get(&health).await, Ok(answer) if answer.status == 200) {
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        tokio::select! {
-            exit = self.process.wait() => Err(self.with_log(format!("Jaeger ended before it was ready: it {exit}"))),
-            booted = tokio::time::timeout(BOOT_LIMIT, healthy) => booted.map_err(|_| {
-                self.with_log(format!("Jaeger was not ready within {} s", BOOT_LIMIT.as_secs()))
-            }),
-        }
-    }
-
-    fn with_log(&self, message: String) -> Failure {
-        Failure::new(message)
-            .detail(log::tail(&self.log, 12))
-            .hint(format!("its whole log is in `{}`", self.log.display()))
     }
 }

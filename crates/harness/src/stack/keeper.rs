@@ -12,7 +12,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use otlp_capture::Rotation;
 use rustix::process::{Pid, Signal, kill_process};
 use supervise::{Failure, Interrupt, IoContext, Result, Supervisor, disk, locks, log};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -20,13 +19,12 @@ use tokio::process::{Child, Command};
 
 use crate::event::Events;
 use crate::prepare::task::Versions;
-use crate::spans::follow::{KEPT_BYTES, KEPT_ROTATED};
 use crate::stack::authorization;
-use crate::stack::bring_up::{StackChoice, end_of};
+use crate::stack::bring_up::{Place, RunningStack, StackChoice};
 use crate::stack::compose;
 use crate::stack::embedded;
-use crate::stack::jaeger::{self, Backend, Jaeger};
-use crate::stack::ports::{TUTORIAL, TUTORIAL_OTLP};
+use crate::stack::jaeger::Backend;
+use crate::stack::ports::TUTORIAL;
 use crate::stack::session::Session;
 use crate::stack::set_up;
 use crate::stack::state::{
@@ -207,19 +205,11 @@ async fn bring_up_and_wait(
     backend: Backend,
     session: &mut Session,
 ) -> Result<()> {
-    let rotation = Rotation {
-        max_bytes: KEPT_BYTES / u64::from(KEPT_ROTATED + 1),
-        keep: KEPT_ROTATED,
-    };
-    let jaeger = Jaeger::start_for(backend, workspace, session).await?;
-    let forward = jaeger.as_ref().map(Jaeger::otlp);
-    let endpoints = session
-        .capture(TUTORIAL_OTLP, Some(rotation), None, forward)
-        .await?;
     let versions = Versions::new();
-    let milvus = session
-        .milvus(workspace, TUTORIAL, endpoints.grpc, versions)
-        .await?;
+    let stack =
+        RunningStack::embedded(backend, Place::Tutorial, workspace, session, None, versions)
+            .await?;
+    stack.tell(session);
     session.manifest.write(&session.folder.manifest())?;
     let token = session.token.as_ref().map(|token| {
         let file = token_file(workspace);
@@ -229,22 +219,24 @@ async fn bring_up_and_wait(
         schema: SCHEMA.to_owned(),
         pid: std::process::id().cast_signed(),
         since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        stack: jaeger::stack_name(backend),
-        milvus_uri: format!("http://localhost:{}", milvus.address().port()),
-        otlp_grpc: format!("http://localhost:{}", endpoints.grpc.port()),
-        otlp_http: format!("http://localhost:{}", endpoints.http.port()),
+        stack: stack.name.clone(),
+        milvus_uri: named(&stack.milvus_uri),
+        otlp_grpc: named(&stack.otlp_grpc),
+        otlp_http: named(&stack.otlp_http),
         folder: session.folder.path.clone(),
-        traces_from: jaeger.as_ref().map(Jaeger::address),
+        traces_from: stack.traces_from.clone(),
         token: token.transpose()?,
     };
     let path = state_file(workspace);
     disk::write_json(&path, &state)?;
     // Nobody may be there to read it any more; the stack is up all the same.
     let _ = writeln!(std::io::stdout(), "{READY}");
-    Err(tokio::select! {
-        failure = milvus.failed() => failure,
-        failure = end_of(jaeger.as_ref(), Jaeger::failed) => failure,
-    })
+    Err(stack.failed().await)
+}
+
+/// An address as the tutorial has it.
+fn named(address: &str) -> String {
+    address.replace("127.0.0.1", "localhost")
 }
 
 /// Starts a keeper in a process group of its own, which no signal of the terminal reaches, and waits for its first word.

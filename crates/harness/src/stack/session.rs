@@ -16,8 +16,9 @@ use crate::spans::http::{self, Url};
 use crate::spans::live::{Live, feed};
 use crate::stack::authorization::{self, Token};
 use crate::stack::compose::Claim;
-use crate::stack::embedded::{DataFolder, Embedded};
+use crate::stack::embedded::{self, DataFolder};
 use crate::stack::ports::Ports;
+use crate::stack::server::Server;
 use crate::workspace::Workspace;
 
 /// How long what was captured may be on its way to Jaeger.
@@ -141,8 +142,6 @@ impl Session {
             grpc: capture.grpc_addr(),
             http: capture.http_addr(),
         };
-        self.manifest.stack.otlp_grpc = Some(format!("http://{}", endpoints.grpc));
-        self.manifest.stack.otlp_http = Some(format!("http://{}", endpoints.http));
         self.capture = Some(capture);
         Ok(endpoints)
     }
@@ -154,13 +153,13 @@ impl Session {
         ports: Ports,
         otlp: SocketAddr,
         versions: Versions,
-    ) -> Result<Embedded> {
+    ) -> Result<Server> {
         self.manifest.stack.versions = versions;
         let data = self
             .data
             .insert(DataFolder::make(workspace, &self.folder.id).await?);
         let log = self.folder.logs().join("milvus.log");
-        let server = Embedded::start(
+        embedded::start(
             workspace,
             data,
             &self.supervisor,
@@ -169,9 +168,7 @@ impl Session {
             self.token.as_ref(),
             &log,
         )
-        .await?;
-        self.manifest.stack.milvus_uri = Some(format!("http://{}", server.address()));
-        Ok(server)
+        .await
     }
 
     /// Takes this run's containers for its own, by the name that is returned.
