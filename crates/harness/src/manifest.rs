@@ -284,7 +284,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("a file");
         assert!(!text.contains("hush"), "{text}");
         let read = Manifest::read(&path).expect("a manifest");
-        assert_eq!(read.failure.as_deref(), Some("no **************** here"));
+        assert_eq!(read.failure.as_deref(), Some("no *************** here"));
     }
 
     #[test]
