@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use trace_parity::{
-    Contract, ExampleFacts, Exit, Input, Outcome, RunFacts, Settlement, Severity, Verdict, judge,
-    read,
+    Contract, Delivery, ExampleFacts, Exit, Input, Outcome, RunFacts, Settlement, Severity,
+    Verdict, judge, read,
 };
 
 use crate::support::capture;
@@ -30,6 +30,7 @@ fn exec_with(bytes: &[u8], change: impl Fn(&mut RunFacts)) -> Verdict {
         examples: vec![example("program")],
         server_is_own: true,
         server_version: Some("2.3.5".to_owned()),
+        delivery: Some(Delivery::default()),
         ..RunFacts::default()
     };
     change(&mut facts);
