@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use base64::Engine;
@@ -28,6 +29,24 @@ fn example(folder: &Path, name: &str, before: &str, environment: &str) {
     let folder = folder.join(name);
     std::fs::create_dir(&folder).expect("it can be made");
     std::fs::write(folder.join("example.toml"), text).expect("it can be written");
+}
+
+/// What in `folder`, itself included, others than its owner can read.
+fn shared(folder: &Path) -> Vec<String> {
+    let folder = folder.canonicalize().expect("a folder");
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode();
+    let mut found = Vec::new();
+    let mut left = vec![folder];
+    while let Some(path) = left.pop() {
+        if mode(&path) & 0o077 != 0 {
+            found.push(path.display().to_string());
+        }
+        if path.is_dir() {
+            let inner = std::fs::read_dir(&path).expect("a folder").flatten();
+            left.extend(inner.map(|entry| entry.path()));
+        }
+    }
+    found
 }
 
 /// The files under `folder` that hold any of `secrets`.
@@ -58,7 +77,13 @@ fn who_has_no_token_or_an_old_one_is_not_let_in_and_no_file_tells_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let shown = tempfile::tempdir().expect("a temporary folder");
     let token = shown.path().join("token");
-    let save = format!("printf %s \"$MILVUS_TOKEN\" > {};", token.display());
+    // It prints the token as well: in clear, in base64 at each offset, and in two halves.
+    let save = format!(
+        "printf %s \"$MILVUS_TOKEN\" > {}; echo \"token $MILVUS_TOKEN\"; \
+         for before in '' x xy; do printf %s \"$before$MILVUS_TOKEN\" | base64 -w0; echo; done; \
+         printf %s \"$MILVUS_TOKEN\" | head -c 20; printf '%s\\n' \"$MILVUS_TOKEN\" | tail -c +21;",
+        token.display()
+    );
     example(folder.path(), "has-it", &save, "");
     example(folder.path(), "none", "", "MILVUS_TOKEN = \"\"");
     example(folder.path(), "old", "", "MILVUS_TOKEN = \"root:Milvus\"");
@@ -92,12 +117,17 @@ fn who_has_no_token_or_an_old_one_is_not_let_in_and_no_file_tells_it() {
     let token = std::fs::read_to_string(token).expect("the example had one");
     let password = token.strip_prefix("root:").expect("it is root's");
     assert_eq!(password.len(), 32, "of its own, not Milvus's first one");
-    let secrets = [
-        password.to_owned(),
-        BASE64_STANDARD.encode(&token),
-        BASE64_STANDARD.encode(password),
-    ];
+    let mut secrets = vec![password.to_owned(), BASE64_STANDARD.encode(password)];
+    for before in ["", "x", "xy"] {
+        let encoded = BASE64_STANDARD.encode(format!("{before}{token}"));
+        // Without the digits that it shares with its neighbours.
+        secrets.push(encoded[4..encoded.len() - 4].to_owned());
+    }
     assert_eq!(told(&latest_run(), &secrets), [""; 0]);
+    let log = std::fs::read_to_string(latest_run().join("logs/has-it.log")).expect("a log");
+    let starred = format!("token {}\n", "*".repeat(token.len()));
+    assert!(log.starts_with(&starred), "{log}");
+    assert_eq!(shared(&latest_run()), [""; 0]);
     assert!(
         !secrets
             .iter()
