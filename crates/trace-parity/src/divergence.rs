@@ -94,10 +94,7 @@ fn stale(
         let draft = Draft::new(Rule::StaleDivergence, message)
             .example(number)
             .subject(format!("{}: {}", divergence.rule, divergence.subject))
-            .hint(format!(
-                "take the divergence out of the contract, or end its `versions` before {}",
-                version(span.scope_version())
-            ));
+            .tell("version", version(span.scope_version()));
         drafts.push(draft);
     }
     drafts

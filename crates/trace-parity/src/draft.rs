@@ -12,7 +12,11 @@ pub(crate) struct Draft {
     pub(crate) span: Option<u32>,
     pub(crate) subject: Option<String>,
     pub(crate) message: String,
+    /// Given by the rule where the run itself says it; else by [`crate::hints`].
     pub(crate) hint: Option<String>,
+    /// What the rule saw, for the rows of advice that need it.
+    pub(crate) case: &'static str,
+    told: Vec<(&'static str, String)>,
     pub(crate) count: u64,
     pub(crate) input_line: Option<u64>,
     /// The scope whose words these are, for the rules that expected divergences speak of.
@@ -32,6 +36,8 @@ impl Draft {
             subject: None,
             message,
             hint: None,
+            case: "",
+            told: Vec::new(),
             count: 1,
             input_line: None,
             scope: None,
@@ -59,9 +65,26 @@ impl Draft {
         self
     }
 
+    /// Said in place of advice.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    pub(crate) fn case(mut self, case: &'static str) -> Self {
+        self.case = case;
+        self
+    }
+
+    /// A piece of evidence for advice, by name.
+    pub(crate) fn tell(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.told.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn told(&self, name: &str) -> Option<&str> {
+        let found = self.told.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn count(mut self, count: usize) -> Self {

@@ -1,8 +1,9 @@
-//! The stages from traces to a verdict: view, rules, divergence, precedence, verdict.
+//! The stages from traces to a verdict: view, rules, divergence, precedence, hints, verdict.
 
 use crate::contract::Contract;
 use crate::divergence;
 use crate::facts::RunFacts;
+use crate::hints;
 use crate::precedence;
 use crate::read::Problem;
 use crate::rules;
@@ -33,6 +34,8 @@ pub fn judge(
         }
     }
     let expected = divergence::set_aside(&view, &mut drafts, contract.is_some());
+    rules::origin::through_zipkin(&view, &mut drafts);
     precedence::apply(&view, &mut drafts);
+    hints::give(&view, &mut drafts);
     verdict::assemble(&view, &drafts, &expected)
 }

@@ -2,12 +2,14 @@
 //!
 //! Pure: no clock, no network, no files, no processes. A malformed trace is a finding, never an `Err`.
 
+mod advice;
 mod baseline;
 mod contract;
 mod diff;
 mod divergence;
 mod draft;
 mod facts;
+mod hints;
 mod ids;
 mod intern;
 mod judge;
@@ -23,6 +25,7 @@ mod traces;
 mod verdict;
 mod view;
 
+pub use advice::{Advice, Certainty};
 pub use baseline::{against_baseline, baseline};
 pub use contract::{Contract, ContractError};
 pub use diff::{Aspect, Change, ChangeKind, diff};

@@ -6,6 +6,7 @@ mod delivery;
 mod exports;
 mod identity;
 mod join;
+pub(crate) mod origin;
 mod outcome;
 mod scenario;
 mod server;
@@ -56,6 +57,8 @@ pub(crate) const CHECKS: &[Check] = &[
     always(structure::duplicate_span_id),
     always(structure::parent_cycle),
     always(structure::bad_time),
+    always(structure::late_events),
+    always(structure::spans_never_current),
     always(structure::wrong_kind),
     by_contract(structure::wrong_root_kind),
     always(join::client_unseen),
@@ -73,6 +76,7 @@ pub(crate) const CHECKS: &[Check] = &[
     by_contract(vocabulary::root_name),
     always(vocabulary::attributes),
     always(vocabulary::contradiction),
+    always(vocabulary::key_twice),
     by_contract(server::core),
     by_contract(server::differences),
     always(outcome::status_differs),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor};
-use trace_parity::{Contract, ExampleTrace, Kind, Traces};
+use trace_parity::{Contract, ExampleTrace, Kind, Span, Traces};
 use trace_report::Subject;
 
 use crate::event::{Event, Events, Phase};
@@ -281,7 +281,8 @@ fn of_the_program<'t>(traces: &'t Traces, manifest: &Manifest) -> Vec<ExampleTra
     trace_parity::example_traces(traces, None, Some(&manifest.facts()))
 }
 
-/// Said of a program that makes no span of its own around its calls.
+/// Said of a program that makes no span of its own around its calls. Where one is around them in time and isn't their parent, a finding says
+/// more.
 fn no_root_note(traces: &[ExampleTrace<'_>]) -> Option<String> {
     let calls = traces
         .iter()
@@ -293,7 +294,18 @@ fn no_root_note(traces: &[ExampleTrace<'_>]) -> Option<String> {
                 .all(|root| root.kind() == Kind::Client)
         })
         .count();
-    (calls > 1).then(|| {
+    let roots: Vec<Span<'_>> = traces
+        .iter()
+        .flat_map(|trace| trace.trace.roots())
+        .collect();
+    let (alone, others): (Vec<_>, Vec<_>) = roots
+        .into_iter()
+        .partition(|root| root.kind() == Kind::Client);
+    let is_around_some = others.iter().any(|other| {
+        let time = other.start_ns()..=other.end_ns();
+        alone.iter().any(|call| time.contains(&call.start_ns()))
+    });
+    (calls > 1 && !is_around_some).then(|| {
         format!(
             "{calls} of the program's {} traces are one RPC each: no span of its own is around them. \
              Start a span around what belongs together, and it becomes one trace",

@@ -27,7 +27,7 @@ pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
         };
         let mut draft = Draft::new(Rule::ExampleFailed, String::new())
             .example(index)
-            .hint(hint(exit));
+            .case(case(exit));
         let calls = view.calls_of(example);
         let failed = |span: u32| view.traces.record(span).status == Status::Error;
         if let Some(call) = calls.iter().rev().find(|call| failed(call.span)) {
@@ -46,16 +46,12 @@ pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
-fn hint(exit: Exit) -> &'static str {
+fn case(exit: Exit) -> &'static str {
     match exit {
-        Exit::Code(_) => "the last lines of its log say why; its trace is judged as far as it goes",
-        Exit::Signal(_) => "what it had not flushed is lost; its log says how far it came",
-        Exit::TimedOut => {
-            "its log says what it waited for: often a server that can't be reached, or an exporter that retries"
-        }
-        Exit::NotStarted => {
-            "run it by hand with its README's command; a tool it needs may be missing"
-        }
+        Exit::Code(_) => "code",
+        Exit::Signal(_) => "signal",
+        Exit::TimedOut => "timed-out",
+        Exit::NotStarted => "not-started",
     }
 }
 
@@ -92,35 +88,27 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 None => {}
             }
         }
-        let hint = match (losses.into_iter().next(), stranger(view)) {
-            (Some(loss), _) => loss.hint,
-            (None, Some(stranger)) => format!(
-                "{stranger} did arrive: if that is this example, it doesn't read `OTEL_RESOURCE_ATTRIBUTES`"
-            ),
-            (None, None) => "check that it exports to `OTEL_EXPORTER_OTLP_ENDPOINT` and flushes before it ends; a guess: an exporter with an \
-                     endpoint of its own, or no shutdown of the tracer provider"
-                .to_owned(),
-        };
-        drafts.push(Draft::new(Rule::NoSpans, message).example(index).hint(hint));
+        let draft = Draft::new(Rule::NoSpans, message).example(index);
+        drafts.push(match (losses.into_iter().next(), stranger(view)) {
+            (Some(loss), _) => draft.hint(loss.hint),
+            (None, Some(stranger)) => draft.case("stranger").tell("stranger", stranger),
+            (None, None) => draft.case("silent"),
+        });
     }
 }
 
 fn nothing_to_judge(view: &View<'_>) -> Draft {
-    let (message, hint) = match view.traces.span_count() {
-        0 => (
-            "the input holds no spans".to_owned(),
-            "see that the file is the capture of a run that has ended, and that the program exports traces (`OTEL_TRACES_EXPORTER` isn't `none`)",
-        ),
+    let (message, case) = match view.traces.span_count() {
+        0 => ("the input holds no spans".to_owned(), "empty"),
         count => (
             format!(
                 "the input holds {} of the server's and none of a client's",
                 spans(count)
             ),
-            "capture the client's spans in the same place; a client whose `service.name` is in the contract's `[server] services` counts as the \
-             server",
+            "server-only",
         ),
     };
-    Draft::new(Rule::NoSpans, message).hint(hint)
+    Draft::new(Rule::NoSpans, message).case(case)
 }
 
 /// A client's trace that belongs to none of the run's examples.
@@ -158,10 +146,7 @@ pub(crate) fn no_root(view: &View<'_>, drafts: &mut Vec<Draft>) {
             ),
             _ => format!("there is no span without a parent, where {root} should be"),
         };
-        let mut draft = Draft::new(Rule::NoRoot, message)
-            .example(index)
-            .count(1)
-            .hint("end the root span and flush before the program ends: a span is exported when it ends, and the root ends last");
+        let mut draft = Draft::new(Rule::NoRoot, message).example(index).count(1);
         if let Some(&first) = orphans.first() {
             draft = draft.span(first);
         }

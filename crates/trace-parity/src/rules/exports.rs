@@ -72,9 +72,7 @@ pub(crate) fn retried(view: &View<'_>, drafts: &mut Vec<Draft>) {
 pub(crate) fn unknown(view: &View<'_>, drafts: &mut Vec<Draft>) {
     if view.facts.is_some_and(|facts| facts.delivery.is_none()) {
         let message = "the spans took a way without a capture: whether any were refused or lost on it is unknown";
-        let hint = "the programs' logs say what an exporter could not send; a Collector counts `otelcol_receiver_refused_spans` and \
-                    `otelcol_exporter_send_failed_spans`";
-        drafts.push(Draft::new(Rule::DeliveryUnknown, message.to_owned()).hint(hint));
+        drafts.push(Draft::new(Rule::DeliveryUnknown, message.to_owned()));
     }
 }
 

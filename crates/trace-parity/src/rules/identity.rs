@@ -146,18 +146,9 @@ fn mismatch(
                 .example(example)
                 .span(span)
                 .subject(key)
-                .hint(cure(key))
+                .tell("key", key)
         })
         .collect()
-}
-
-fn cure(key: &str) -> String {
-    match key {
-        "service.name" => "set `OTEL_SERVICE_NAME`, and let the program read it: a name in the code wins over the environment in some \
-                           SDKs"
-            .to_owned(),
-        _ => format!("put `{key}` into `OTEL_RESOURCE_ATTRIBUTES`, and build the resource from the environment"),
-    }
 }
 
 const SDK: [&str; 3] = [
@@ -189,12 +180,15 @@ pub(crate) fn sdk_unknown(view: &View<'_>, drafts: &mut Vec<Draft>) {
         drafts.push(
             Draft::new(
                 Rule::SdkUnknown,
-                format!("`{}` {} absent from {count} of {all} client spans", keys.join("`, `"), if keys.len() == 1 { "is" } else { "are" }),
+                format!(
+                    "`{}` {} absent from {count} of {all} client spans",
+                    keys.join("`, `"),
+                    if keys.len() == 1 { "is" } else { "are" }
+                ),
             )
             .example(index)
             .span(span)
-            .subject(keys.join(", "))
-            .hint("start from the SDK's default resource and merge one's own into it, instead of replacing it"),
+            .subject(keys.join(", ")),
         );
     }
 }

@@ -1,13 +1,12 @@
 //! Does each client call have its server span?
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::draft::Draft;
 use crate::ids::SpanId;
 use crate::rule::{Rule, Severity};
 use crate::semconv::names_of;
-use crate::traces::{Kind, Status, Value};
+use crate::traces::{Kind, Status};
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::examples::Example;
@@ -43,26 +42,27 @@ pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
         }
         let span = view.traces.span(root);
         let rest = rest_calls(view, example);
-        let hint = if let Some(&first) = rest.first() {
+        let case = if let Some(&first) = rest.first() {
             message.push_str(&format!(
                 "; {} of its own, such as `{}`, {} to Milvus's REST API",
                 spans(rest.len()),
                 view.traces.span(first).name(),
                 if rest.len() == 1 { "goes" } else { "go" },
             ));
-            "REST calls are no gRPC calls; Milvus 2.3.5 doesn't continue their context and records them as traces of its own (`Proxy-…`): \
-             use the gRPC client where a trace is to reach into the server"
+            "rest"
         } else if span.status() == Status::Error {
             message.push_str(&format!("; the root is ERROR: {}", span.status_message()));
-            "it failed, by its own account: if that was before the first call, mend that; else the instrumentation saw nothing"
+            "root-error"
         } else {
-            unseen_hint(language(view, root).as_deref())
+            "unseen"
         };
         drafts.push(
             Draft::new(Rule::ClientUnseen, message)
                 .example(index)
                 .span(root)
-                .hint(hint),
+                .case(case)
+                .tell("reached", if unclaimed > 0 { "yes" } else { "no" })
+                .tell("own_server", own_server(view)),
         );
     }
 }
@@ -113,38 +113,13 @@ fn unclaimed_tops(view: &View<'_>) -> Vec<u64> {
     starts
 }
 
-fn unseen_hint(language: Option<&str>) -> &'static str {
-    match language {
-        Some("nodejs") => {
-            "load the instrumentation before anything that loads `@grpc/grpc-js` (`--require` or `--import`); a guess: it is \
-             registered too late"
-        }
-        Some("java") => {
-            "the agent knows `io.grpc` alone: milvus-sdk-java 2.6.22 and later relocate it to `io.milvus.shaded.io.grpc`, where it \
-             sees nothing; a guess: use 2.6.17, or start with `-javaagent`"
-        }
-        Some("python") => {
-            "call `GrpcInstrumentorClient().instrument()` before the client makes its channel; a guess: it is never called, or \
-             too late"
-        }
-        Some("rust") => {
-            "have one version of `opentelemetry` in the program: `cargo tree -d -i opentelemetry` lists two where a library's \
-             differs from yours, and each has globals of its own; a guess: the provider is set on another version than the \
-             client uses, or after its first call"
-        }
-        Some("go") => {
-            "give the client `grpc.WithStatsHandler(otelgrpc.NewClientHandler())`; a guess: it isn't among the `DialOptions`"
-        }
-        _ => {
-            "instrument the gRPC client before it makes its channel; a guess: the instrumentation is loaded too late, or the SDK has a gRPC of its own"
-        }
+/// Whether nobody but the run can have called the server.
+fn own_server(view: &View<'_>) -> &'static str {
+    if view.facts.is_some_and(|facts| facts.server_is_own) {
+        "yes"
+    } else {
+        "no"
     }
-}
-
-fn language(view: &View<'_>, span: u32) -> Option<String> {
-    let mut attributes = view.traces.span(span).resource_attributes();
-    let found = attributes.find(|(key, _)| *key == "telemetry.sdk.language");
-    found.and_then(|(_, value)| Value::as_str(value).map(str::to_owned))
 }
 
 pub(crate) fn no_server_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
@@ -180,10 +155,7 @@ pub(crate) fn no_server_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     .step(call.step)
                     .span(call.span)
                     .subject(call.method)
-                    .hint(
-                        "see whether the server exports every span (`trace.sampleFraction: 1`) and how long its exporter waits; a \
-                         guess: the input was cut off before its last batch",
-                    )
+                    .case("one")
                     .explains(swallowed.into_iter().chain([call.span])),
             );
         }
@@ -200,7 +172,7 @@ fn no_server_at_all(index: u32, example: &Example<'_>, open: &[&Call<'_>]) -> Dr
         .example(index)
         .span(open[0].span)
         .count(open.len())
-        .hint("turn on the server's tracing (`trace.exporter: otlp`) and send it to the same place; a service by another name goes into the contract's `[server] services`")
+        .case("none")
 }
 
 /// Calls that ended badly and left no server span, by status and address.
@@ -285,44 +257,12 @@ fn failed(view: &View<'_>, ended: &'static str, address: &str, calls: &[&Call<'_
             reason(view.traces.span(calls[0].span).status_message())
         )
     };
-    let hint = FAILURES.iter().find(|(status, _)| *status == ended).map_or(
-        "see the call's own message: it ended before the server's code saw it",
-        |(_, hint)| hint,
-    );
     Draft::new(Rule::CallFailed, message)
         .span(calls[0].span)
         .subject(format!("{ended}{at}").trim().to_owned())
         .count(calls.len())
-        .hint(hint)
+        .tell("status", ended)
 }
-
-/// What each status says of a call that left no server span.
-const FAILURES: [(&str, &str); 6] = [
-    (
-        "UNAVAILABLE",
-        "nothing accepted the connection, or it broke: see that the server listens at that address",
-    ),
-    (
-        "DEADLINE_EXCEEDED",
-        "the time was up before the server began: it may be unreachable, or the connection wasn't ready",
-    ),
-    (
-        "CANCELLED",
-        "the program cancelled the call before the server began",
-    ),
-    (
-        "UNIMPLEMENTED",
-        "the server doesn't know the method: it is older than the client, or something else listens at that address",
-    ),
-    (
-        "RESOURCE_EXHAUSTED",
-        "gRPC refuses a message above its limit before the server's code runs: send less at a time",
-    ),
-    (
-        "",
-        "take a client of the server's age, or do without the method",
-    ),
-];
 
 /// The address that a call went to, where its span says it.
 fn address(view: &View<'_>, span: u32) -> String {
@@ -347,12 +287,16 @@ pub(crate) fn context_lost(view: &View<'_>, drafts: &mut Vec<Draft>) {
             continue;
         };
         let judged = calls.iter().filter(|call| call.judged).count();
-        let message = format!(
+        let mut message = format!(
             "{} of {judged} calls reached the server, which began a trace of its own for each: `{}` is answered in trace `{}`",
             lost.len(),
             first.method,
             view.traces.span(server).trace_id(),
         );
+        // A span that was recorded is sampled: 00 says that its exporter leaves the flags out.
+        if view.traces.span(first.span).flags() & 0xff == 1 {
+            message.push_str("; the trace flags are 01, which any server takes");
+        }
         let whole = lost.len() == judged;
         let step = first
             .step
@@ -363,7 +307,7 @@ pub(crate) fn context_lost(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(step)
                 .span(first.span)
                 .count(lost.len())
-                .hint(why_lost(view, first.span, server, whole))
+                .case(if whole { "all" } else { "some" })
                 .explains(lost.iter().map(|call| call.span)),
         );
     }
@@ -380,13 +324,13 @@ const TRACERS: [(&str, &str); 6] = [
 ];
 
 /// The tracer that a `tracestate` names.
-fn tracer(trace_state: &str) -> Option<&'static str> {
+fn tracer(trace_state: &str) -> Option<(&'static str, &'static str)> {
     trace_state.split(',').find_map(|entry| {
         let key = entry.split('=').next().unwrap_or_default().trim();
         // `tenant@vendor` is the older form.
         let vendor = key.rsplit('@').next().unwrap_or(key);
         let known = TRACERS.iter().find(|(known, _)| *known == vendor);
-        known.map(|(_, tracer)| *tracer)
+        known.copied()
     })
 }
 
@@ -415,15 +359,6 @@ pub(crate) fn context_replaced(view: &View<'_>, drafts: &mut Vec<Draft>) {
         if !state.is_empty() {
             message.push_str(&format!("; its tracestate is `{state}`"));
         }
-        let hint = match by {
-            Some(by) => format!(
-                "{by} writes that context: it is loaded beside OpenTelemetry and sends its own `traceparent`. Let one of them trace gRPC, or \
-                 switch the other's propagation off"
-            ),
-            None => "another tracer in the program, or a proxy that traces, puts its own `traceparent` in the call's place: let one of them \
-                     trace gRPC, or export its spans to the same place"
-                .to_owned(),
-        };
         let whole = replaced.len() == judged;
         let step = first
             .step
@@ -434,7 +369,8 @@ pub(crate) fn context_replaced(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(step)
                 .span(first.span)
                 .count(replaced.len())
-                .hint(hint)
+                .tell("tracer", by.map_or("", |(key, _)| key))
+                .tell("vendor", by.map_or("", |(_, vendor)| vendor))
                 .explains(replaced.iter().map(|(call, _)| call.span)),
         );
     }
@@ -532,19 +468,16 @@ fn untraced(view: &View<'_>, examples: &[u32], calls: &[Uncalled<'_>], carried: 
             view.traces.span(first).name()
         ));
     }
-    let own = view.facts.is_some_and(|facts| facts.server_is_own);
-    let language = example
-        .and_then(|example| example.root)
-        .and_then(|root| language(view, root));
+    let own = own_server(view);
     let mut draft = Draft::new(Rule::UntracedCalls, message)
-        .severity(if own {
+        .severity(if own == "yes" {
             Severity::Error
         } else {
             Severity::Warning
         })
         .span(calls[0].span)
         .count(calls.len())
-        .hint(untraced_hint(language.as_deref()));
+        .tell("own_server", own);
     draft.example = only.copied();
     draft
 }
@@ -565,147 +498,22 @@ fn roots_without_calls(view: &View<'_>, example: &Example<'_>) -> Vec<u32> {
         .collect()
 }
 
-fn untraced_hint(language: Option<&str>) -> &'static str {
-    match language {
-        Some("python") => {
-            "the async client has an instrumentor of its own: call `GrpcAioInstrumentorClient().instrument()` beside \
-             `GrpcInstrumentorClient().instrument()`"
-        }
-        _ => {
-            "some of the program's channels aren't instrumented: a client that is made before the instrumentation is loaded, or another \
-             client library; else another program calls the server"
-        }
-    }
-}
-
-/// A language's instrumentation that sends the random flag from some version on, as measured (docs/compatibility.md).
-struct SendsRandomFlag {
-    language: &'static str,
-    name: &'static str,
-    /// The last version that doesn't send it.
-    last: &'static str,
-    /// The resource attribute with the version in use.
-    attribute: &'static str,
-}
-
-const SENDS_RANDOM_FLAG: [SendsRandomFlag; 2] = [
-    SendsRandomFlag {
-        language: "java",
-        name: "the Java agent",
-        last: "2.25.0",
-        attribute: "telemetry.distro.version",
-    },
-    SendsRandomFlag {
-        language: "python",
-        name: "OpenTelemetry Python",
-        last: "1.41.1",
-        attribute: "telemetry.sdk.version",
-    },
-];
-
-/// The way to a propagator in a language where it isn't the standard variable.
-const PROPAGATORS: [(&str, &str); 2] = [
-    (
-        "go",
-        "call `otel.SetTextMapPropagator(propagation.TraceContext{})`: Go's default sends nothing",
-    ),
-    (
-        "nodejs",
-        "register the provider with its default propagator, or set `OTEL_PROPAGATORS=tracecontext`",
-    ),
-];
-
-const PROXY: &str = "look for a proxy between client and server that strips `traceparent`";
-
-/// What to do, an action a line, the likeliest first.
-fn why_lost(view: &View<'_>, call: u32, server: u32, whole: bool) -> String {
-    let (client, server) = (view.traces.span(call), view.traces.span(server));
-    let flags = client.flags() & 0xff;
-    let language = language(view, call).unwrap_or_default();
-    let known = SENDS_RANDOM_FLAG
-        .iter()
-        .find(|one| one.language == language);
-    let version = known.and_then(|known| {
-        let mut attributes = client.resource_attributes();
-        let version = attributes.find(|(key, _)| *key == known.attribute);
-        version.map(|(_, version)| version.to_string())
-    });
-    if flags > 1 {
-        let older = known.map_or_else(
-            || "a client that sends no random flag".to_owned(),
-            |known| format!("{} {} or before", known.name, known.last),
-        );
-        let sent = version.map_or_else(String::new, |version| format!(" {version}"));
-        let name = known.map_or("the client", |known| known.name);
-        return format!(
-            "take {older}, or a server built with otel-go 1.42 or later: {name}{sent} sends trace flags {flags:02x}, and the server's \
-             `{}` {} drops a `traceparent` with flags above 01",
-            short(server.scope_name()),
-            server.scope_version(),
-        );
-    }
-    if !whole {
-        return format!(
-            "instrument every channel: some calls carry their context and these don't; a guess: they are made on a channel without \
-             the instrumentation\n{PROXY}"
-        );
-    }
-    let propagator = PROPAGATORS
-        .iter()
-        .find(|(name, _)| *name == language)
-        .map_or("set `OTEL_PROPAGATORS=tracecontext`", |(_, cure)| cure);
-    let propagator = format!("{propagator}; a guess: the client has no propagator");
-    // A recorded span is sampled: flags of 00 mean that the exporter leaves them out.
-    let flag = known
-        .filter(|_| flags == 0)
-        .and_then(|known| random_flag(known, version.as_deref()));
-    let (first, then) = match flag {
-        Some((true, flag)) => (flag, Some(propagator)),
-        Some((false, flag)) => (propagator, Some(flag)),
-        None => (propagator, None),
-    };
-    let actions = [Some(first), then, Some(PROXY.to_owned())];
-    actions.into_iter().flatten().collect::<Vec<_>>().join("\n")
-}
-
-/// Whether the random flag is surely sent, and what to do against it; `None` if the version rules it out.
-fn random_flag(known: &SendsRandomFlag, version: Option<&str>) -> Option<(bool, String)> {
-    let SendsRandomFlag { name, last, .. } = known;
-    let dropped = "which a server on otel-go before 1.42 drops";
-    match version {
-        Some(version) if versions::compare(version, last) == Ordering::Greater => Some((
-            true,
-            format!("take {name} {last} or before: {version} sends trace flags 03, {dropped}"),
-        )),
-        Some(_) => None,
-        None => Some((
-            false,
-            format!("take {name} {last} or before: later ones send trace flags 03, {dropped}"),
-        )),
-    }
-}
-
-/// The last part of a scope's path.
-fn short(scope: &str) -> &str {
-    scope.rsplit('/').next().unwrap_or(scope)
-}
-
 pub(crate) fn wrong_server(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let mut told: HashSet<u32> = HashSet::new();
     for call in &view.calls {
         let Some(server) = call.wrong else { continue };
         told.insert(server);
         let answer = view.traces.span(server);
-        let (message, subject) = match view.links.side(server) {
-            Side::Undeclared => undeclared(view, call.method, server),
-            _ => (
-                format!(
+        let ((message, subject), case) = match view.links.side(server) {
+            Side::Undeclared => (undeclared(view, call.method, server), "service"),
+            _ => {
+                let message = format!(
                     "the call `{}` is answered by the server span `{}`",
                     call.method,
                     answer.name()
-                ),
-                call.method.to_owned(),
-            ),
+                );
+                ((message, call.method.to_owned()), "answer")
+            }
         };
         drafts.push(
             Draft::new(Rule::WrongServer, message)
@@ -713,10 +521,7 @@ pub(crate) fn wrong_server(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(call.step)
                 .span(call.span)
                 .subject(subject)
-                .hint(
-                    "a service that is the server's goes into the contract's `[server] services`; a guess otherwise: a context is used for \
-                     two calls at once, or a proxy answers in the server's place",
-                )
+                .case(case)
                 .explains(std::iter::once(server).chain([call.span])),
         );
     }
@@ -752,7 +557,7 @@ fn undeclared_between(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .example(call.example)
                 .span(span)
                 .subject(format!("service `{service}`"))
-                .hint("a service that may stand between goes into the contract's `[server] between`"),
+                .case("between"),
             );
         }
     }
@@ -794,7 +599,7 @@ fn undeclared_within(view: &View<'_>, told: &HashSet<u32>, drafts: &mut Vec<Draf
                     .step(call.and_then(|call| call.step))
                     .span(span)
                     .subject(subject)
-                    .hint("a service that is the server's goes into the contract's `[server] services`"),
+                    .case("service"),
             );
         }
     }

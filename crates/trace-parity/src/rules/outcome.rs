@@ -23,7 +23,12 @@ pub(crate) fn status_differs(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(call.step)
                 .span(call.span)
                 .subject(call.method)
-                .hint(difference.hint),
+                .case(difference.case)
+                .tell("status", difference.status)
+                .tell(
+                    "span_status",
+                    view.traces.record(call.span).status.to_string(),
+                ),
         );
     }
 }
@@ -31,25 +36,15 @@ pub(crate) fn status_differs(view: &View<'_>, drafts: &mut Vec<Draft>) {
 struct Difference {
     severity: Severity,
     message: String,
-    hint: &'static str,
+    case: &'static str,
+    status: &'static str,
 }
 
-const SEE_BOTH: &str = "see the call's own message and the server's log at that time";
-
 /// Statuses that a client's own library ends a call with, whatever the server does: gRPC allows the server's to be another.
-const CLIENTS_OWN: [(GrpcStatus, &str); 3] = [
-    (
-        GrpcStatus::DEADLINE_EXCEEDED,
-        "the client's deadline ran out; the server may do the work to its end and say OK",
-    ),
-    (
-        GrpcStatus::CANCELLED,
-        "the client cancelled the call; the server may do the work to its end and say OK",
-    ),
-    (
-        GrpcStatus::RESOURCE_EXHAUSTED,
-        "the answer is larger than the client takes: raise its limit for received messages",
-    ),
+const CLIENTS_OWN: [GrpcStatus; 3] = [
+    GrpcStatus::DEADLINE_EXCEEDED,
+    GrpcStatus::CANCELLED,
+    GrpcStatus::RESOURCE_EXHAUSTED,
 ];
 
 fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
@@ -72,11 +67,12 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
             .filter(|&status| status != GrpcStatus::OK)
             .map_or("ERROR", GrpcStatus::name)
     };
-    let error = |message: String, hint: &'static str| {
+    let error = |message: String, case: &'static str| {
         Some(Difference {
             severity: Severity::Error,
             message,
-            hint,
+            case,
+            status: says(),
         })
     };
     if let Ended::Both { span, code } = client {
@@ -85,7 +81,7 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
                 "the call `{}` contradicts itself: its span's status is {span} and its gRPC status is {code}",
                 call.method
             ),
-            "the span's status is the instrumentation's, the gRPC status is the wire's: see which of them is set by hand",
+            "contradicts",
         );
     }
     if let Some(server) =
@@ -101,10 +97,9 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
             call.method,
             why(view, call)
         );
-        let legal = CLIENTS_OWN
-            .iter()
-            .find(|(own, _)| client.failed() && status == Some(*own));
-        if let Some((_, reason)) = legal {
+        let is_legal =
+            client.failed() && status.is_some_and(|status| CLIENTS_OWN.contains(&status));
+        if is_legal {
             let as_declared = declared != Some(Status::Ok) || tried_again;
             return Some(Difference {
                 severity: if as_declared {
@@ -113,7 +108,8 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
                     Severity::Error
                 },
                 message,
-                hint: reason,
+                case: "legal",
+                status: says(),
             });
         }
         if client.failed()
@@ -128,12 +124,9 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
                         .saturating_sub(view.traces.record(call.span).end)
                 )
             ));
-            return error(
-                message,
-                "a call whose answer is lost was done all the same: make it idempotent, or don't let the client retry it",
-            );
+            return error(message, "twice");
         }
-        return error(message, SEE_BOTH);
+        return error(message, "differs");
     }
     if client.failed() && declared == Some(Status::Ok) {
         return Some(Difference {
@@ -148,7 +141,8 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
                 says(),
                 why(view, call)
             ),
-            hint: SEE_BOTH,
+            case: "fails",
+            status: says(),
         });
     }
     if !client.failed() && declared == Some(Status::Error) {
@@ -157,7 +151,7 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
                 "the call `{}` ended well; the contract says that it fails",
                 call.method
             ),
-            SEE_BOTH,
+            "ends-well",
         );
     }
     None
@@ -259,20 +253,18 @@ pub(crate) fn unmarked_error(view: &View<'_>, drafts: &mut Vec<Draft>) {
         drafts.push(
             Draft::new(
                 Rule::UnmarkedError,
-                format!("the root span `{}` is ERROR{why}; no RPC span is", span.name()),
+                format!(
+                    "the root span `{}` is ERROR{why}; no RPC span is",
+                    span.name()
+                ),
             )
             .example(index)
             .span(root)
-            .hint(
-                if span.events().any(|event| event.name == "exception") {
-                    "Milvus answers most failures with gRPC status OK and an error code in the body, which no stock instrumentation sees: \
-                     record the failure on the call's own span, or read the root's exception event"
-                } else {
-                    "Milvus answers most failures with gRPC status OK and an error code in the body, which no stock instrumentation sees: \
-                     record the failure on the call's own span; the root has no exception event, so read its status message or the log \
-                     records with this trace and span id"
-                },
-            ),
+            .case(if span.events().any(|event| event.name == "exception") {
+                "event"
+            } else {
+                "no-event"
+            }),
         );
     }
 }

@@ -31,8 +31,7 @@ pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
             let mut draft = Draft::new(Rule::MissingStep, message)
                 .example(index)
                 .step(Some(step))
-                .subject(declared.name.clone())
-                .hint("add the step to the example; if it is there, its calls are made by something that isn't instrumented");
+                .subject(declared.name.clone());
             draft.span = alignment.ghostly[at];
             drafts.push(draft);
         }
@@ -63,13 +62,16 @@ pub(crate) fn step_order(view: &View<'_>, drafts: &mut Vec<Draft>) {
             drafts.push(
                 Draft::new(
                     Rule::StepOrder,
-                    format!("`{}` comes {relation}; the steps ran as {}", name(step), order.join(", ")),
+                    format!(
+                        "`{}` comes {relation}; the steps ran as {}",
+                        name(step),
+                        order.join(", ")
+                    ),
                 )
                 .example(index)
                 .step(Some(step))
                 .span(span)
-                .subject(name(step))
-                .hint("put the calls in the scenario's order; calls that run at the same time may overtake each other: await each one"),
+                .subject(name(step)),
             );
         }
     }
@@ -89,8 +91,7 @@ pub(crate) fn repeated_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     .example(index)
                     .step(Some(step))
                     .span(span)
-                    .subject(name)
-                    .hint("a guess: the client retries the call, or the code makes it twice"),
+                    .subject(name),
             );
         }
     }
@@ -129,7 +130,7 @@ pub(crate) fn undeclared_rpc(view: &View<'_>, drafts: &mut Vec<Draft>) {
             .example(call.example)
             .span(call.span)
             .subject(what)
-            .hint("name it in the contract: under a step's `with`, or under `[housekeeping]`; or take it out of the example"),
+            .tell("rpc", what),
         );
     }
 }

@@ -43,10 +43,7 @@ pub(crate) fn core(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     .step(Some(step))
                     .span(call.span)
                     .subject(core.clone())
-                    .hint(
-                        "a guess: the span was lost on the way (see the server's exporter), or another version of the server does the work \
-                         otherwise: then change the contract's `server_core`",
-                    );
+                    .case("core");
                 // Any broken link in the step's work may be where the span went.
                 draft.explains.clone_from(&own);
                 drafts.push(draft);

@@ -6,7 +6,7 @@ use crate::contract::AttributeRule;
 use crate::draft::Draft;
 use crate::intern::Str;
 use crate::rule::{Rule, Severity};
-use crate::semconv::{self, Concept, Convention, Generation};
+use crate::semconv::{self, Concept, Generation};
 use crate::traces::{Attribute, Value};
 use crate::view::View;
 use crate::view::calls::Call;
@@ -32,39 +32,30 @@ pub(crate) fn span_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
         drafts.push(
             Draft::new(
                 Rule::SpanName,
-                format!("a call of `{}` is named `{name}`; its name is `{expected}`", call.method),
+                format!(
+                    "a call of `{}` is named `{name}`; its name is `{expected}`",
+                    call.method
+                ),
             )
             .example(call.example)
             .step(call.step)
             .span(call.span)
             .scope(view.traces.record(call.span).scope)
             .subject(subject)
-            .hint(
-                "queries by name miss it: use an instrumentation that names spans by `package.Service/Method`, rename it in a span \
-                 processor, or declare the divergence in the contract with its reason",
-            ),
+            .case("call"),
         );
     }
 }
 
 /// Conventions other than OpenTelemetry's for RPC: one finding in place of one for each of their words.
 const OTHER_FORMS: [(Form, &str, &str); 2] = [
-    (
-        Form::GrpcTracing,
-        "gRPC's own tracing",
-        "gRPC's own tracing (proposal A72) names spans `Sent.…` and `Attempt.…` and writes no `rpc.*` attribute: turn it off beside an \
-         instrumentation, or query by its names",
-    ),
-    (
-        Form::Http,
-        "an HTTP client's span",
-        "an HTTP instrumentation sees the request and neither the method nor the gRPC status: add a gRPC instrumentation",
-    ),
+    (Form::GrpcTracing, "gRPC's own tracing", "grpc-tracing"),
+    (Form::Http, "an HTTP client's span", "http"),
 ];
 
 fn other_forms(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
-        for (form, what, hint) in OTHER_FORMS {
+        for (form, what, case) in OTHER_FORMS {
             let calls = view.calls_of(example).iter().filter(|call| call.judged);
             let all = calls.clone().count();
             let mut own = calls.filter(|call| call.form == form);
@@ -88,7 +79,7 @@ fn other_forms(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     .scope(view.traces.record(first.span).scope)
                     .subject(what)
                     .count(count)
-                    .hint(hint),
+                    .case(case),
             );
         }
     }
@@ -107,13 +98,16 @@ pub(crate) fn root_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
         drafts.push(
             Draft::new(
                 Rule::SpanName,
-                format!("the root span is named `{}`; the contract calls it `{expected}`", span.name()),
+                format!(
+                    "the root span is named `{}`; the contract calls it `{expected}`",
+                    span.name()
+                ),
             )
             .example(index)
             .span(root)
             .scope(view.traces.record(root).scope)
             .subject(format!("name `{}`", span.name()))
-            .hint("name the root span as the scenario does, or the scenario's trace can't be found by its name"),
+            .case("root"),
         );
     }
 }
@@ -168,7 +162,7 @@ fn attribute_of(
         .flatten();
     let mut missing: BTreeMap<u32, Tally> = BTreeMap::new();
     let mut renamed: BTreeMap<(u32, &str, Generation), Tally> = BTreeMap::new();
-    let mut mistyped: BTreeMap<(u32, &str), Tally> = BTreeMap::new();
+    let mut mistyped: BTreeMap<(u32, &str, &str), Tally> = BTreeMap::new();
     let mut unequal: BTreeMap<u32, Tally> = BTreeMap::new();
     let mut contradictory: BTreeMap<u32, Tally> = BTreeMap::new();
     let generations = concept.map_or_else(Vec::new, |concept| generations(view, concept));
@@ -195,7 +189,7 @@ fn attribute_of(
         if !type_fits(rule, concept, written.generation, value) {
             let what = || format!("{} `{value}`", value.type_name());
             mistyped
-                .entry((scope, written.name))
+                .entry((scope, written.name, value.type_name()))
                 .or_default()
                 .add(call.span, what);
         } else if let Some(expected) = rule.value.as_deref().or(constant.as_deref()) {
@@ -224,12 +218,14 @@ fn attribute_of(
             "`{key}` is absent from {} of {all} client RPC spans{}",
             tally.count, tally.shown
         );
-        let hint = if tally.shown.is_empty() {
-            "set it where the span is made, or declare the divergence in the contract with its reason"
-        } else {
-            "raise the limit (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, or the SDK's span limits), or write fewer attributes before it"
-        };
-        drafts.push(draft(Rule::AttributeMissing, *scope, tally, message).hint(hint));
+        let mut draft = draft(Rule::AttributeMissing, *scope, tally, message);
+        let count = tally
+            .first
+            .map_or(0, |span| view.traces.span(span).dropped_attributes());
+        if !tally.shown.is_empty() {
+            draft = draft.case("dropped").tell("dropped", count.to_string());
+        }
+        drafts.push(draft);
     }
     for ((scope, name, generation), tally) in &renamed {
         let (Some(usual), Some(convention)) = (usual, semconv::convention(key)) else {
@@ -243,41 +239,37 @@ fn attribute_of(
             convention.versions(usual.generation),
         );
         drafts.push(
-            draft(Rule::AttributeRenamed, *scope, tally, message).hint(together(
-                convention,
-                *generation,
-                usual.generation,
-            )),
+            draft(Rule::AttributeRenamed, *scope, tally, message)
+                .case(if *generation > usual.generation {
+                    "newer"
+                } else {
+                    "older"
+                })
+                .tell("key", key)
+                .tell("opt_in", convention.opt_in)
+                .tell("theirs", convention.versions(usual.generation)),
         );
     }
-    for ((scope, name), tally) in &mistyped {
+    for ((scope, name, written), tally) in &mistyped {
         let message = format!(
             "`{name}` is a {} on {} of {all} client RPC spans; it should be a {}",
             tally.shown, tally.count, rule.type_name
         );
-        drafts.push(draft(Rule::AttributeType, *scope, tally, message).hint(
-            "backends index by type: a number that is written as text can't be compared or summed",
-        ));
+        drafts.push(draft(Rule::AttributeType, *scope, tally, message).tell("written", *written));
     }
     for (scope, tally) in &contradictory {
         let message = format!(
             "two generations of `{key}` contradict each other on {} of {all} client RPC spans: {}",
             tally.count, tally.shown
         );
-        drafts.push(draft(Rule::AttributeValue, *scope, tally, message).hint(
-            "one of the two is set by hand, or by another library: write one generation, or both from one place",
-        ));
+        drafts.push(draft(Rule::AttributeValue, *scope, tally, message).case("generations"));
     }
     for (scope, tally) in &unequal {
         let message = format!(
             "`{key}` is {} on {} of {all} client RPC spans",
             tally.shown, tally.count
         );
-        drafts.push(
-            draft(Rule::AttributeValue, *scope, tally, message).hint(
-                "see what sets it: a span processor, or a span that is reused for another call",
-            ),
-        );
+        drafts.push(draft(Rule::AttributeValue, *scope, tally, message).case("value"));
     }
 }
 
@@ -459,19 +451,36 @@ fn usual_generation(view: &View<'_>, rule: &AttributeRule) -> Option<Usual> {
     })
 }
 
-/// How to bring two generations together.
-fn together(convention: &Convention, found: Generation, usual: Generation) -> String {
-    let (opt_in, theirs) = (convention.opt_in, convention.versions(usual));
-    if found > usual {
-        format!(
-            "set `OTEL_SEMCONV_STABILITY_OPT_IN={opt_in}/dup` where the instrumentation knows it, which writes both; else take a version \
-             that follows semantic conventions {theirs}, or bring the others up"
-        )
-    } else {
-        format!(
-            "set `OTEL_SEMCONV_STABILITY_OPT_IN={opt_in}`, which writes the new names where the instrumentation knows them; else take a \
-             version that follows semantic conventions {theirs}"
-        )
+/// A key that stands on one call with two values: readers take either.
+pub(crate) fn key_twice(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for call in view.calls.iter().filter(|call| call.judged) {
+        let record = view.traces.record(call.span);
+        let attributes = &view.traces.attributes[record.attributes.range()];
+        for (place, &attribute) in attributes.iter().enumerate() {
+            let mut before = attributes[..place].iter();
+            let Some(&other) = before.find(|other| other.key == attribute.key) else {
+                continue;
+            };
+            let values = [other, attribute].map(|found| view.traces.value(found).to_string());
+            if values[0] == values[1] {
+                continue;
+            }
+            let key = view.traces.str(attribute.key);
+            let message = format!(
+                "`{key}` stands on the call `{}` twice, as `{}` and as `{}`",
+                call.method, values[0], values[1]
+            );
+            drafts.push(
+                Draft::new(Rule::AttributeValue, message)
+                    .severity(Severity::Warning)
+                    .example(call.example)
+                    .step(call.step)
+                    .span(call.span)
+                    .scope(record.scope)
+                    .subject(key)
+                    .case("twice"),
+            );
+        }
     }
 }
 
@@ -522,5 +531,5 @@ fn contradicted(view: &View<'_>, call: &Call<'_>, key: &str, said: &str, expecte
     .span(call.span)
     .scope(view.traces.record(call.span).scope)
     .subject(key)
-    .hint("see what sets it: a span processor, or a span that is reused for another call")
+    .case("contradicts")
 }

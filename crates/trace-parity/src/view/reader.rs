@@ -42,6 +42,9 @@ pub(crate) struct Reader<'a> {
 /// Attributes that hold an HTTP request's path or URL.
 const PATHS: [&str; 4] = ["url.path", "url.full", "http.target", "http.url"];
 
+/// Micrometer's word for the outcome of a gRPC call.
+const MICROMETER_STATUS: &str = "grpc.status_code";
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(traces: &'a Traces, contract: &'a Contract) -> Self {
         let handles = |names: &mut dyn Iterator<Item = &'static str>| {
@@ -57,7 +60,13 @@ impl<'a> Reader<'a> {
             said_service: known(semconv::SERVICE),
             said: known(semconv::METHOD),
             path: handles(&mut PATHS.into_iter()),
-            status: known(semconv::STATUS),
+            status: handles(
+                &mut RPC[semconv::STATUS]
+                    .names
+                    .iter()
+                    .map(|(_, name)| *name)
+                    .chain([MICROMETER_STATUS]),
+            ),
         }
     }
 

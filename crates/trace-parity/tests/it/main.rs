@@ -1,11 +1,13 @@
 //! The engine from the outside: real captures in, verdicts out.
 
+mod advice;
 mod cases;
 mod changes;
 mod corpus;
 mod exports;
 mod fixtures;
 mod foreign;
+mod hints;
 mod programs;
 mod readers;
 mod shapes;

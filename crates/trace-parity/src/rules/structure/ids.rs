@@ -7,6 +7,7 @@ use super::reach::{SLACK_NS, explained};
 use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::rule::Severity;
+use crate::traces::Kind;
 use crate::view::View;
 
 pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {
@@ -27,11 +28,25 @@ pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .example(example)
                 .step(view.step_at(example, later))
                 .span(later)
-                .hint("ids are random: a guess: a generator that is seeded alike twice, or a process that forked after it was seeded")
+                .case(if is_shared(view, first, later) {
+                    "shared"
+                } else {
+                    "differ"
+                })
                 .explains(explains),
         );
     }
     copies(view, drafts);
+}
+
+/// Zipkin's way: client and server tell one call in one span, each its half.
+fn is_shared(view: &View<'_>, first: u32, later: u32) -> bool {
+    let (one, other) = (view.traces.record(first), view.traces.record(later));
+    let kinds = [one.kind, other.kind];
+    one.resource != other.resource
+        && one.parent_id == other.parent_id
+        && kinds.contains(&Kind::Client)
+        && kinds.contains(&Kind::Server)
 }
 
 /// Which spans suffer from an id that two spans share: both, what names either as its parent, and what lost its parent within their time.
@@ -81,7 +96,7 @@ fn copies(view: &View<'_>, drafts: &mut Vec<Draft>) {
             ),
         )
         .severity(Severity::Info)
-        .hint("an exporter sends a request again when its answer is lost: harmless");
+        .case("copies");
         draft.example = example;
         draft.count = count;
         drafts.push(draft);
@@ -119,7 +134,6 @@ pub(crate) fn parent_cycle(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .example(example)
                 .step(view.step_at(example, first))
                 .span(first)
-                .hint("no SDK does this by itself: see what rewrites parent ids, or generates span ids that aren't random")
                 .explains(explains),
         );
     }

@@ -25,10 +25,7 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .span(first.span)
                 .subject("every kind")
                 .count(calls.len())
-                .hint(
-                    "OTLP numbers kinds from 1 (INTERNAL) to 5 (CONSUMER), the API from 0: the exporter doesn't translate; take another \
-                     one (OTLP over protobuf does)",
-                )
+                .case("shifted")
                 .scope(view.traces.record(first.span).scope),
         );
     }
@@ -113,7 +110,7 @@ fn kind_of(
         .step(step)
         .span(span)
         .subject(format!("{found} for {expected}"))
-        .hint("give the span its kind when it is started: backends draw service maps from client and server kinds")
+        .case("one")
         .scope(view.traces.record(span).scope)
     })
 }

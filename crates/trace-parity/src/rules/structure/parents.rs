@@ -36,7 +36,7 @@ pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(view.step_at(group.example, first))
                 .span(first)
                 .count(group.spans.len())
-                .hint(cause.hint)
+                .case(cause.case)
                 .explains(explained(view, group.example, &group.spans)),
         );
     }
@@ -46,56 +46,49 @@ pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
 struct Cause {
     severity: Severity,
     fact: String,
-    hint: String,
+    case: &'static str,
 }
 
 fn cause(view: &View<'_>, group: &Orphans) -> Cause {
     let first = group.spans[0];
-    let (severity, fact, hint) = match (view.links.side(first), view.ghost(first)) {
+    let (severity, fact, case) = match (view.links.side(first), view.ghost(first)) {
         (_, Some(ghost)) => (
             Severity::Error,
             format!(
                 ": the client's span of this call of `{}` never arrived",
                 ghost.method
             ),
-            "the program sent the context and its span was lost: flush on every way out of the program, of each child process too, and see \
-             the exporter's queue and the collector's sampling",
+            "call-lost",
         ),
         (Side::Server, None) => match view.server_orphan(group) {
             Some(known) => (
                 Severity::Info,
                 format!(": {}", known.reason),
-                "the server does this itself; nothing is lost",
+                "server-own",
             ),
             None => (
                 Severity::Error,
                 String::new(),
-                "the server ends a parent after its children and sends it in a later batch: the capture was cut before that batch, or it was \
-                 lost on the way (see the server's exporter and the collector's sampling)",
+                "server",
             ),
         },
         (Side::Client, None) if view.traces.span(first).parent_is_remote() == Some(true) => (
             if view.scenario { Severity::Warning } else { Severity::Info },
             ": its flags say that the parent is another process's, so the trace began outside of the program".to_owned(),
-            "the program continues a trace that it was given, often by `TRACEPARENT` in the environment of a CI job: that is right where \
-             the caller's spans go elsewhere; else unset it",
+            "remote",
         ),
         _ => (
             Severity::Error,
             String::new(),
-            "the parent was never ended, never exported, or lost on the way: flush on every way out of the program, and see the exporter's \
-             queue and the collector's sampling",
+            "client",
         ),
     };
     Cause {
         severity,
         fact,
-        hint: hint.to_owned(),
+        case,
     }
 }
-
-const FROM_ITS_CALLER: &str = "start the call's span from the caller's context, and make a span current only for as long as its own call \
-                               lasts; a guess: two instrumentations trace one channel";
 
 pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for group in &view.links.orphans {
@@ -110,14 +103,14 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let above = view.traces.span(parent).name();
         let (inner, outer) = (view.traces.record(call.span), view.traces.record(parent));
         let after = inner.start.saturating_sub(outer.end);
-        let (message, hint) = if view.links.side(parent) != Side::Client {
+        let (message, case) = if view.links.side(parent) != Side::Client {
             (
                 format!(
                     "the call `{}` lies under `{above}` ({}): a client's call can't be the server's child",
                     call.method,
                     who(view, parent)
                 ),
-                FROM_ITS_CALLER,
+                "under-server",
             )
         } else if !view.call_of.contains_key(&parent) {
             continue;
@@ -128,8 +121,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     call.method,
                     duration(after)
                 ),
-                "it was made in a callback of the call that had ended, while that call's span was still current: await the calls, or start \
-                 each from the caller's context",
+                "callback",
             )
         } else {
             (
@@ -137,7 +129,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     "the call `{}` lies under another call, `{above}`",
                     call.method
                 ),
-                FROM_ITS_CALLER,
+                "under-call",
             )
         };
         drafts.push(
@@ -146,7 +138,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(call.step)
                 .span(call.span)
                 .subject(call.method)
-                .hint(hint)
+                .case(case)
                 .explains([call.span]),
         );
     }
@@ -175,7 +167,7 @@ fn parent_in_another_trace(view: &View<'_>, group: &Orphans, parent: u32) -> Dra
         .step(view.step_at(group.example, parent))
         .span(first)
         .count(group.spans.len())
-        .hint("parent and child have one trace id; a guess: something between them rewrites `traceparent`")
+        .case("other-trace")
         .explains(explains)
 }
 
@@ -209,8 +201,12 @@ fn misplaced_answers(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .step(call.step)
                 .span(server)
                 .count(misplaced.len())
-                .hint("each call sends the context of its own span; a guess: one context is used for several calls")
-                .explains(misplaced.iter().flat_map(|(call, server, parent)| [*server, call.span, *parent])),
+                .case("answer")
+                .explains(
+                    misplaced
+                        .iter()
+                        .flat_map(|(call, server, parent)| [*server, call.span, *parent]),
+                ),
         );
     }
 }

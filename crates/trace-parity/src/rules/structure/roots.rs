@@ -1,9 +1,10 @@
 //! One root, one trace.
 
 use super::super::words::{spans, who};
+use super::current::never_current;
 use super::reach::explained;
 use crate::draft::Draft;
-use crate::rule::Rule;
+use crate::rule::{Rule, Severity};
 use crate::traces::NONE;
 use crate::view::View;
 use crate::view::examples::Example;
@@ -52,7 +53,6 @@ fn several_roots_of(
             .step(step)
             .span(others[0])
             .count(others.len())
-            .hint("make the call within the root span's context; a guess: the context is lost between threads, tasks or callbacks")
             .explains(explained(view, index, &others)),
     );
 }
@@ -108,14 +108,46 @@ pub(crate) fn several_traces(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .filter(|call| call.astray.is_some())
                 .map(|call| call.span),
         );
+        let mut draft = Draft::new(Rule::SeveralTraces, message);
+        if let Some(found) = never_current(view, example) {
+            let scope = view.traces.span(found.around).scope_name();
+            draft = draft.case("never-current").tell("scope", scope);
+        }
         drafts.push(
-            Draft::new(Rule::SeveralTraces, message)
+            draft
                 .example(index)
                 .step(view.step_at(index, top))
                 .span(top)
                 .count(others.len())
-                .hint("make every call within the root span's context; a guess: a thread, task or callback begins without it")
                 .explains(explains),
+        );
+    }
+}
+
+/// Where no contract asks for one trace, said alone of spans that were meant to be around calls and aren't.
+pub(crate) fn spans_never_current(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    if view.scenario {
+        return;
+    }
+    for (index, example) in view.examples() {
+        let Some(found) = never_current(view, example) else {
+            continue;
+        };
+        let span = view.traces.span(found.around);
+        let message = format!(
+            "{} calls begin traces of their own while spans of `{}`, such as `{}`, are around them in time",
+            found.calls,
+            span.scope_name(),
+            span.name(),
+        );
+        drafts.push(
+            Draft::new(Rule::SeveralTraces, message)
+                .severity(Severity::Info)
+                .example(index)
+                .span(found.around)
+                .count(found.calls)
+                .case("never-current")
+                .tell("scope", span.scope_name()),
         );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::super::words::duration;
 use super::reach::SLACK_NS;
 use crate::draft::Draft;
-use crate::rule::Rule;
+use crate::rule::{Rule, Severity};
 use crate::view::View;
 use crate::view::examples::Example;
 use crate::view::links::Side;
@@ -22,7 +22,7 @@ pub(crate) fn bad_time(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     .example(index)
                     .step(view.step_at(index, span))
                     .span(span)
-                    .hint("times are Unix nanoseconds from one clock per process; a guess: seconds or milliseconds were written, or the clock was set")
+                    .case("clock")
                     .explains(explains),
             );
         };
@@ -43,6 +43,47 @@ pub(crate) fn bad_time(view: &View<'_>, drafts: &mut Vec<Draft>) {
             report(span, message, vec![span]);
         }
     }
+}
+
+/// Events that are later than the end of their span: its duration is too short.
+pub(crate) fn late_events(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    for (index, example) in view.examples() {
+        let spans = example
+            .traces
+            .iter()
+            .flat_map(|&trace| view.traces.traces[trace as usize].spans())
+            .filter(|&span| view.links.side(span) == Side::Client);
+        let late: Vec<(u32, u64)> = spans
+            .filter_map(|span| Some((span, lateness(view, span)?)))
+            .collect();
+        let Some(&(first, by)) = late.first() else {
+            continue;
+        };
+        let message = format!(
+            "`{}` has an event {} after its end",
+            view.traces.span(first).name(),
+            duration(by)
+        );
+        drafts.push(
+            Draft::new(Rule::BadTime, message)
+                .severity(Severity::Info)
+                .example(index)
+                .step(view.step_at(index, first))
+                .span(first)
+                .subject("late event")
+                .count(late.len())
+                .case("late-event"),
+        );
+    }
+}
+
+/// Nanoseconds from a span's end to its last event, where that is clearly later.
+fn lateness(view: &View<'_>, span: u32) -> Option<u64> {
+    let record = view.traces.record(span);
+    let events = &view.traces.events[record.events.range()];
+    let last = events.iter().map(|event| event.time).max()?;
+    let late = last.checked_sub(record.end)?;
+    (record.end >= record.start && record.end > 0 && late > SLACK_NS).then_some(late)
 }
 
 /// Times that contradict themselves.
