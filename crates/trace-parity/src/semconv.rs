@@ -197,7 +197,7 @@ impl GrpcStatus {
         if text.eq_ignore_ascii_case("canceled") {
             return Some(GrpcStatus::CANCELLED);
         }
-        let place = GRPC_STATUS.iter().position(|name| same(&name));
+        let place = GRPC_STATUS.iter().position(same);
         place.map(|place| GrpcStatus(place as u8))
     }
 

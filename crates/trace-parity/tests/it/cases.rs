@@ -221,7 +221,7 @@ fn every_layout_comes_to_the_same() {
     check("protobuf.js longs", longs.to_string().as_bytes());
     let mut floats = json!({"resourceSpans": groups});
     each(&mut floats, "flags", &|flags| {
-        *flags = json!(flags.as_f64())
+        *flags = json!(flags.as_f64());
     });
     check("numbers with a point", floats.to_string().as_bytes());
 }

@@ -95,7 +95,7 @@ fn every_kind_of_change_is_told() {
     told(
         "a search fails",
         of("Search", &|span| {
-            span["status"] = json!({"code": 2, "message": "no"})
+            span["status"] = json!({"code": 2, "message": "no"});
         }),
     );
     told(
@@ -105,7 +105,7 @@ fn every_kind_of_change_is_told() {
     told(
         "an event",
         of("Insert", &|span| {
-            span["events"] = json!([{"name": "retry", "timeUnixNano": "1"}])
+            span["events"] = json!([{"name": "retry", "timeUnixNano": "1"}]);
         }),
     );
     told(
