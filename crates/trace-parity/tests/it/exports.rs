@@ -161,8 +161,10 @@ fn an_example_without_spans_is_told_what_was_refused_before_anything_is_guessed(
             ..Delivery::default()
         })
     };
-    let guess = "check that it exports to `OTEL_EXPORTER_OTLP_ENDPOINT` and flushes before it ends; a guess: an exporter with an \
-                 endpoint of its own, or no shutdown of the tracer provider";
+    let guess = "a guess between 3 causes: (1) the exporter has an endpoint of its own, or the wrong protocol for the port: take the endpoint from \
+                 `OTEL_EXPORTER_OTLP_ENDPOINT`, which an endpoint in the code overrules in some SDKs; (2) the program ends before its batch \
+                 processor has sent anything: shut the tracer provider down before the program ends; (3) the environment switches tracing \
+                 off: see `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_EXPORTER` and `OTEL_SDK_DISABLED`";
     check(None, "", guess);
     check(
         of(vec![]),

@@ -1109,6 +1109,7 @@ fn siblings_of_identity() {
         let facts = RunFacts {
             run: Some(run.to_owned()),
             examples: names.iter().map(|name| example(name)).collect(),
+            delivery: Some(Delivery::default()),
             ..RunFacts::default()
         };
         judge(&traces, &problems, Some(&contract), Some(&facts))
