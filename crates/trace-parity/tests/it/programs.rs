@@ -31,7 +31,6 @@ fn exec_with(bytes: &[u8], change: impl Fn(&mut RunFacts)) -> Verdict {
         server_is_own: true,
         server_version: Some("2.3.5".to_owned()),
         delivery: Some(Delivery::default()),
-        ..RunFacts::default()
     };
     change(&mut facts);
     judge(&traces, &problems, None, Some(&facts))
