@@ -85,17 +85,10 @@ impl<'v> Evidence<'v> {
             .collect();
         Some(match texts.as_slice() {
             [only] => only.clone(),
-            [one, other] => format!("a guess between two causes: either {one}; or {other}"),
+            // A line each, as a hint's actions are.
             several => {
-                let numbered: Vec<String> = (1..)
-                    .zip(several)
-                    .map(|(number, text)| format!("({number}) {text}"))
-                    .collect();
-                format!(
-                    "a guess between {} causes: {}",
-                    several.len(),
-                    numbered.join("; ")
-                )
+                let guesses = several.iter().map(|text| format!("a guess: {text}"));
+                guesses.collect::<Vec<_>>().join("\n")
             }
         })
     }

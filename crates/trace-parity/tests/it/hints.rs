@@ -135,7 +135,11 @@ fn hints_follow_the_evidence() {
         ]),
         "context-lost",
         None,
-        &["!03", "either the W3C propagator isn't set", "or a proxy"],
+        &[
+            "!03",
+            "a guess: the W3C propagator isn't set",
+            "a guess: a proxy",
+        ],
     );
     check(
         &java(&[("semver:0.38.0", "0.67.0")]),
@@ -264,7 +268,7 @@ fn hints_follow_the_evidence() {
         &of("py-half-async.jsonl.gz", &[], Exec),
         "untraced-calls",
         None,
-        &["GrpcAioInstrumentorClient", "either", "!another program"],
+        &["GrpcAioInstrumentorClient", "\na guess", "!another program"],
     );
     check(
         &of("py-half-async.jsonl.gz", &[], Alone),
@@ -290,7 +294,7 @@ fn hints_follow_the_evidence() {
         &of("node-dd-and-otel.jsonl.gz", &[("dd=t.dm", "zz=t.dm")], Exec),
         "context-replaced",
         None,
-        &["either", "a proxy that traces"],
+        &["a guess", "a proxy that traces"],
     );
 
     // Structure.
