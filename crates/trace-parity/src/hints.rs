@@ -1,4 +1,4 @@
-//! Gives findings their hints: the rows of advice that a finding's evidence supports.
+//! Gives findings their hints: the rows of advice that a finding's evidence supports, an action a line.
 
 use crate::advice::{Advice, Certainty, Needs};
 use crate::draft::Draft;
@@ -79,25 +79,24 @@ impl<'v> Evidence<'v> {
         if surest != Certainty::Cause {
             supported.truncate(1);
         }
-        let texts: Vec<String> = supported
+        let joint = if supported.len() > 1 {
+            "; a guess: "
+        } else {
+            ": "
+        };
+        let actions: Vec<String> = supported
             .iter()
-            .map(|(_, advice)| self.text(advice))
+            .map(|(_, advice)| self.action(advice, joint))
             .collect();
-        Some(match texts.as_slice() {
-            [only] => only.clone(),
-            // A line each, as a hint's actions are.
-            several => {
-                let guesses = several.iter().map(|text| format!("a guess: {text}"));
-                guesses.collect::<Vec<_>>().join("\n")
-            }
-        })
+        Some(actions.join("\n"))
     }
 
-    fn text(&self, advice: &Advice) -> String {
+    /// What to do, and why.
+    fn action(&self, advice: &Advice, joint: &str) -> String {
         let text = if advice.says.is_empty() {
             advice.cure.clone()
         } else {
-            format!("{}: {}", advice.says, advice.cure)
+            format!("{}{joint}{}", advice.cure, advice.says)
         };
         self.fill(&text)
     }

@@ -74,6 +74,7 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
             example.name
         );
         let losses = exports::losses_of(view, index);
+        let came = exports::requests_of(view, index).is_some_and(|requests| requests > 0);
         for loss in &losses {
             message.push_str("; ");
             message.push_str(&loss.message);
@@ -92,7 +93,9 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
         drafts.push(match (losses.into_iter().next(), stranger(view)) {
             (Some(loss), _) => draft.hint(loss.hint),
             (None, Some(stranger)) => draft.case("stranger").tell("stranger", stranger),
-            (None, None) => draft.case("silent"),
+            (None, None) => draft
+                .case("silent")
+                .tell("requests", if came { "some" } else { "none" }),
         });
     }
 }

@@ -28,7 +28,12 @@ fn general(text: &str) -> String {
     out
 }
 
+/// With a capital letter, unless it begins with the name of a package.
 fn sentence(text: &str) -> String {
+    let is_package = |word: &str| word.contains(['-', '_', '@']);
+    if text.split(' ').next().is_some_and(is_package) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(letters).collect()
@@ -120,7 +125,7 @@ fn every_case_has_a_row() {
             }
         }
     }
-    for part in text.split('"').skip(1).step_by(1) {
+    for part in text.split('"').skip(1) {
         written.insert(part.to_owned());
     }
     for advice in Advice::all() {

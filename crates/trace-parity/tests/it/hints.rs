@@ -135,11 +135,7 @@ fn hints_follow_the_evidence() {
         ]),
         "context-lost",
         None,
-        &[
-            "!03",
-            "a guess: the W3C propagator isn't set",
-            "a guess: a proxy",
-        ],
+        &["!03", "a guess: the W3C propagator isn't set", "a proxy"],
     );
     check(
         &java(&[("semver:0.38.0", "0.67.0")]),
@@ -268,7 +264,7 @@ fn hints_follow_the_evidence() {
         &of("py-half-async.jsonl.gz", &[], Exec),
         "untraced-calls",
         None,
-        &["GrpcAioInstrumentorClient", "\na guess", "!another program"],
+        &["GrpcAioInstrumentorClient", "guess", "!another program"],
     );
     check(
         &of("py-half-async.jsonl.gz", &[], Alone),
@@ -294,7 +290,7 @@ fn hints_follow_the_evidence() {
         &of("node-dd-and-otel.jsonl.gz", &[("dd=t.dm", "zz=t.dm")], Exec),
         "context-replaced",
         None,
-        &["a guess", "a proxy that traces"],
+        &["guess", "a proxy that traces"],
     );
 
     // Structure.
