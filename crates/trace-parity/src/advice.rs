@@ -78,11 +78,11 @@ pub(crate) struct Needs {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Table {
     advice: Vec<Advice>,
 }
 
-static FILE: LazyLock<File> = LazyLock::new(|| {
+static FILE: LazyLock<Table> = LazyLock::new(|| {
     toml::from_str(include_str!("advice.toml"))
         .unwrap_or_else(|error| panic!("advice.toml: {error}"))
 });
