@@ -145,7 +145,7 @@ pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
     };
     judge::compare(
         &[capture],
-        &judge::Rules::Contract(contract.clone()),
+        &judge::Rules::Contract(Box::new(contract.clone())),
         &judge::Selection::default(),
     )
 }

@@ -196,7 +196,7 @@ pub fn markup(text: &str, columns: usize) -> String {
 pub fn html_prose(text: &str, columns: usize) -> String {
     let text = markup(text, columns);
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return text;
     }
     let parts = parts.iter().enumerate();

@@ -82,7 +82,7 @@ pub fn contract(path: Option<&Path>) -> Result<Contract> {
 pub enum Rules {
     /// The built-in contract, or none where the run that captured them had none.
     AsRun,
-    Contract(Contract),
+    Contract(Box<Contract>),
     /// Those that need no contract.
     General,
 }
@@ -93,7 +93,9 @@ impl Rules {
         match contract {
             None => Ok(Rules::AsRun),
             Some(path) if path == Path::new("none") => Ok(Rules::General),
-            Some(path) => self::contract(Some(path)).map(Rules::Contract),
+            Some(path) => {
+                self::contract(Some(path)).map(|contract| Rules::Contract(Box::new(contract)))
+            }
         }
     }
 }
@@ -161,7 +163,7 @@ pub fn compare(
     };
     let builtin = Contract::builtin();
     let contract = match (rules, &manifest) {
-        (Rules::Contract(contract), _) => Some(contract),
+        (Rules::Contract(contract), _) => Some(&**contract),
         (Rules::General, _) => None,
         (Rules::AsRun, Some(manifest)) if manifest.general_rules => None,
         (Rules::AsRun, _) => Some(&builtin),
