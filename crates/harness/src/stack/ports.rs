@@ -18,7 +18,7 @@ const NAMES: [&str; 12] = [
     "data_node",
 ];
 
-/// Every port that the embedded server listens on, in the order of [`NAMES`].
+/// Every port that the embedded server listens on, in the order of `NAMES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports([u16; 12]);
 
