@@ -21,7 +21,7 @@ const SLOW_PACKAGES: &[&str] = &["debootstrap"];
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     Always,
-    /// With `--install`: they need what it installs, or fetch gigabytes.
+    /// With `--install`: they need what it installs.
     Install,
     /// With `--slow`.
     Slow,
