@@ -79,4 +79,4 @@ in_node=$(timeout 180 node program.mjs get "$from_python")
 in_python=$(timeout 180 venv/bin/python program.py get "$from_go")
 echo "Anna Schmidt leaves Python as $from_python, and is $in_go in Go, $in_node in JavaScript"
 echo "+49 30 C++ leaves Go as $from_go, and is $in_python in Python"
-[ "$in_go" = "Anna+Schmidt" ] && [ "$in_node" = "Anna+Schmidt" ] && [ "$in_python" = "49 30 C" ]
+[ "$in_go" = "Anna+Schmidt" ] && [ "$in_node" = "Anna+Schmidt" ] && [ "$in_python" = "49 30 C" ] || exit 1

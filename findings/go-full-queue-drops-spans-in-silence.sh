@@ -65,4 +65,4 @@ GO
 go build -mod=mod -o program . 2>/dev/null
 timeout 180 ./program 2>stderr
 echo "on standard error: $(wc -c <stderr) bytes"
-[ ! -s stderr ]
+[ ! -s stderr ] || exit 1

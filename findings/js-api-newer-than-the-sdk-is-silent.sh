@@ -47,4 +47,4 @@ JS
 
 seen=$(timeout 180 node program.mjs)
 echo "the program uses API 1.9.1, the library API 1.10.0: $seen"
-[ "$seen" = '{"traceparent":"none","spans":["request"],"warnings":0}' ]
+[ "$seen" = '{"traceparent":"none","spans":["request"],"warnings":0}' ] || exit 1

@@ -55,4 +55,4 @@ export OTEL_METRICS_EXEMPLAR_FILTER=always_on
 node=$(timeout 180 node program.mjs)
 python=$(timeout 180 venv/bin/python program.py)
 echo "exemplars of one recording within a sampled span: JavaScript $node, Python $python"
-[ "$node" = 0 ] && [ "$python" = 1 ]
+[ "$node" = 0 ] && [ "$python" = 1 ] || exit 1

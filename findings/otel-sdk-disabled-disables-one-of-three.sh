@@ -68,4 +68,4 @@ python=$(timeout 180 venv/bin/python program.py 2>/dev/null)
 node=$(timeout 180 node program.mjs)
 go=$(timeout 180 ./program)
 echo "OTEL_SDK_DISABLED=true, spans exported: Python $python, JavaScript $node, Go $go"
-[ "$python" = 0 ] && [ "$node" = 1 ] && [ "$go" = 1 ]
+[ "$python" = 0 ] && [ "$node" = 1 ] && [ "$go" = 1 ] || exit 1

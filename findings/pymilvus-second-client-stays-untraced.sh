@@ -53,4 +53,4 @@ PY
 alone=$(timeout 180 venv/bin/python program.py alone)
 second=$(timeout 180 venv/bin/python program.py another-first)
 echo "a client made after instrument(): $alone; the same with another client made before: $second"
-[ "$alone" = traced ] && [ "$second" = untraced ]
+[ "$alone" = traced ] && [ "$second" = untraced ] || exit 1

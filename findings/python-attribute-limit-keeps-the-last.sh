@@ -38,4 +38,4 @@ export OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=3
 python=$(timeout 180 venv/bin/python program.py 2>/dev/null)
 node=$(timeout 180 node program.mjs)
 echo "with room for three: Python keeps $python; JavaScript keeps $node"
-[ "$python" = "row.0 row.1 row.2" ] && [ "$node" = "rpc.system rpc.service row.0" ]
+[ "$python" = "row.0 row.1 row.2" ] && [ "$node" = "rpc.system rpc.service row.0" ] || exit 1

@@ -37,4 +37,4 @@ seconds = time.monotonic() - started
 print(f"nobody listens: force_flush(500) returned {flushed} after {seconds:.1f} s")
 raise SystemExit(0 if flushed and seconds > 2 else 1)
 PY
-timeout 180 venv/bin/python program.py 2>/dev/null
+timeout 180 venv/bin/python program.py 2>/dev/null || exit 1

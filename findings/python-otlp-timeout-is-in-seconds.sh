@@ -58,4 +58,4 @@ ended() { if timeout 20 "$@" 2>/dev/null; then echo "gave up within 20 s"; else 
 node=$(ended node program.mjs)
 python=$(ended venv/bin/python program.py)
 echo "OTEL_EXPORTER_OTLP_TIMEOUT=2000, no answer: JavaScript $node; Python $python"
-[ "$node" = "gave up within 20 s" ] && [ "$python" = "still waiting after 20 s" ]
+[ "$node" = "gave up within 20 s" ] && [ "$python" = "still waiting after 20 s" ] || exit 1

@@ -92,4 +92,4 @@ export OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:$(cat port)"
 python=$(timeout 180 venv/bin/python program.py)
 node=$(timeout 180 node program.mjs)
 echo "the receiver rejects every span: Python: $python; JavaScript: $node"
-[ "$python" = "SUCCESS and nothing logged" ] && [ "$node" = "a warning" ]
+[ "$python" = "SUCCESS and nothing logged" ] && [ "$node" = "a warning" ] || exit 1

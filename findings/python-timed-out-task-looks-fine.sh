@@ -49,4 +49,4 @@ PY
 seen=$(timeout 180 venv/bin/python program.py)
 echo "$seen"
 [ "$seen" = "search UNSET 0 events
-request ERROR 1 events" ]
+request ERROR 1 events" ] || exit 1

@@ -56,4 +56,4 @@ retries = sum("RESOURCE_EXHAUSTED" in line and "retrying" in line for line in lo
 print(f"the export of one 5 MB span took {seconds:.1f} s, with {retries} retries of RESOURCE_EXHAUSTED; at last: {logged[-1][:160]}")
 raise SystemExit(0 if seconds > 0.7 and retries >= 1 else 1)
 PY
-timeout 180 venv/bin/python program.py
+timeout 180 venv/bin/python program.py || exit 1

@@ -38,4 +38,4 @@ export OTEL_RESOURCE_ATTRIBUTES='deployment.environment.name=prod,runbook=https:
 node=$(timeout 180 node program.mjs)
 python=$(timeout 180 venv/bin/python program.py)
 echo "deployment.environment.name is, in Node.js: $node; in Python: $python"
-[ "$node" = "nothing 0 warnings" ] && [ "$python" = "prod" ]
+[ "$node" = "nothing 0 warnings" ] && [ "$python" = "prod" ] || exit 1

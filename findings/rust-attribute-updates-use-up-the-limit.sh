@@ -47,4 +47,4 @@ RS
 cargo build --quiet 2>/dev/null
 seen=$(timeout 180 target/debug/program)
 echo "exported: $seen"
-[ "$seen" = "progress 128 times, result 0 times, dropped 1" ]
+[ "$seen" = "progress 128 times, result 0 times, dropped 1" ] || exit 1

@@ -52,4 +52,4 @@ export OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=64 OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIM
 rust=$(timeout 180 target/debug/program)
 python=$(timeout 180 venv/bin/python program.py 2>/dev/null)
 echo "of 10,000 characters, with a limit of 64: Rust exports $rust, Python $python"
-[ "$rust" = 10000 ] && [ "$python" = 64 ]
+[ "$rust" = 10000 ] && [ "$python" = 64 ] || exit 1

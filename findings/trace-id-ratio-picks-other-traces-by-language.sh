@@ -83,6 +83,9 @@ both() { comm -12 "$1" "$2" | wc -l; }
 echo "kept of 20,000 at 0.1: Python $(count python), JavaScript $(count node), Java $(count java)"
 echo "kept by Python and JavaScript: $(both python node); by Python and Java: $(both python java); by JavaScript and Java: $(both node java)"
 # 2,000 are kept by each; 200 by two that have nothing in common.
-for language in python node java; do [ "$(count $language)" -gt 1700 ] && [ "$(count $language)" -lt 2300 ]; done
-[ "$(both python node)" -lt 400 ] && [ "$(both node java)" -lt 400 ]
-[ "$(both python java)" -gt 800 ] && [ "$(both python java)" -lt 1200 ]
+for language in python node java; do
+  kept=$(count $language)
+  { [ "$kept" -gt 1700 ] && [ "$kept" -lt 2300 ]; } || exit 1
+done
+{ [ "$(both python node)" -lt 400 ] && [ "$(both node java)" -lt 400 ]; } || exit 1
+{ [ "$(both python java)" -gt 800 ] && [ "$(both python java)" -lt 1200 ]; } || exit 1
