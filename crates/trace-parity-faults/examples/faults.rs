@@ -19,9 +19,9 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     println!(
         "# The fault matrix
 
-Each operator breaks one thing in one example of a clean capture, at a place that a seed picks. It counts as found when exactly one
-finding of warning or worse comes of it (information, for a repeated record), by the rule named here, at the right example, step and span,
-and none at any other example.
+Each operator breaks one thing in one example of a clean capture, at a place chosen by a seed. The fault counts as found if it causes
+exactly one finding of warning or worse (information for a repeated record), with the rule in this table, at the right example, step and
+span, and no finding for any other example.
 
 Seeds 0 to {} for each of {} examples, on `{path}`. `cargo xtask bench faults` prints this page.
 ",
