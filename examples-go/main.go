@@ -89,8 +89,8 @@ func setUpTracing(ctx context.Context) (*sdktrace.TracerProvider, error) {
 	return provider, nil
 }
 
-// exporterOptions leaves the endpoint to the environment: an option would win over both variables.
-// Without either, the exporter would use TLS, unlike those of other languages.
+// exporterOptions sets an endpoint only if the environment has none: an option overrides both variables.
+// Without an endpoint, the exporter would use TLS, unlike those of other languages.
 func exporterOptions() []otlptracegrpc.Option {
 	if os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
 		return nil

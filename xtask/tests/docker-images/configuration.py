@@ -1,4 +1,4 @@
-"""Writes the embedded server's own configuration as an image has it, less its trace block: configuration.py FOLDER."""
+"""Writes the embedded server's configuration with an image's paths and without the trace block: configuration.py FOLDER."""
 
 import re
 import sys
@@ -17,5 +17,5 @@ for file in (folder / "configs").iterdir():
 
 main = folder / "configs" / "milvus.yaml"
 text, found = re.subn(r"(?m)^trace:\n(?:(?:[ #].*)?\n)*", "", main.read_text())
-assert found == 1, "one trace block is taken out"
+assert found == 1, "there is one trace block"
 main.write_text(text)
