@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects W3C baggage to arrive as it was set, whatever languages the two services are written in.
-# In fact Python writes and reads it as an HTML form does: a space leaves as `+`, and a `+` that arrives becomes a space.
-# In W3C baggage a plus sign is a plus sign, and Go sends it as it stands. So "Anna Schmidt" from Python is "Anna+Schmidt" in Go
-# and JavaScript, and "+49 30 C++" from Go is "49 30 C" in Python: the signs are gone, also from telephone numbers and base64.
+# Expected: W3C baggage arrives as it was set, whatever languages the two services are written in.
+# Observed: Python encodes and decodes baggage like an HTML form: it sends a space as `+` and reads a `+` as a space.
+#   In W3C baggage a plus sign is a plus sign, and Go sends it unchanged. So "blue team" from Python is
+#   "blue+team" in Go and JavaScript, and "+49 30 C++" from Go is "49 30 C" in Python: the plus signs are lost,
+#   also from telephone numbers and base64.
 # Versions: opentelemetry-api 1.45.2 (Python), go.opentelemetry.io/otel v1.47.0, @opentelemetry/core 2.12.1.
-# Hurt: who carries a user, a tenant or a token in baggage through services of several languages, and looks it up at the end.
+# Affects: services in several languages that pass a user, a tenant or a token in baggage and look it up at the end.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -23,7 +24,7 @@ go 1.25.0
 require go.opentelemetry.io/otel v1.47.0
 GO
 
-# Each program writes the value of its argument `set`, or reads the header of its argument `get`.
+# Each program prints the header for a value (`set VALUE`), or the value of a header (`get HEADER`).
 cat >program.py <<'PY'
 import sys
 
@@ -72,11 +73,11 @@ func main() {
 GO
 go build -mod=mod -o program program.go 2>/dev/null
 
-from_python=$(timeout 180 venv/bin/python program.py set "Anna Schmidt")
+from_python=$(timeout 180 venv/bin/python program.py set "blue team")
 from_go=$(timeout 180 ./program set "+49 30 C++")
 in_go=$(timeout 180 ./program get "$from_python")
 in_node=$(timeout 180 node program.mjs get "$from_python")
 in_python=$(timeout 180 venv/bin/python program.py get "$from_go")
-echo "Anna Schmidt leaves Python as $from_python, and is $in_go in Go, $in_node in JavaScript"
+echo "blue team leaves Python as $from_python, and is $in_go in Go, $in_node in JavaScript"
 echo "+49 30 C++ leaves Go as $from_go, and is $in_python in Python"
-[ "$in_go" = "Anna+Schmidt" ] && [ "$in_node" = "Anna+Schmidt" ] && [ "$in_python" = "49 30 C" ] || exit 1
+[ "$in_go" = "blue+team" ] && [ "$in_node" = "blue+team" ] && [ "$in_python" = "49 30 C" ] || exit 1

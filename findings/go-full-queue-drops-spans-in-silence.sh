@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects to hear of lost spans: the Go SDK has an error handler, and ForceFlush and Shutdown
-# return errors.
-# In fact spans that find the batch processor's queue full (2,048) are dropped, and nothing says so: the error handler isn't
-# called, ForceFlush and Shutdown return nil. Of 20,000 spans ended in a loop a few thousand arrive. The counter is
-# logged at a level that the SDK's default logger doesn't show.
+# Expected: the program learns about lost spans, because the Go SDK has an error handler, and ForceFlush and Shutdown
+#   return errors.
+# Observed: spans that find the batch processor's queue full (2,048) are dropped without an error: the error handler
+#   isn't called, and ForceFlush and Shutdown return nil. Of 20,000 spans ended in a loop, a few thousand arrive. The
+#   number of dropped spans is logged at a level that the SDK's default logger doesn't show.
 # Versions: go.opentelemetry.io/otel/sdk v1.47.0.
-# Hurt: who has bursts (a batch import, a loop over rows). Parents are missing at random, and one looks for the loss in
-# the network, the Collector and the sampler, since the program reports success.
+# Affects: programs with bursts (a batch import, a loop over rows). Parents are missing at random. Because the program
+#   reports success, the loss is looked for in the network, the Collector and the sampler.
 set -euo pipefail
 
 work=$(mktemp -d)

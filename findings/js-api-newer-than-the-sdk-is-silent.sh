@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects that minor versions of @opentelemetry/api work together: the package keeps its
-# state in one global object for that purpose, and a library may bring a copy of its own.
-# In fact a copy that is newer than the one that registered the SDK (1.10.0 beside 1.9.1) gets nothing:
-# its spans are never recorded, the active span is undefined for it, and no warning says so, not even
-# with a diagnostic logger set by the program. The other way round everything works.
+# Expected: minor versions of @opentelemetry/api work together. The package keeps its state in one global object for
+#   that purpose, so a library may have its own copy.
+# Observed: a copy that is newer than the one that registered the SDK (1.10.0 beside 1.9.1) does nothing: its spans
+#   are never recorded, it sees no active span, and there is no warning, even if the program has set a diagnostic
+#   logger. An older copy works.
 # Versions: @opentelemetry/api 1.9.1 and 1.10.0, @opentelemetry/sdk-trace-node 2.12.1.
-# Hurt: the user of an instrumented library that was upgraded first. Its spans are missing, its requests
-# leave without trace context, and a trace that was whole breaks in two.
+# Affects: users of an instrumented library that was upgraded before the program. Its spans are missing, its requests
+#   carry no trace context, and a trace that was whole breaks in two.
 set -euo pipefail
 
 work=$(mktemp -d)

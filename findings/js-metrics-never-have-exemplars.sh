@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects a histogram that is recorded within a sampled span to carry exemplars, the trace ids by which one gets
-# from a slow bucket to a slow trace: the specification's default filter is `trace_based`, and Python does so without a setting.
-# In fact the JavaScript SDK never exports an exemplar, whatever OTEL_METRICS_EXEMPLAR_FILTER says. It contains filters and
-# reservoirs for them, which nothing uses.
+# Expected: a histogram that is recorded within a sampled span has exemplars, the trace ids that lead from a slow
+#   bucket to a slow trace. The specification's default filter is `trace_based`, and Python records exemplars by
+#   default.
+# Observed: the JavaScript SDK never exports an exemplar, whatever OTEL_METRICS_EXEMPLAR_FILTER is set to. Its code
+#   contains filters and reservoirs for them, but doesn't use them.
 # Versions: @opentelemetry/sdk-metrics 2.12.1, opentelemetry-sdk 1.45.2 (Python).
-# Hurt: who turns exemplars on for all services and builds dashboards on them: the Node.js services' panels have no way to a trace.
+# Affects: dashboards that rely on exemplars from all services. The panels of Node.js services have no link to a
+#   trace.
 set -euo pipefail
 
 work=$(mktemp -d)

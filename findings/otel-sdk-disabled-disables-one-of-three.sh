@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects OTEL_SDK_DISABLED=true to switch tracing off: it is the first variable in the specification's list
-# and made for the moment when telemetry is the problem.
-# In fact it does so in Python, and is not read at all by the Go SDK, nor by JavaScript's NodeTracerProvider (NodeSDK alone
-# reads it): both go on recording and exporting.
-# Versions: opentelemetry-sdk 1.45.2 (Python), go.opentelemetry.io/otel/sdk v1.47.0, @opentelemetry/sdk-trace-node 2.12.1.
-# Hurt: who sets it for all services in an incident, or in CI, and finds the Collector as full as before.
+# Expected: OTEL_SDK_DISABLED=true switches tracing off. It is the first variable in the specification's list, made
+#   for the moment when telemetry is the problem.
+# Observed: it does so in Python. The Go SDK and JavaScript's NodeTracerProvider don't read it (in JavaScript only
+#   NodeSDK does), and go on recording and exporting.
+# Versions: opentelemetry-sdk 1.45.2 (Python), go.opentelemetry.io/otel/sdk v1.47.0, @opentelemetry/sdk-trace-node
+#   2.12.1.
+# Affects: anyone who sets it for all services during an incident, or in CI, to take load off the Collector.
 set -euo pipefail
 
 work=$(mktemp -d)

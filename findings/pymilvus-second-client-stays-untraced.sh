@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects a MilvusClient that is made after GrpcInstrumentorClient().instrument() to be traced: the
-# rule is "instrument before you open the channel", and this client is new.
-# In fact pymilvus gives every client of one address and user the same connection. If any client was made before
-# instrument(), at import or by a library, all later ones use its channel: no call has a span, none carries context.
+# Expected: a MilvusClient that is created after GrpcInstrumentorClient().instrument() is traced. The rule is
+#   "instrument before you open the channel", and this client is new.
+# Observed: pymilvus shares one connection among all clients of one address and user. If any client was created before
+#   instrument(), at import or by a library, all later ones use its channel: no call has a span or carries a trace
+#   context.
 # Versions: pymilvus 3.0.2, opentelemetry-instrumentation-grpc 0.66b2.
-# Hurt: who does as the documentation says and sees a root span without calls, because another module was first.
+# Affects: programs that follow the documentation but in which another module connected first. Their traces have a
+#   root span without calls.
 set -euo pipefail
 
 work=$(mktemp -d)

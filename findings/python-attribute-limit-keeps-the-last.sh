@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects that a span at its attribute limit refuses further attributes, as the specification
-# demands ("MUST discard that key/value pair") and as the JavaScript SDK does.
-# In fact the Python SDK drops the oldest attribute for each new one. Instrumentations set their attributes when the
-# span starts, so one program that adds many of its own loses `rpc.system` and `rpc.service` and keeps its own.
+# Expected: a span at its attribute limit refuses further attributes, as the specification demands ("MUST discard that
+#   key/value pair") and as the JavaScript SDK does.
+# Observed: the Python SDK drops the oldest attribute for each new one. Instrumentations set their attributes when the
+#   span starts, so a program that adds many attributes loses `rpc.system` and `rpc.service` and keeps its own.
 # Versions: opentelemetry-sdk 1.45.2 (Python), @opentelemetry/sdk-trace-node 2.12.1.
-# Hurt: who lowers OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, or sets more than 128 attributes. Samplers, span metrics and
-# searches by `rpc.service` lose these spans, and only these.
+# Affects: programs that lower OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT or set more than 128 attributes. Samplers, span metrics
+#   and searches by `rpc.service` miss these spans, and only these.
 set -euo pipefail
 
 work=$(mktemp -d)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects `force_flush(500)` to return after half a second at the latest, and to return False if the
-# spans weren't exported: its documentation says both.
-# In fact the Python batch processor ignores the timeout, exports in the caller's thread with all retries of the
-# exporter, and returns True, also when every span was lost. With nobody listening that takes six to ten seconds.
+# Expected: `force_flush(500)` returns after at most half a second, and returns False if the spans weren't exported.
+#   Its documentation says both.
+# Observed: the Python batch processor ignores the timeout, exports in the caller's thread with all of the exporter's
+#   retries, and returns True, even if every span was lost. If nothing listens at the endpoint, that takes six to ten
+#   seconds.
 # Versions: opentelemetry-sdk 1.45.2, opentelemetry-exporter-otlp-proto-grpc 1.45.2 (Python).
-# Hurt: who flushes at the end of a request or of a serverless invocation. An outage of the Collector makes each of them
-# slower by seconds, up to the platform's own limit, and a check of the result says that all is well.
+# Affects: programs that flush at the end of a request or of a serverless invocation. During an outage of the
+#   Collector, each takes seconds longer, up to the platform's own limit, and a check of the result reports success.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -23,7 +24,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-# A port that is taken, where nobody listens.
+# A port that is bound, but not listening.
 nobody = socket.socket()
 nobody.bind(("127.0.0.1", 0))
 exporter = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{nobody.getsockname()[1]}")

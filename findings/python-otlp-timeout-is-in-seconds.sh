@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects OTEL_EXPORTER_OTLP_TIMEOUT to be in milliseconds, as the specification has it, and
-# sets one value for all containers.
-# In fact the Python exporters read it as seconds. With 2000, JavaScript gives up on a receiver that doesn't answer
-# after two seconds, and Python waits for more than half an hour, in the thread that sends all spans.
+# Expected: OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds, as the specification says, so one value fits all
+#   containers.
+# Observed: the Python exporters read it as seconds. With 2000, JavaScript gives up on a receiver that doesn't answer
+#   after two seconds, and Python waits for more than half an hour, in the thread that sends all spans.
 # Versions: opentelemetry-exporter-otlp-proto-http 1.45.2 (Python), @opentelemetry/exporter-trace-otlp-http 0.223.1.
-# Hurt: who lowers the timeout to protect his programs. In Python one request that hangs blocks the export for so
-# long that the queue overflows, and the program doesn't end before it.
+# Affects: anyone who lowers the timeout to protect programs. In Python, one request that hangs blocks the export for
+#   so long that the queue overflows, and the program can't end before it.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -19,7 +19,7 @@ npm init --yes >/dev/null
 npm install --silent --no-audit --no-fund \
     @opentelemetry/api@1.9.1 @opentelemetry/sdk-trace-node@2.12.1 @opentelemetry/exporter-trace-otlp-http@0.223.1 >/dev/null
 
-# A receiver that takes connections and never answers.
+# A receiver that accepts connections and never answers.
 cat >silent.py <<'PY'
 import socket
 import time

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects to hear of spans that a backend rejects (quota, too old, too large): OTLP has
-# `partial_success` for that, with a count and a message, and the specification wants clients to log it.
-# In fact the Python exporter over gRPC doesn't look at the answer: all spans of a batch may be rejected, the export
-# is a SUCCESS, and not a line is logged, at any level. The JavaScript exporter warns with the backend's message.
+# Expected: the program learns about spans that a backend rejects (quota, too old, too large). OTLP has
+#   `partial_success` for that, with a count and a message, and the specification wants clients to log it.
+# Observed: the Python exporter over gRPC doesn't read the response: if all spans of a batch are rejected, the export
+#   is still a SUCCESS, and nothing is logged at any level. The JavaScript exporter logs a warning with the backend's
+#   message.
 # Versions: opentelemetry-exporter-otlp-proto-grpc 1.45.2 (Python), @opentelemetry/exporter-trace-otlp-grpc 0.223.1.
-# Hurt: the user of a backend with limits. Traces are missing, every metric of the exporter says that they were sent.
+# Affects: users of a backend with limits. Traces are missing, but every metric of the exporter counts them as sent.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -18,7 +19,7 @@ npm init --yes >/dev/null
 npm install --silent --no-audit --no-fund \
     @opentelemetry/api@1.9.1 @opentelemetry/sdk-trace-node@2.12.1 @opentelemetry/exporter-trace-otlp-grpc@0.223.1 >/dev/null
 
-# A receiver that rejects every span, and says so.
+# A receiver that rejects every span, and reports it as a partial success.
 cat >receiver.py <<'PY'
 import os
 import time

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects `start_as_current_span` to mark a span whose block was left by an exception: it records
-# exceptions and sets ERROR by default, and a timeout is the failure that one traces for.
-# In fact a block that is left because its asyncio task was cancelled, as `asyncio.wait_for` and `asyncio.timeout` do
-# with everything inside them, ends UNSET without an event. Only the span outside, where the cancellation has become
-# a TimeoutError, is an error; all spans of the work that was cut off look like finished work.
-# Versions: opentelemetry-sdk 1.45.2, Python 3.9 and later (asyncio.CancelledError is no Exception).
-# Hurt: who looks for the step that was too slow. Error filters and error rates show none, and its duration, cut at the
-# timeout, even makes the percentiles look good.
+# Expected: `start_as_current_span` marks a span whose block was left by an exception. By default it records
+#   exceptions and sets ERROR, and a timeout is a failure that traces should show.
+# Observed: a block that is left because its asyncio task was cancelled, as `asyncio.wait_for` and `asyncio.timeout`
+#   do with everything inside them, ends UNSET without an event. Only the outer span, where the cancellation has
+#   become a TimeoutError, is an error. All spans of the cancelled work look finished.
+# Versions: opentelemetry-sdk 1.45.2, Python 3.9 and later (asyncio.CancelledError isn't an Exception).
+# Affects: anyone who looks for the step that was too slow. Error filters and error rates don't show it, and its
+#   duration, cut off at the timeout, even improves the percentiles.
 set -euo pipefail
 
 work=$(mktemp -d)

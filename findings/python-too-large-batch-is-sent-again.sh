@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects a batch that is too large for the receiver to fail at once: RESOURCE_EXHAUSTED may be
-# retried, so the specification, only where the server adds RetryInfo, and a batch doesn't shrink by waiting.
-# In fact the Python exporter retries it all the same, with growing pauses, until its timeout of ten seconds is over. Five
-# megabytes are over gRPC's default limit of four.
+# Expected: a batch that is too large for the receiver fails immediately. The specification allows a retry of
+#   RESOURCE_EXHAUSTED only if the server adds RetryInfo, and a batch doesn't shrink by waiting.
+# Observed: the Python exporter retries it anyway, with growing pauses, until its timeout of ten seconds. Five
+#   megabytes exceed gRPC's default limit of four.
 # Versions: opentelemetry-exporter-otlp-proto-grpc 1.45.2, grpcio 1.85.3 (Python).
-# Hurt: who has large attributes (prompts, rows, vectors) in a batch of 512 spans. Each such batch stops the export
-# for seven to ten seconds, and the spans behind it overflow the queue.
+# Affects: programs with large attributes (prompts, rows, vectors) in a batch of 512 spans. Each such batch stops the
+#   export for seven to ten seconds, and the spans behind it overflow the queue.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -45,7 +45,7 @@ handler.emit = lambda record: logged.append(record.getMessage())
 logging.getLogger("opentelemetry.exporter").addHandler(handler)
 
 provider = TracerProvider()
-# Thirty seconds instead of the default ten, so that a busy machine comes to the retries as well.
+# Thirty seconds instead of the default ten, so that a slow machine reaches the retries too.
 exporter = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{port}", timeout=30)
 provider.add_span_processor(SimpleSpanProcessor(exporter))
 span = provider.get_tracer("t").start_span("work", attributes={"prompt": "x" * 5_000_000})

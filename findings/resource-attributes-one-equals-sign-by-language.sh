@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A good engineer expects OTEL_RESOURCE_ATTRIBUTES to mean the same in every language, and a bad entry to
-# cost at most itself, or to be reported.
-# In fact one value with an unescaped `=` (the query of a link, the padding of base64) removes every
-# resource attribute of a Node.js service, and is reported at debug level alone, while Python keeps them
-# all, the value with its `=` included. The specification asks for the loss, and for an error report.
+# Expected: OTEL_RESOURCE_ATTRIBUTES means the same in every language, and a bad entry is reported or affects only
+#   itself.
+# Observed: one value with an unescaped `=` (the query of a link, the padding of base64) removes every resource
+#   attribute of a Node.js service, and is reported only at debug level. Python keeps all attributes, including the
+#   value with its `=`. The specification asks for the loss, and for an error report.
 # Versions: @opentelemetry/resources 2.12.1, opentelemetry-sdk 1.45.2 (Python).
-# Hurt: who sets one variable for all containers. The Node.js services lose deployment.environment.name
-# and all that dashboards, samplers and retention rules select by.
+# Affects: anyone who sets one variable for all containers. The Node.js services lose deployment.environment.name and
+#   everything else that dashboards, samplers and retention rules select by.
 set -euo pipefail
 
 work=$(mktemp -d)

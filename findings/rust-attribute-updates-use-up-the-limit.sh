@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects a second `set_attribute` with the same key to replace the first value, as the specification says.
-# In fact the Rust SDK appends. Both values are exported, though OTLP wants keys to be unique, and each update counts: a
-# progress counter that is updated 128 times fills the span, and the result that is set at the end is dropped.
+# Expected: a second `set_attribute` with the same key replaces the first value, as the specification says.
+# Observed: the Rust SDK appends. Both values are exported, although OTLP requires unique keys, and each update
+#   counts: a progress counter that is updated 128 times fills the span, and the result that is set at the end is
+#   dropped.
 # Versions: opentelemetry 0.33.1, opentelemetry_sdk 0.33.1.
-# Hurt: who updates an attribute in a loop. Backends show the first value, the last or an arbitrary one, and the attribute
-# that tells the outcome is missing exactly on the long operations.
+# Affects: programs that update an attribute in a loop. Backends show the first value, the last or an arbitrary one,
+#   and the attribute with the outcome is missing exactly on the long operations.
 set -euo pipefail
 
 work=$(mktemp -d)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A good engineer expects OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT and OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT to cut long values in
-# every SDK: they are in the specification's list beside the count limits.
-# In fact the Rust SDK reads the count limits alone. A value of 10,000 characters that Python sends as 64 leaves Rust whole,
-# and nothing warns of it; there is no setting in code either.
+# Expected: OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT and OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT truncate long values in every
+#   SDK. They are in the specification's list beside the count limits.
+# Observed: the Rust SDK reads only the count limits. A value of 10,000 characters, which Python truncates to 64,
+#   leaves Rust whole, without a warning. There is no setting in code either.
 # Versions: opentelemetry_sdk 0.33.1 (Rust), opentelemetry-sdk 1.45.2 (Python).
-# Hurt: who relies on the limit to keep prompts, rows or tokens out of the backend, or its messages under four megabytes.
+# Affects: anyone who relies on the limit to keep prompts, rows or tokens out of the backend, or requests under four
+#   megabytes.
 set -euo pipefail
 
 work=$(mktemp -d)

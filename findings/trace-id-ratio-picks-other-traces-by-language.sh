@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A good engineer expects that two services with OTEL_TRACES_SAMPLER=traceidratio and the same argument
-# keep the same traces: the decision is made from the trace id, so that it can be repeated anywhere.
-# In fact each SDK reads other bits: Python compares the low 64 bits of the id, Java folds them at
-# their sign, and JavaScript XORs the whole id into 32 bits. Of 20,000 random ids at a ratio of 0.1, JavaScript and
-# Python agree on about a tenth of what either keeps, as if they had thrown dice; Java keeps half of Python's.
-# Versions: opentelemetry-sdk 1.45.2 (Python), @opentelemetry/sdk-trace-node 2.12.1, opentelemetry-sdk-trace 1.63.0 (Java).
-# Hurt: who samples by ratio in each service instead of by the parent's decision. A trace through two languages is
-# whole in one case of a hundred instead of one of ten, and torn in all the others.
+# Expected: two services with OTEL_TRACES_SAMPLER=traceidratio and the same argument keep the same traces. The
+#   decision is made from the trace id so that it can be repeated anywhere.
+# Observed: each SDK reads different bits. Python compares the low 64 bits of the id, Java folds them at their sign,
+#   and JavaScript XORs the whole id into 32 bits. Of 20,000 random ids at a ratio of 0.1, JavaScript and Python agree
+#   on about a tenth of those that either keeps, as if by chance; Java keeps half of Python's.
+# Versions: opentelemetry-sdk 1.45.2 (Python), @opentelemetry/sdk-trace-node 2.12.1, opentelemetry-sdk-trace 1.63.0
+#   (Java).
+# Affects: anyone who samples by ratio in each service instead of by the parent's decision. A trace through two
+#   languages is whole in one case of a hundred instead of one of ten, and incomplete in all others.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -82,7 +83,7 @@ count() { wc -l <"$1"; }
 both() { comm -12 "$1" "$2" | wc -l; }
 echo "kept of 20,000 at 0.1: Python $(count python), JavaScript $(count node), Java $(count java)"
 echo "kept by Python and JavaScript: $(both python node); by Python and Java: $(both python java); by JavaScript and Java: $(both node java)"
-# 2,000 are kept by each; 200 by two that have nothing in common.
+# Each keeps 2,000. Two independent samplers would share 200.
 for language in python node java; do
   kept=$(count $language)
   { [ "$kept" -gt 1700 ] && [ "$kept" -lt 2300 ]; } || exit 1
