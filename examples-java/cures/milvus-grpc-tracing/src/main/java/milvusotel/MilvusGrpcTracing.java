@@ -38,7 +38,7 @@ public final class MilvusGrpcTracing {
     InternalGlobalInterceptors.setInterceptorsTracers(List.of(new Tracing()), List.of(), List.of());
   }
 
-  /** Gets the global OpenTelemetry at the first call, because it may be set after the installation. */
+  /** Gets the global OpenTelemetry at the first call, because it may be set after install(). */
   private static final class Tracing implements ClientInterceptor {
     private static final class Stock {
       static final ClientInterceptor INTERCEPTOR =
