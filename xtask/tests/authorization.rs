@@ -1,4 +1,4 @@
-//! With `--auth`, Milvus lets in who has the run's token, and nothing that a run leaves tells it.
+//! With `--auth`, Milvus accepts only clients with the run's token, and no file of a run contains the token.
 
 mod support;
 
@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use support::{alone, findings, latest_run, root, skipped_without_tutorial_ports, xtask};
 
 #[test]
-fn every_example_is_let_in_with_the_runs_token() {
+fn every_example_connects_with_the_runs_token() {
     let _turn = alone();
     let run = xtask(&["run-all", "--auth", "--format", "json"]).finish();
     assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
@@ -18,7 +18,7 @@ fn every_example_is_let_in_with_the_runs_token() {
     assert_eq!(examples, Some(5));
 }
 
-/// An example that runs Python's with `before` in the shell, and `environment` of its own.
+/// Writes an example that runs the Python example after the shell command `before`, with the variables in `environment`.
 fn example(folder: &Path, name: &str, before: &str, environment: &str) {
     let python = root().join("target/milvus-otel/examples/py/venv/bin/python");
     let program = root().join("examples-py/quick_setup.py");
@@ -31,7 +31,7 @@ fn example(folder: &Path, name: &str, before: &str, environment: &str) {
     std::fs::write(folder.join("example.toml"), text).expect("it can be written");
 }
 
-/// What in `folder`, itself included, others than its owner can read.
+/// The entries of `folder`, itself included, that users other than the owner can read.
 fn shared(folder: &Path) -> Vec<String> {
     let folder = folder.canonicalize().expect("a folder");
     let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode();
@@ -49,7 +49,7 @@ fn shared(folder: &Path) -> Vec<String> {
     found
 }
 
-/// The files under `folder` that hold any of `secrets`.
+/// The files under `folder` that contain any of `secrets`.
 fn told(folder: &Path, secrets: &[String]) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder").flatten();
     entries
@@ -70,14 +70,14 @@ fn told(folder: &Path, secrets: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn who_has_no_token_or_an_old_one_is_not_let_in_and_no_file_tells_it() {
+fn a_missing_or_old_token_is_rejected_and_no_file_contains_a_token() {
     let _turn = alone();
     let prepared = xtask(&["prepare", "--example", "py"]).finish();
     assert_eq!(prepared.code(), Some(0), "{}", prepared.stderr);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let shown = tempfile::tempdir().expect("a temporary folder");
     let token = shown.path().join("token");
-    // It prints the token as well: in clear, in base64 at each offset, and in two halves.
+    // The program also prints the token: in clear, in base64 at each offset, and in two halves.
     let save = format!(
         "printf %s \"$MILVUS_TOKEN\" > {}; echo \"token $MILVUS_TOKEN\"; \
          for before in '' x xy; do printf %s \"$before$MILVUS_TOKEN\" | base64 -w0; echo; done; \
@@ -120,7 +120,7 @@ fn who_has_no_token_or_an_old_one_is_not_let_in_and_no_file_tells_it() {
     let mut secrets = vec![password.to_owned(), BASE64_STANDARD.encode(password)];
     for before in ["", "x", "xy"] {
         let encoded = BASE64_STANDARD.encode(format!("{before}{token}"));
-        // Without the digits that it shares with its neighbours.
+        // Without the digits that also encode neighboring bytes.
         secrets.push(encoded[4..encoded.len() - 4].to_owned());
     }
     assert_eq!(told(&latest_run(), &secrets), [""; 0]);
@@ -136,7 +136,7 @@ fn who_has_no_token_or_an_old_one_is_not_let_in_and_no_file_tells_it() {
 }
 
 #[test]
-fn a_stack_that_stays_keeps_its_token_in_a_file_of_its_users() {
+fn the_token_of_a_stack_that_stays_up_is_in_a_file_that_only_its_user_can_read() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;

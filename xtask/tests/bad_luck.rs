@@ -1,4 +1,4 @@
-//! What goes wrong around a run, made for real: each has its message, and what can go on goes on.
+//! Causes real failures around a run: each has its message, and the next run recovers where that is possible.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{
     xtask,
 };
 
-/// A failure's message with what differs from machine to machine taken out.
+/// A failure's message without the parts that differ from machine to machine.
 fn told(run: &Finished, checkout: &Path) -> String {
     let text = run
         .stderr
@@ -23,7 +23,7 @@ fn told(run: &Finished, checkout: &Path) -> String {
     between(&text, "    the stack: ", " MB free", "[FREE]")
 }
 
-/// `text` with what stands between two words, where both stand in one line, replaced.
+/// `text` with the part between two words of one line replaced.
 fn between(text: &str, before: &str, after: &str, name: &str) -> String {
     let line = |line: &str| match line.split_once(before) {
         Some((head, rest)) => match rest.split_once(after) {
@@ -35,19 +35,19 @@ fn between(text: &str, before: &str, after: &str, name: &str) -> String {
     text.lines().map(|one| line(one) + "\n").collect()
 }
 
-/// What was quoted of a log is different every time.
+/// Removes quoted log lines, which differ from run to run.
 fn without_detail(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.starts_with("    "));
     lines.map(|line| line.to_owned() + "\n").collect()
 }
 
-/// A small file system of its own in memory, gone when dropped.
+/// A small in-memory file system, unmounted when dropped.
 struct Mounted {
     at: PathBuf,
 }
 
 impl Mounted {
-    /// Says why and returns `None` where this user may mount nothing.
+    /// Prints the reason and returns `None` if this user may not mount.
     fn at(folder: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).expect("it can be made");
         let mounted = Command::new("mount")
@@ -77,7 +77,7 @@ impl Drop for Mounted {
     }
 }
 
-/// A `PATH` whose only program is `python3`, a script.
+/// A `PATH` whose only program is `python3`, the given script.
 fn only_python(folder: &Path, script: &str) -> String {
     let program = folder.join("python3");
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("it can be written");
@@ -99,7 +99,7 @@ fn a_taken_port_is_named_with_its_holder() {
 }
 
 #[test]
-fn a_path_without_python_is_told_before_anything_is_done() {
+fn a_path_without_python_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Checkout::at(folder.path());
     let empty = tempfile::tempdir().expect("a temporary folder");
@@ -110,11 +110,11 @@ fn a_path_without_python_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_python_without_venv_is_told_before_anything_is_done() {
+fn a_python_without_venv_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Checkout::at(folder.path());
     let bin = tempfile::tempdir().expect("a temporary folder");
-    // As Debian's python3 says it where python3-venv isn't installed.
+    // The message of Debian's python3 without python3-venv.
     let script = "echo \"ModuleNotFoundError: No module named 'ensurepip'\" >&2; exit 1";
     let path = only_python(bin.path(), script);
     let run = checkout.xtask(&["up"]).env("PATH", &path).finish();
@@ -123,7 +123,7 @@ fn a_python_without_venv_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_disk_without_room_is_told_before_anything_is_done() {
+fn a_full_disk_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Checkout::at(folder.path());
     let Some(_mounted) = Mounted::at(&checkout.state(), "size=64m") else {
@@ -135,14 +135,14 @@ fn a_disk_without_room_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_disk_that_fills_up_in_the_middle_is_told_and_mended_by_room() {
+fn a_disk_that_fills_up_is_reported_and_the_next_run_recovers() {
     let _turn = alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Checkout::at(folder.path());
     let Some(_mounted) = Mounted::at(&checkout.state(), "size=700m") else {
         return;
     };
-    // As if it had been prepared before: then less room is asked for.
+    // A stack that was prepared before needs less room.
     let milvus = checkout.state().join("milvus");
     std::fs::create_dir_all(&milvus).expect("it can be made");
     let mut run = checkout.xtask(&["prepare"]).start();
@@ -167,7 +167,7 @@ fn a_disk_that_fills_up_in_the_middle_is_told_and_mended_by_room() {
 }
 
 #[test]
-fn a_target_that_can_not_be_written_is_told() {
+fn a_read_only_target_is_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Checkout::at(folder.path());
     let Some(_mounted) = Mounted::at(&checkout.folder.join("target"), "ro,size=8g") else {
@@ -180,7 +180,7 @@ fn a_target_that_can_not_be_written_is_told() {
     }
 }
 
-/// Prepares the other checkout's stack, whatever state it is in, and brings it up and down.
+/// Prepares the checkout's stack, whatever state it is in, and brings it up and down.
 fn mended(checkout: &Checkout) {
     let example = ShellExample::new("odd", "exit 3", 60);
     let arguments = ["run-all", "--format", "json", "--examples", example.path()];
@@ -193,14 +193,14 @@ fn mended(checkout: &Checkout) {
 }
 
 #[test]
-fn what_was_half_prepared_is_made_whole() {
+fn an_interrupted_preparation_is_completed_by_the_next() {
     let _turn = alone();
     let checkout = Checkout::kept();
     mended(&checkout);
     let milvus = checkout.state().join("milvus");
     let server = milvus.join("bin/milvus");
 
-    // Killed while it was unpacking: the server is cut, its marker from an earlier time, a library gone.
+    // Killed while unpacking: the server is truncated, its marker is from an earlier time, and a library is missing.
     let whole = std::fs::metadata(&server).expect("it is there").len();
     let file = std::fs::File::options()
         .write(true)
@@ -211,7 +211,7 @@ fn what_was_half_prepared_is_made_whole() {
     std::fs::remove_file(milvus.join("bin/libatomic.so.1")).expect("it was there");
     std::fs::remove_file(milvus.join("prepared.json")).expect("it was there");
 
-    // The network is gone when the packages are to be had, and nothing is kept of them.
+    // The network fails during the download, and pip's cache is empty.
     let cache = tempfile::tempdir().expect("a temporary folder");
     let cut_off = checkout
         .xtask(&["prepare"])
@@ -236,7 +236,7 @@ fn what_was_half_prepared_is_made_whole() {
 }
 
 #[test]
-fn a_damaged_server_is_told_with_its_cure() {
+fn a_damaged_server_is_reported_with_its_fix() {
     let _turn = alone();
     let checkout = Checkout::kept();
     mended(&checkout);
@@ -259,7 +259,7 @@ fn a_damaged_server_is_told_with_its_cure() {
 }
 
 #[test]
-fn two_runs_at_once_in_one_checkout_and_one_in_another_do_not_disturb_each_other() {
+fn parallel_runs_in_one_checkout_and_another_do_not_disturb_each_other() {
     let _turn = alone();
     let other = Checkout::kept();
     mended(&other);
@@ -282,7 +282,7 @@ fn two_runs_at_once_in_one_checkout_and_one_in_another_do_not_disturb_each_other
 }
 
 #[test]
-fn a_clock_that_went_back_is_told_and_spoils_nothing() {
+fn a_clock_that_went_back_is_reported_and_harms_nothing() {
     let _turn = alone();
     let checkout = Checkout::kept();
     let future = checkout.state().join("runs/29991231T235959Z-00000a");
@@ -300,17 +300,17 @@ fn a_clock_that_went_back_is_told_and_spoils_nothing() {
     assert!(doctor.stdout.contains(told), "{}", doctor.stdout);
 }
 
-/// In a checkout of that user's own, prepared from nothing.
+/// In the user's own checkout, prepared from scratch.
 #[test]
 #[ignore = "prepares a stack from nothing"]
-fn slow_a_user_without_root_needs_nothing_more() {
+fn slow_a_run_does_not_need_root() {
     let _turn = alone();
     let is_root = Command::new("id").arg("-u").output();
     if !is_root.is_ok_and(|output| output.stdout == b"0\n") {
         skip("only root can become another user, and everything else runs without root then");
         return;
     }
-    // A server of this user's came before: what it shares with others' is left so that theirs can use it.
+    // This user's server ran before. It must leave the files it shares usable for the other user's server.
     mended(&Checkout::kept());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Checkout::at(folder.path());

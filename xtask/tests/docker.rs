@@ -1,4 +1,4 @@
-//! The tutorial's stack in Docker. No registry is asked: the images are made here, from the servers that are built anyway.
+//! The tutorial's stack in Docker. No registry is used: the images are built here from the servers of the other stacks.
 
 mod support;
 
@@ -11,17 +11,17 @@ const MILVUS_IMAGE: &str = "milvus-otel-test/milvus-embedded";
 const JAEGER_IMAGE: &str = "milvus-otel-test/jaeger-native";
 const BASE_IMAGE: &str = "milvus-otel-test/base";
 
-/// Kinds of things that a run could leave in Docker.
+/// Kinds of objects that a run could leave in Docker.
 const KINDS: [&str; 3] = ["container", "network", "volume"];
 
-/// A Docker engine: the one that runs, or one that is started for a test and ends with it.
+/// A Docker engine that is already running, or one that is started for a test and ends with it.
 struct Engine {
     host: Option<String>,
     ours: Option<(Child, tempfile::TempDir)>,
 }
 
 impl Engine {
-    /// Or why there is none.
+    /// Finds or starts an engine; the error is the reason why there is none.
     fn find() -> Result<Self, String> {
         for command in ["docker", "debootstrap"] {
             if !is_there(command) {
@@ -145,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// A command of ours against this engine and the images made here.
+    /// An xtask command that uses this engine and these images.
     fn xtask(&self, arguments: &[&str]) -> Xtask {
         self.with(xtask(arguments))
     }
@@ -160,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// What runs have left.
+    /// Objects that runs have left.
     fn left(&self) -> Vec<String> {
         let of = |kind: &str| {
             let all = if kind == "container" {
@@ -202,7 +202,7 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// The command of the Compose that answers.
+/// The command of the installed Compose.
 fn compose() -> Option<Vec<&'static str>> {
     [vec!["docker", "compose"], vec!["docker-compose"]]
         .into_iter()
@@ -213,7 +213,7 @@ fn compose() -> Option<Vec<&'static str>> {
         })
 }
 
-/// What a command prints, or says where it fails.
+/// What a command prints, or its error output if it fails.
 fn said(mut command: Command) -> Result<String, String> {
     let output = command
         .stdin(Stdio::null())
@@ -242,7 +242,7 @@ fn built_jaeger() -> PathBuf {
 }
 
 #[test]
-fn compose_takes_every_file_with_every_profile() {
+fn compose_accepts_every_file_with_every_profile() {
     let Some(compose) = compose() else {
         return support::skip("Compose's own check of its files: no Compose answers");
     };
@@ -269,7 +269,7 @@ fn compose_takes_every_file_with_every_profile() {
 }
 
 #[test]
-fn what_docker_lacks_is_named_with_how_to_go_on() {
+fn a_missing_docker_part_is_named_with_a_way_to_continue() {
     let _turn = alone();
     let example = ShellExample::new("never", "exit 9", 60);
     let check = |command: Xtask, message: &str, hint: &str| {
@@ -296,7 +296,7 @@ fn what_docker_lacks_is_named_with_how_to_go_on() {
 
 #[test]
 #[ignore = "slow: builds images, and runs five examples and more in Docker"]
-fn slow_the_compose_stack_comes_to_a_verdict_and_leaves_nothing_in_docker() {
+fn slow_the_compose_stack_gives_a_verdict_and_leaves_nothing_in_docker() {
     let _turn = alone();
     if !built_jaeger().is_file() {
         let built = xtask(&["run-all", "--backend", "jaeger", "--example", "py"]).finish();
@@ -325,12 +325,12 @@ fn slow_the_compose_stack_comes_to_a_verdict_and_leaves_nothing_in_docker() {
     let again = xtask(&["compare", &folder, "--format", "json"]).finish();
     assert_eq!(again.json()["verdict"], "consistent", "{}", again.stderr);
 
-    an_image_that_is_nowhere_is_named(&engine);
-    an_end_by_any_signal_takes_the_containers_with_it(&engine);
-    what_was_left_behind_is_found_by_its_labels(&engine);
+    a_missing_image_is_named(&engine);
+    any_signal_ends_the_containers_too(&engine);
+    left_containers_are_found_by_their_labels(&engine);
 }
 
-fn an_image_that_is_nowhere_is_named(engine: &Engine) {
+fn a_missing_image_is_named(engine: &Engine) {
     let image = "localhost:9/milvus-otel-test/none";
     let run = engine
         .xtask(&["run-all", "--stack", "compose", "--example", "py"])
@@ -348,7 +348,7 @@ fn an_image_that_is_nowhere_is_named(engine: &Engine) {
     engine.assert_nothing_left();
 }
 
-fn an_end_by_any_signal_takes_the_containers_with_it(engine: &Engine) {
+fn any_signal_ends_the_containers_too(engine: &Engine) {
     let example = ShellExample::new("sleeper", "sleep 600", 600);
     let check = |signal: &str, code: Option<i32>| {
         let command = engine.with(example.run_all(&["--stack", "compose"]));
@@ -358,7 +358,7 @@ fn an_end_by_any_signal_takes_the_containers_with_it(engine: &Engine) {
         run.signal(signal);
         let finished = run.finish();
         assert_eq!(finished.status.code(), code, "{signal}");
-        // A runner that was killed waits for nobody: its guard is at it still.
+        // A killed runner doesn't wait: its guard is still removing containers.
         support::until("its containers are gone", || {
             engine.left().is_empty().then_some(())
         });
@@ -369,8 +369,8 @@ fn an_end_by_any_signal_takes_the_containers_with_it(engine: &Engine) {
     check("-KILL", None);
 }
 
-/// Where the guard is killed as well, the next `down` finds it.
-fn what_was_left_behind_is_found_by_its_labels(engine: &Engine) {
+/// If the guard is killed too, the next `down` removes the containers.
+fn left_containers_are_found_by_their_labels(engine: &Engine) {
     let example = ShellExample::new("sleeper", "sleep 600", 600);
     let mut run = engine
         .with(example.run_all(&["--stack", "compose"]))

@@ -1,4 +1,4 @@
-//! `doctor` finds each planted fault and says its cure; a healthy machine gives no complaint.
+//! `doctor` finds each planted fault and names its fix; on a healthy machine it reports nothing.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use support::{Finished, alone, assert_nothing_left, root, skipped_without_tutorial_ports, xtask};
 
-/// A project of its own inside the checkout, with what a fault needs.
+/// A separate project inside the checkout, with the files of one fault.
 struct Project {
     folder: tempfile::TempDir,
 }
@@ -28,7 +28,7 @@ impl Project {
         std::fs::write(path, content).expect("it can be written");
     }
 
-    /// A `PATH` with links to every tool but `without`, and with `instead` as a script of that name.
+    /// A `PATH` with links to every tool except `without`, and with the script `instead` under that name.
     fn path(&self, without: &str, instead: Option<&str>) -> String {
         let bin = self.folder.path().join("bin");
         std::fs::create_dir_all(&bin).expect("it can be made");
@@ -64,7 +64,7 @@ fn which(tool: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// What was found at `status`, with its cure.
+/// The results with `status`, each with its fix.
 fn found(run: &Finished, status: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     run.json()["checks"]
@@ -76,7 +76,7 @@ fn found(run: &Finished, status: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// That among what was found at `status` there is one with these words, and its cure with those.
+/// Asserts that a result with `status` contains these words, and its fix those.
 #[track_caller]
 fn check(run: &Finished, status: &str, what: &str, cure: &str) {
     let all = found(run, status);
@@ -90,7 +90,7 @@ fn check(run: &Finished, status: &str, what: &str, cure: &str) {
 }
 
 #[test]
-fn a_healthy_machine_gives_no_complaint() {
+fn a_healthy_machine_has_no_faults() {
     let run = Project::new().doctor(&[]);
     assert_eq!(found(&run, "fault"), [], "{}", run.stdout);
     assert_eq!(run.code(), Some(0));
@@ -98,7 +98,7 @@ fn a_healthy_machine_gives_no_complaint() {
 }
 
 #[test]
-fn a_toolchain_that_is_missing_old_or_half_there_is_a_fault() {
+fn a_missing_old_or_incomplete_toolchain_is_a_fault() {
     let project = Project::new();
     let run = project.doctor(&[("PATH", &project.path("mvn", None))]);
     check(&run, "fault", "`mvn` is not on PATH, for java", "get it: ");
@@ -150,7 +150,7 @@ fn a_variable_that_keeps_spans_away_is_named() {
 }
 
 #[test]
-fn versions_that_are_known_not_to_work_together_are_found_in_the_project() {
+fn known_bad_versions_are_found_in_the_project() {
     let otelgrpc = "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc";
     let go_mod = format!(
         "require (\n\tgithub.com/milvus-io/milvus/client/v2 v2.5.6\n\t{otelgrpc} v0.61.0\n)\n"
@@ -226,7 +226,7 @@ fn versions_that_are_known_not_to_work_together_are_found_in_the_project() {
 }
 
 #[test]
-fn the_tutorials_slips_are_found_in_configurations() {
+fn the_tutorials_mistakes_are_found_in_configurations() {
     let trace =
         "trace:\n  exporter: otlp\n  sampleFraction: 1\n  otlp:\n    endpoint: jaeger:4317\n";
     let project = Project::new();
@@ -268,7 +268,7 @@ fn the_tutorials_slips_are_found_in_configurations() {
 }
 
 #[test]
-fn a_taken_port_is_told_with_its_holder() {
+fn doctor_names_a_taken_port_and_its_holder() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
@@ -306,7 +306,7 @@ fn a_stack_that_is_up_is_examined() {
     }
     assert_eq!(found(&run, "fault"), []);
 
-    // What would only be a note otherwise keeps the traces of this stack away.
+    // Without a stack this is only a note; here it keeps the traces of the stack away.
     let run = Project::new().doctor(&[("OTEL_TRACES_EXPORTER", "none")]);
     check(
         &run,

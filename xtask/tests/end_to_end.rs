@@ -1,4 +1,4 @@
-//! Five languages against one real Milvus, and each kind of fault made for real.
+//! Five languages against one real Milvus, and a real program with each kind of fault.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{alone, findings, latest_run, root, xtask};
 
 const LANGUAGES: [&str; 5] = ["py", "go", "node", "java", "rust"];
 
-/// Says why and returns `true` where this machine can't run all five.
+/// Prints the reason and returns `true` if this machine can't run all five.
 fn skipped() -> bool {
     let needed = ["python3", "go", "node", "npm", "java", "mvn", "cargo"];
     let absent: Vec<_> = needed
@@ -25,7 +25,7 @@ fn skipped() -> bool {
 }
 
 #[test]
-fn five_languages_tell_the_same_story_and_compare_repeats_the_verdict() {
+fn five_languages_are_consistent_and_compare_repeats_the_verdict() {
     if skipped() {
         return;
     }
@@ -82,7 +82,7 @@ fn compared(capture: &Path) -> Value {
     run.json()
 }
 
-/// The parts of a report that a verdict is. The rest is what the run alone knows, the order of the examples too.
+/// The parts of a report that make up its verdict. Only the run knows the rest, including the order of the examples.
 fn judgement(report: &Value) -> Vec<Value> {
     let mut findings = report["findings"].as_array().expect("findings").clone();
     findings.sort_by_key(Value::to_string);
@@ -101,24 +101,24 @@ fn judgement(report: &Value) -> Vec<Value> {
     ]
 }
 
-/// A change to one file of an example, which must be there to be changed.
+/// A change to one file of an example. The text to replace must exist.
 struct Edit {
     file: &'static str,
     from: &'static str,
     to: &'static str,
 }
 
-/// An example with one thing wrong.
+/// An example with one fault.
 struct Fault {
     name: &'static str,
     /// The folder of the example that is changed.
     of: &'static str,
     edits: &'static [Edit],
-    /// The one rule that says so.
+    /// The only rule that must report it.
     rule: &'static str,
 }
 
-/// Away from the checkout, the Rust example's manifest alone is needed: its program is built where it is.
+/// Outside the checkout, the Rust example needs only its manifest: its program is built in the checkout.
 const OUTSIDE: &[Edit] = &[
     Edit {
         file: "example.toml",
@@ -218,7 +218,7 @@ const FAULTS: &[Fault] = &[
 ];
 
 #[test]
-fn each_fault_is_found_by_its_own_rule_and_nothing_else_is() {
+fn each_fault_is_found_by_its_own_rule_and_no_other() {
     if skipped() {
         return;
     }
@@ -242,7 +242,7 @@ fn each_fault_is_found_by_its_own_rule_and_nothing_else_is() {
     assert_eq!(findings(&run.json()), expected, "{}", run.stdout);
 }
 
-/// Copies an example's own files, as version control has them, and changes the copy.
+/// Copies an example's tracked files and changes the copy.
 fn plant(fault: &Fault, into: &Path) {
     let from = root().join(fault.of);
     let copy = into.join(fault.name);

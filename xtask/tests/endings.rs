@@ -1,10 +1,10 @@
-//! However a run ends, it says how, and nothing of it is left.
+//! Whatever ends a run, the run says why and leaves nothing behind.
 
 mod support;
 
 use support::{ShellExample, alone, findings, latest_run};
 
-/// A point in a run's life, by what can be seen of it from outside.
+/// A point in a run's life, recognized from outside.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Boot,
@@ -12,10 +12,10 @@ enum Stage {
     Settling,
 }
 
-/// Ends a run by `signal` at `stage`, and looks at what is left.
+/// Ends a run by `signal` at `stage`, and checks that nothing is left.
 #[track_caller]
 fn check_signal(stage: Stage, signal: &str, code: Option<i32>) {
-    // An example that leaves at once without a span is waited for until the deadline: a long time to settle in.
+    // If an example exits without a span, the run waits for spans until the deadline, so it stays in `settle` for long.
     let script = match stage {
         Stage::Boot | Stage::Examples => "echo under way; sleep 600",
         Stage::Settling => "echo under way",
@@ -84,7 +84,7 @@ fn an_interrupted_run_keeps_what_it_captured_and_says_why_there_is_no_verdict() 
     );
 }
 
-/// Runs one example alone and looks at its exit code and its findings.
+/// Runs one example alone and checks its exit code and findings.
 #[track_caller]
 fn check_example(script: &str, timeout: u64, rules: &[&str]) -> support::Finished {
     let example = ShellExample::new("odd", script, timeout);
@@ -99,7 +99,7 @@ fn check_example(script: &str, timeout: u64, rules: &[&str]) -> support::Finishe
 }
 
 #[test]
-fn an_example_that_ends_badly_is_told_by_its_own_rule() {
+fn each_way_an_example_can_fail_has_its_own_rule() {
     let _turn = alone();
     let run = check_example("echo tried; exit 3", 60, &["example-failed"]);
     assert_eq!(run.json()["examples"][0]["exit_code"], 3);
@@ -110,12 +110,12 @@ fn an_example_that_ends_badly_is_told_by_its_own_rule() {
 
     check_example("kill -9 $$", 60, &["example-failed"]);
     check_example("/no/such/program; exit $?", 60, &["example-failed"]);
-    // It ran and exported nothing.
+    // It ran, but exported nothing.
     check_example("true", 60, &["no-spans"]);
 }
 
 #[test]
-fn what_an_example_leaves_behind_is_ended() {
+fn processes_that_an_example_leaves_behind_are_ended() {
     let _turn = alone();
     check_example("sleep 600 & exit 3", 60, &["example-failed"]);
     check_example("setsid sleep 600 & exit 3", 60, &["example-failed"]);
@@ -129,7 +129,7 @@ fn what_an_example_leaves_behind_is_ended() {
 }
 
 #[test]
-fn a_milvus_that_dies_ends_the_run_with_its_last_words() {
+fn a_milvus_that_dies_ends_the_run_and_its_last_log_lines_are_shown() {
     let _turn = alone();
     let example = ShellExample::new("sleeper", "sleep 600", 600);
     let mut run = example.run_all(&[]).start();

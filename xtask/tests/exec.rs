@@ -1,4 +1,4 @@
-//! Programs that know nothing of us, judged by what their spans say.
+//! Programs written without this project, judged by their spans.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use support::{Finished, alone, findings, root, skipped_without_tutorial_ports, xtask};
 
-/// As a reader would write it: no tracing, the tutorial's address.
+/// A plain program without tracing, with the tutorial's address.
 const PYTHON: &str = r#"
 from pymilvus import MilvusClient
 client = MilvusClient("http://localhost:19530")
@@ -44,7 +44,7 @@ fn exec(program: &[&str]) -> Finished {
     xtask(&[&arguments[..], program].concat()).finish()
 }
 
-/// The rules that were broken, without the example's name.
+/// The rules of the findings, without the example's name.
 fn rules(run: &Finished) -> Vec<String> {
     findings(&run.json())
         .into_iter()
@@ -62,7 +62,7 @@ fn successful(command: &mut Command) {
 }
 
 #[test]
-fn an_untouched_pymilvus_script_is_consistent_and_told_that_its_calls_are_traces_of_their_own() {
+fn an_unmodified_pymilvus_script_is_consistent_with_a_note_that_each_call_is_a_separate_trace() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
@@ -100,7 +100,7 @@ fn an_untouched_pymilvus_script_is_consistent_and_told_that_its_calls_are_traces
         run.stderr
     );
 
-    // Judged again from what it left, the same way.
+    // `compare` of the run's folder gives the same verdict.
     let folder = support::latest_run().display().to_string();
     let again = xtask(&["compare", &folder, "--format", "json"]).finish();
     assert_eq!(again.code(), Some(0), "{}", again.stderr);
@@ -108,7 +108,7 @@ fn an_untouched_pymilvus_script_is_consistent_and_told_that_its_calls_are_traces
 }
 
 #[test]
-fn a_go_program_without_tracing_is_told_so() {
+fn a_go_program_without_tracing_is_reported_as_untraced() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
@@ -142,14 +142,14 @@ fn a_go_program_without_tracing_is_told_so() {
 }
 
 #[test]
-fn a_program_that_fails_is_told_by_its_exit_code() {
+fn a_failing_program_is_reported_with_its_exit_code() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
     }
     let run = exec(&["sh", "-c", "echo said; exit 3"]);
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
-    // It failed before any span: there is nothing to be waited for until the deadline.
+    // It failed before its first span, so the run doesn't wait until the deadline.
     let settle = run.json()["phases"]
         .as_array()
         .expect("phases")
@@ -163,7 +163,7 @@ fn a_program_that_fails_is_told_by_its_exit_code() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_no_verdict() {
+fn a_missing_program_gives_no_verdict() {
     let check = |program: &str, message: &str| {
         let run = exec(&[program]);
         assert_eq!(run.code(), Some(2), "{}", run.stderr);
@@ -180,7 +180,7 @@ fn a_program_that_is_not_there_is_no_verdict() {
 }
 
 #[test]
-fn a_version_that_is_known_to_lose_spans_is_told_wherever_the_project_is() {
+fn a_version_that_is_known_to_lose_spans_is_named_wherever_the_project_is() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
@@ -214,7 +214,7 @@ fn a_version_that_is_known_to_lose_spans_is_told_wherever_the_project_is() {
 }
 
 #[test]
-fn what_the_user_set_stays_and_what_keeps_spans_away_is_said() {
+fn the_users_variables_stay_and_those_that_lose_spans_are_named() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;

@@ -55,7 +55,7 @@ const GIVEN_TWICE: [(&str, &[&str]); 4] = [
 ];
 
 #[test]
-fn crates_use_crates_below_them_alone() {
+fn crates_use_only_crates_below_them() {
     for (name, folder) in crates() {
         let allowed = below(&name);
         for dependency in dependencies(&folder) {
@@ -68,7 +68,7 @@ fn crates_use_crates_below_them_alone() {
 }
 
 #[test]
-fn files_of_a_crate_use_each_other_in_no_circle() {
+fn no_files_of_a_crate_use_each_other_in_a_circle() {
     for (name, folder) in crates() {
         let source = Source::read(&folder.join("src"));
         let uses = source.uses();
@@ -79,7 +79,7 @@ fn files_of_a_crate_use_each_other_in_no_circle() {
 }
 
 #[test]
-fn a_crate_gives_a_name_to_one_type() {
+fn no_two_types_of_a_crate_have_one_name() {
     for (name, folder) in crates() {
         let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (module, text) in &Source::read(&folder.join("src")).files {

@@ -1,4 +1,4 @@
-//! The compatibility map: every ending of a variant is an outcome of its own, and an interrupted map goes on.
+//! The compatibility map: each way a variant can end has its own outcome, and an interrupted measurement can be continued.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 use support::{alone, root, until, xtask};
 
-/// An example whose preparation fails as its version says, and whose program never ends.
+/// An example whose version selects how its preparation fails, and whose program never ends.
 const EXAMPLE: &str = r#"
 name = "odds"
 
@@ -100,7 +100,7 @@ impl Odds {
         .into()
     }
 
-    /// Where the results of this plan are: the one folder that has this variant.
+    /// The folder with the results of this plan: the only one that has this variant.
     fn record(&mut self, variant: &str) -> PathBuf {
         let matrix = root().join("target/milvus-otel/matrix");
         let path = until("the variant is measured", || {
@@ -133,7 +133,7 @@ fn found<'a>(map: &'a Value, example: &str, variant: &str) -> &'a Value {
 }
 
 #[test]
-fn every_ending_of_a_variant_is_an_outcome_of_its_own_and_the_others_go_on() {
+fn each_way_a_variant_can_end_has_its_own_outcome_and_the_others_continue() {
     let _turn = alone();
     let mut odds = Odds::new(
         r#"
@@ -159,7 +159,7 @@ variants = [
     let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     arguments.extend(["--format", "json"]);
     let finished = xtask(&arguments).finish();
-    // One variant is worse than expected.
+    // One variant has a worse outcome than expected.
     assert_eq!(finished.code(), Some(1), "{}", finished.stderr);
     let map = finished.json();
     let check = |example: &str, variant: &str, outcome: &str, cause: Value| {
@@ -205,7 +205,7 @@ variants = [
     assert!(log.starts_with("compiling"), "{log}");
 }
 
-/// Real package managers, asked for what no registry has.
+/// Real package managers, asked for versions that no registry has.
 const ABSENT: &str = r#"
 variants = [{ name = "real-away", set = { thing = "3.0-away" }, expect = "could-not-run", reason = "a test" }]
 
@@ -230,7 +230,7 @@ axes = [{ name = "agent", packages = ["io.opentelemetry.javaagent:opentelemetry-
 variants = [{ name = "absent", set = { agent = "2.25.999" }, expect = "could-not-run", reason = "a test" }]
 "#;
 
-/// Where nothing listens, as each package manager is told of it.
+/// An address where nothing listens, as a setting of each package manager.
 const NOWHERE: [(&str, &str); 5] = [
     ("PIP_INDEX_URL", "http://127.0.0.1:9"),
     ("PIP_RETRIES", "1"),
@@ -243,7 +243,7 @@ const NOWHERE: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn a_registry_that_is_away_is_told_from_a_version_that_it_does_not_have() {
+fn an_unreachable_registry_is_distinguished_from_a_missing_version() {
     let _turn = alone();
     let mut odds = Odds::new(ABSENT);
     for (cause, environment) in [
@@ -270,7 +270,7 @@ fn a_registry_that_is_away_is_told_from_a_version_that_it_does_not_have() {
 }
 
 #[test]
-fn an_interrupted_map_goes_on_where_it_stopped() {
+fn an_interrupted_measurement_continues_where_it_stopped() {
     let _turn = alone();
     let mut odds = Odds::new(
         r#"

@@ -1,4 +1,4 @@
-//! What is missing is named before anything starts, all of it at once.
+//! All missing requirements are named in one message before anything starts.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::xtask;
 
 #[test]
 fn every_missing_toolchain_is_named_in_one_message() {
-    // A PATH that has Python alone.
+    // A PATH with only Python.
     let found = Command::new("python3")
         .args(["-c", "import sys; print(sys.executable)"])
         .output();
@@ -35,7 +35,7 @@ fn every_missing_toolchain_is_named_in_one_message() {
 }
 
 #[test]
-fn what_is_asked_for_and_is_not_there_is_named() {
+fn a_missing_file_or_example_is_named() {
     let check = |arguments: &[&str], message: &str| {
         let run = xtask(arguments).finish();
         assert_eq!(run.code(), Some(2), "{arguments:?}: {}", run.stdout);
@@ -69,7 +69,7 @@ fn what_is_asked_for_and_is_not_there_is_named() {
 }
 
 #[test]
-fn called_from_elsewhere_it_belongs_to_its_own_checkout() {
+fn called_from_elsewhere_xtask_uses_its_own_checkout() {
     let elsewhere = tempfile::tempdir().expect("a temporary folder");
     let run = xtask(&["compare", "no-such.jsonl"])
         .folder(elsewhere.path())
@@ -85,7 +85,7 @@ fn called_from_elsewhere_it_belongs_to_its_own_checkout() {
 }
 
 #[test]
-fn a_file_without_spans_can_not_be_judged() {
+fn a_file_without_spans_cannot_be_judged() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, content) in [
         ("empty.jsonl", ""),

@@ -1,4 +1,4 @@
-//! Stacks beside the embedded one with its capture.
+//! Stacks other than the embedded one.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{alone, findings, latest_run, root, xtask};
 
 #[test]
 #[ignore = "slow: builds Jaeger first"]
-fn slow_what_jaeger_has_comes_to_the_same_verdict_as_the_capture() {
+fn slow_jaegers_traces_give_the_same_verdict_as_the_capture() {
     let _turn = alone();
     let arguments = [
         "run-all",
@@ -46,7 +46,7 @@ fn slow_what_jaeger_has_comes_to_the_same_verdict_as_the_capture() {
     }
 }
 
-/// The one that another run keeps up is somebody else's to this one: it is known by its addresses alone.
+/// This run knows the stack that another run keeps up only by its addresses.
 #[test]
 #[ignore = "slow: builds Jaeger first"]
 fn slow_the_spans_of_an_external_stack_are_fetched_until_they_are_complete() {
@@ -105,7 +105,7 @@ fn slow_the_spans_of_an_external_stack_are_fetched_until_they_are_complete() {
 }
 
 #[test]
-fn an_external_stack_is_named_whole_or_not_at_all() {
+fn an_external_stack_needs_all_three_addresses() {
     let check = |arguments: &[&str], message: &str| {
         let run = xtask(&[&["run-all"], arguments].concat()).finish();
         assert_eq!(run.code(), Some(2), "{}", run.stderr);
@@ -155,7 +155,7 @@ fn an_external_stack_is_named_whole_or_not_at_all() {
 }
 
 #[test]
-fn an_external_stack_is_named_by_a_file_as_well() {
+fn a_file_can_describe_an_external_stack() {
     let _turn = alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("stack.toml");
@@ -193,7 +193,7 @@ fn an_external_stack_is_named_by_a_file_as_well() {
 }
 
 #[test]
-fn a_store_that_does_not_answer_is_told_before_any_example_runs() {
+fn a_query_api_that_does_not_answer_is_reported_before_any_example_runs() {
     let _turn = alone();
     let example = support::ShellExample::new("never", "exit 9", 60);
     let arguments = [
@@ -230,7 +230,7 @@ fn a_store_that_does_not_answer_is_told_before_any_example_runs() {
     assert!(!manifest.contains("hush"), "{manifest}");
 }
 
-/// What a server answers, head and all.
+/// A server's response, including its header.
 fn got(address: &str, path: &str) -> String {
     let authority = address.strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(authority).expect("it listens");
@@ -240,10 +240,10 @@ fn got(address: &str, path: &str) -> String {
     answer
 }
 
-/// To the run, the stack that `up` left is somebody else's: it is known by its addresses alone.
+/// The run knows the stack that `up` started only by its addresses.
 #[test]
 #[ignore = "slow: the tutorial's ports, and a Jaeger that is built first"]
-fn slow_a_stack_that_is_up_with_jaeger_is_an_external_one_to_others() {
+fn slow_another_run_can_use_a_stack_that_is_up_with_jaeger_as_external() {
     let _turn = alone();
     if support::skipped_without_tutorial_ports() {
         return;

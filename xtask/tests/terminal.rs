@@ -1,4 +1,4 @@
-//! What a terminal is shown, by its width, its colours and its characters, and how much was asked for.
+//! The output on a terminal, depending on its width, colors and characters, and on `-q` and `-v`.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use support::{Finished, root, skip, xtask};
 
-/// A capture in which Java lost the server's half.
+/// A capture in which the server's spans of the Java example are in other traces.
 const LOST: &str = "crates/trace-parity/tests/data/java-context-lost.jsonl";
 
 fn compare(more: &[&str], environment: &[(&str, &str)]) -> Finished {
@@ -20,14 +20,14 @@ fn compare(more: &[&str], environment: &[(&str, &str)]) -> Finished {
 }
 
 #[test]
-fn quiet_is_the_verdict_and_a_line_for_each_finding() {
+fn quiet_prints_the_verdict_and_one_line_per_finding() {
     let run = compare(&["--quiet"], &[]);
     insta::assert_snapshot!(run.stdout);
     assert_eq!(run.stdout, compare(&["-q"], &[]).stdout);
 }
 
 #[test]
-fn verbose_says_more_and_both_at_once_are_refused() {
+fn verbose_prints_more_and_quiet_with_verbose_is_an_error() {
     let (normal, verbose) = (compare(&[], &[]), compare(&["-v"], &[]));
     assert!(verbose.stdout.lines().count() > normal.stdout.lines().count());
     let both = xtask(&["compare", LOST, "-q", "-v"]).finish();
@@ -35,7 +35,7 @@ fn verbose_says_more_and_both_at_once_are_refused() {
 }
 
 #[test]
-fn a_failing_run_ends_with_what_to_do_next() {
+fn a_failing_run_ends_with_the_next_step() {
     let run = compare(&[], &[]);
     let last: Vec<&str> = run.stdout.lines().rev().take(2).collect();
     assert!(
@@ -47,7 +47,7 @@ fn a_failing_run_ends_with_what_to_do_next() {
 }
 
 #[test]
-fn what_is_piped_has_no_colour_and_80_columns_and_the_locale_decides_the_characters() {
+fn piped_output_has_no_color_and_80_columns_and_the_locale_selects_the_characters() {
     let utf_8 = compare(&["-v"], &[("COLUMNS", "200")]).stdout;
     assert!(!utf_8.contains('\u{1b}'));
     assert!(!utf_8.is_ascii());
@@ -61,9 +61,9 @@ fn what_is_piped_has_no_colour_and_80_columns_and_the_locale_decides_the_charact
     }
 }
 
-/// Its output on a terminal that is so wide, and `None` where none can be made.
+/// The output on a terminal with this many columns; `None` if no terminal can be made.
 fn on_terminal(columns: u16, environment: &[(&str, &str)]) -> Option<String> {
-    // Others take other arguments.
+    // Other implementations of `script` have other arguments.
     let known = Command::new("script").arg("--version").output();
     if !known.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("util-linux")) {
         skip("there is no `script` of util-linux to make a terminal");
@@ -85,7 +85,7 @@ fn on_terminal(columns: u16, environment: &[(&str, &str)]) -> Option<String> {
 }
 
 #[test]
-fn a_terminal_is_used_as_it_is() {
+fn output_fits_the_terminal() {
     let longest = |text: &str| {
         let lines = text.lines().filter(|line| !line.contains("cargo xtask"));
         lines.map(|line| line.trim_end().chars().count()).max()
@@ -98,7 +98,7 @@ fn a_terminal_is_used_as_it_is() {
         return;
     };
     assert!(!narrow.contains('\u{1b}') && !wide.contains('\u{1b}'));
-    assert!(plain.contains("\u{1b}["), "colours without NO_COLOR");
+    assert!(plain.contains("\u{1b}["), "colors without NO_COLOR");
     assert!(longest(&narrow) <= Some(60), "{narrow}");
     assert!((Some(81)..=Some(140)).contains(&longest(&wide)), "{wide}");
 }

@@ -1,4 +1,4 @@
-//! A stack that stays, on the tutorial's ports, and a program that knows nothing of us.
+//! A stack that stays up on the tutorial's ports, and a program written without this project.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::process::Command;
 use support::{alone, assert_nothing_left, root, skipped_without_tutorial_ports, xtask};
 
 #[test]
-fn a_program_with_the_ports_of_the_tutorial_is_traced_after_up() {
+fn a_program_that_uses_the_tutorials_ports_is_traced_after_up() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
@@ -80,13 +80,13 @@ fn a_program_with_the_ports_of_the_tutorial_is_traced_after_up() {
     );
 }
 
-/// What is there of the stack that `up` with this mark has started.
+/// The process of the stack that `up` with this mark started.
 fn process(mark: &str, of: &str) -> u32 {
     support::Processes::of(mark).with(of).expect("it runs")
 }
 
 #[test]
-fn status_says_what_runs_since_when_where_and_how_much_memory_it_takes() {
+fn status_shows_processes_start_time_addresses_and_memory() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {
         return;
@@ -128,9 +128,9 @@ fn status_says_what_runs_since_when_where_and_how_much_memory_it_takes() {
 }
 
 #[test]
-fn down_clears_what_a_stack_left_that_was_killed() {
+fn down_removes_what_a_killed_stack_left() {
     let _turn = alone();
-    // Its guard goes with the keeper in the second case: nothing is left that would end Milvus.
+    // In the second case the guard is killed with the keeper, so that nothing is left to end Milvus.
     for with_guard in [false, true] {
         if skipped_without_tutorial_ports() {
             return;
@@ -178,7 +178,7 @@ fn down_clears_what_a_stack_left_that_was_killed() {
 }
 
 #[test]
-fn a_signal_while_the_stack_boots_calls_it_off() {
+fn a_signal_while_the_stack_boots_stops_it() {
     let _turn = alone();
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         if skipped_without_tutorial_ports() {
@@ -194,7 +194,7 @@ fn a_signal_while_the_stack_boots_calls_it_off() {
     }
 }
 
-/// Bytes of all files in a folder; what is gone while it is looked at counts nothing.
+/// Bytes of all files in a folder; files that vanish meanwhile count as 0.
 fn size(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -213,12 +213,12 @@ fn names(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// In a checkout of its own, so that nothing else writes to it meanwhile.
+/// In a separate checkout, so that nothing else writes to it meanwhile.
 #[test]
 #[ignore = "takes minutes"]
 fn slow_fifty_times_up_and_down_leave_nothing() {
     const TIMES: usize = 50;
-    /// Runs that are kept; each has the spans of a stack that was up for a moment.
+    /// The most that one run may take on disk. Each has the spans of a stack that was up for a moment.
     const RUN_BYTES: u64 = 2 << 20;
     let _turn = alone();
     if skipped_without_tutorial_ports() {
@@ -267,7 +267,7 @@ fn slow_fifty_times_up_and_down_leave_nothing() {
         BTreeSet::new(),
         "no temporary file"
     );
-    // Others may be at work here: what they add has no such name.
+    // Other programs may write here too, but under other names.
     let of_milvus = |name: &&String| name.contains("milvus") || name.contains("etcd");
     let after = shared();
     let left: Vec<&String> = after.difference(&shared_before).filter(of_milvus).collect();

@@ -1,4 +1,4 @@
-//! Runs the real executable and looks at what it leaves behind.
+//! Runs the real executable and checks what it leaves behind.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::io::Read;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Everything that comes of a command under test has this variable, with a value of its own.
+/// Set, to a unique value, in the environment of every process that a command under test starts.
 const MARK: &str = "XTASK_TEST_MARK";
-/// The longest that anything here is waited for.
+/// The longest wait of any test.
 const LIMIT: Duration = Duration::from_secs(300);
-/// How soon after its end nothing of a run may be left.
+/// The time after the end of a run within which all its processes must end.
 pub(crate) const CLEAN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Servers are big: one test at a time.
+/// Servers need much memory, so only one test runs at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -30,7 +30,7 @@ pub(crate) fn root() -> &'static Path {
         .expect("xtask is in the workspace")
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     while began.elapsed() < LIMIT {
@@ -42,19 +42,19 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
     panic!("not within {LIMIT:?}: {what}");
 }
 
-/// A command under test, and the mark on all that comes of it.
+/// A command under test, and the mark of its processes.
 pub(crate) struct Xtask {
     mark: String,
     command: Command,
 }
 
-/// A command that is under way.
+/// A running command.
 pub(crate) struct Running {
     mark: String,
     child: Child,
 }
 
-/// What a command came to.
+/// The result of a command.
 pub(crate) struct Finished {
     pub(crate) mark: String,
     pub(crate) status: ExitStatus,
@@ -85,7 +85,7 @@ impl Xtask {
         self
     }
 
-    /// Runs it by `program` with these words before its own.
+    /// Runs it through `program`, with these words before its own.
     pub(crate) fn by(mut self, program: &str, words: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.args(words).arg(self.command.get_program());
@@ -142,7 +142,7 @@ impl Running {
         signal(self.pid(), name);
     }
 
-    /// Waits until `condition` gives something; fails when the command ends or time runs out first.
+    /// Waits until `condition` returns a value; panics if the command ends or time runs out first.
     pub(crate) fn until<T>(
         &mut self,
         what: &str,
@@ -179,7 +179,7 @@ impl Running {
 }
 
 impl Finished {
-    /// Its exit code, after checking that nothing of it is left.
+    /// Its exit code, after a check that none of its processes is left.
     pub(crate) fn code(&self) -> Option<i32> {
         assert_nothing_left(&self.mark);
         self.status.code()
@@ -191,7 +191,7 @@ impl Finished {
     }
 }
 
-/// The processes that came of one command and are not zombies, by command line.
+/// The processes that one command started, without zombies, with their command lines.
 pub(crate) struct Processes(pub(crate) Vec<(u32, String)>);
 
 impl Processes {
@@ -213,7 +213,7 @@ impl Processes {
         Self(found.collect())
     }
 
-    /// The first whose command line holds `text`.
+    /// The first whose command line contains `text`.
     pub(crate) fn with(&self, text: &str) -> Option<u32> {
         self.0
             .iter()
@@ -222,7 +222,7 @@ impl Processes {
     }
 }
 
-/// Fails if anything of the command is there after [`CLEAN_WITHIN`].
+/// Panics if a process of the command is left after [`CLEAN_WITHIN`].
 pub(crate) fn assert_nothing_left(mark: &str) {
     let began = Instant::now();
     loop {
@@ -235,7 +235,7 @@ pub(crate) fn assert_nothing_left(mark: &str) {
     }
 }
 
-/// A folder with one example whose program is a line of shell.
+/// A folder with one example whose program is a shell command.
 pub(crate) struct ShellExample {
     name: String,
     folder: tempfile::TempDir,
@@ -254,7 +254,7 @@ impl ShellExample {
         }
     }
 
-    /// Runs it alone, with whatever else is said.
+    /// Runs only this example, with further arguments.
     pub(crate) fn run_all(&self, more: &[&str]) -> Xtask {
         let alone = [
             "run-all",
@@ -271,7 +271,7 @@ impl ShellExample {
     }
 }
 
-/// Another checkout: as much of one as the stack needs, with no example of its own.
+/// Another checkout, with only the files that the stack needs and without examples.
 pub(crate) struct Checkout {
     pub(crate) folder: PathBuf,
 }
@@ -281,7 +281,7 @@ impl Checkout {
         let write = |name: &str, content: &[u8]| {
             let path = folder.join(name);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
-            // What is unchanged stays untouched: the stack that was prepared of it is still good.
+            // Unchanged files aren't written, so that the prepared stack stays valid.
             if std::fs::read(&path).ok().as_deref() != Some(content) {
                 std::fs::write(&path, content).expect("it can be written");
             }
@@ -303,7 +303,7 @@ impl Checkout {
         }
     }
 
-    /// One that stays from test to test, so that its stack is prepared once.
+    /// A checkout that is kept between tests, so that its stack is prepared once.
     pub(crate) fn kept() -> Self {
         Self::at(&root().join("target/milvus-otel/tests/other-checkout"))
     }
@@ -317,10 +317,10 @@ impl Checkout {
     }
 }
 
-/// The tutorial's ports that a test can't do without.
+/// The tutorial's ports that tests need.
 const TUTORIAL_PORTS: [u16; 4] = [19530, 9091, 4317, 4318];
 
-/// Says why and returns `true` where somebody else's stack has the tutorial's ports.
+/// Prints the reason and returns `true` if another stack has the tutorial's ports.
 pub(crate) fn skipped_without_tutorial_ports() -> bool {
     let taken: Vec<_> = TUTORIAL_PORTS
         .into_iter()
@@ -332,7 +332,7 @@ pub(crate) fn skipped_without_tutorial_ports() -> bool {
     !taken.is_empty()
 }
 
-/// The rules of all findings at warning or worse, with their examples, sorted.
+/// The examples and rules of all findings at warning or worse, sorted.
 pub(crate) fn findings(report: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut found: Vec<_> = report["findings"]
@@ -346,7 +346,7 @@ pub(crate) fn findings(report: &Value) -> Vec<(String, String)> {
     found
 }
 
-/// The newest run's folder, as the command that just ended left it.
+/// The folder of the newest run.
 pub(crate) fn latest_run() -> PathBuf {
     root()
         .join("target/milvus-otel/runs/latest")
