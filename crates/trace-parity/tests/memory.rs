@@ -1,12 +1,12 @@
-//! What reading costs in memory: ten times the input at most, of JSON also where it is made to cost much. Protobuf that is made to cost
-//! much says in two to ten bytes what takes a place of its own in the store, and costs more.
+//! Reading takes at most ten times the input's size in memory, even for JSON made to be expensive. Protobuf made to be expensive takes
+//! more, because two to ten bytes of it can fill an entry of the store.
 
 use std::fs;
 use std::path::Path;
 
 use trace_parity::{Input, read};
 
-/// What an empty store and a full list of problems take.
+/// Bytes of an empty store and a full list of problems.
 const ANYWAY: u64 = 128 * 1024;
 
 const TIMES: u64 = 10;
@@ -30,10 +30,10 @@ fn check(what: &str, times: u64, bytes: &[u8]) {
     );
 }
 
-/// Large enough that what is always there doesn't count.
+/// Large enough to make the fixed cost negligible.
 const SIZE: usize = 400_000;
 
-/// `before`, as many different elements as make an input of that size, and `after`.
+/// `before`, different elements up to [`SIZE`] bytes, and `after`.
 fn filled(before: &str, element: impl Fn(u64) -> String, after: &str) -> Vec<u8> {
     let mut text = before.to_owned();
     for number in 1.. {
@@ -133,7 +133,7 @@ fn the_densest_json() {
     }
 }
 
-/// A field of bytes.
+/// A length-delimited field.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
     let mut length = content.len();
@@ -146,7 +146,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// As many elements as make an input of that size, behind `head`, within the fields that are `around` them, the innermost first.
+/// `head` and different elements up to [`SIZE`] bytes, nested in the fields `around`, the innermost first.
 fn nested(around: &[u8], head: &[u8], element: impl Fn(u64) -> Vec<u8>) -> Vec<u8> {
     let mut content = head.to_vec();
     let mut number = 0;

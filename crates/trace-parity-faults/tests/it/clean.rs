@@ -1,4 +1,4 @@
-//! Nobody cries wolf: clean captures made over in ways that mean nothing stay clean.
+//! No false alarms: harmless changes to a clean capture leave it clean.
 
 use trace_parity::Severity;
 use trace_parity_faults::variation;

@@ -1,9 +1,9 @@
-//! Every fault is found, by the right rule at the right place, and nothing else is said.
+//! Every fault is found by the right rule at the right place, and causes no other finding.
 
 use crate::support::capture;
 use trace_parity_faults::{OPERATORS, matrix};
 
-/// One place per operator and example here; `bench faults` tries more.
+/// One place per operator and example; `bench faults` tries more.
 const SEEDS: u64 = 1;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A large input, which is read on two threads.
+//! Large inputs, which are read on two threads.
 
 use trace_parity::{Input, Outcome, read};
 use trace_parity_faults::scaled;
@@ -6,12 +6,12 @@ use trace_parity_faults::scaled;
 use crate::support::{capture, judged};
 
 #[test]
-fn a_large_input_is_read_in_halves_and_comes_to_the_same() {
+fn a_large_input_is_read_in_halves_with_the_same_result() {
     let lines = scaled(&capture("five-languages.jsonl"), 10_000, 1);
     assert!(lines.len() > 8 * 1024 * 1024);
     let mut document: Vec<u8> = b"{\"resourceSpans\":[".to_vec();
     for line in lines.split(|&byte| byte == b'\n') {
-        // Each line is one request: what stands between its brackets.
+        // Each line is one request. Its elements are between the brackets.
         let groups = line.strip_prefix(b"{\"resourceSpans\":[");
         if let Some(groups) = groups.and_then(|line| line.strip_suffix(b"]}")) {
             document.extend_from_slice(groups);
@@ -23,7 +23,7 @@ fn a_large_input_is_read_in_halves_and_comes_to_the_same() {
     let verdict = judged(&lines, None);
     assert_eq!(verdict.outcome, Outcome::Consistent);
     assert_eq!(verdict, judged(&document, None));
-    // A line that is wrong has its own number in either half.
+    // A problem has the right line number in both halves.
     let count = lines.split(|&byte| byte == b'\n').count() - 1;
     for wrong in [2, count] {
         let mut broken = Vec::new();

@@ -1,4 +1,4 @@
-//! The capture that the tests change, and how it is judged.
+//! The capture that the tests change, and its verdict.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The data file of advice: what it holds, the pages that are made from it, and the files that repeat a version of it.
+//! The data file of advice, the pages generated from it, and the files that repeat its versions.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The text with an ellipsis for each piece of evidence.
+/// The text with an ellipsis in place of each piece of evidence.
 fn general(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -28,7 +28,7 @@ fn general(text: &str) -> String {
     out
 }
 
-/// With a capital letter, unless it begins with the name of a package.
+/// The text with a capital first letter, unless it begins with the name of a package.
 fn sentence(text: &str) -> String {
     let is_package = |word: &str| word.contains(['-', '_', '@']);
     if text.split(' ').next().is_some_and(is_package) {
@@ -109,7 +109,7 @@ fn rows_are_whole() {
     }
 }
 
-/// Cases that rules write and cases that rows need are the same.
+/// The cases that rules write are exactly those that rows need.
 #[test]
 fn every_case_has_a_row() {
     let mut written = BTreeSet::new();
@@ -146,7 +146,7 @@ fn every_case_has_a_row() {
     }
 }
 
-/// Versions of what breaks traces, wherever they are repeated: a version that nobody measured is a slip.
+/// Files that repeat a version which breaks traces name only measured versions.
 #[test]
 fn copies_name_measured_versions() {
     const FILES: [&str; 9] = [

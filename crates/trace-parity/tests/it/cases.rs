@@ -1,4 +1,4 @@
-//! Inputs that people really have: each layout, wrapper and dialect comes to the same as the plain capture, or is named.
+//! Real inputs: each layout, wrapper and dialect gives the same spans as the plain capture, or an error that names it.
 
 use std::fmt::Write as _;
 
@@ -24,13 +24,13 @@ fn requests() -> Vec<Value> {
         .collect()
 }
 
-/// Every `resourceSpans` element of the base.
+/// Every `resourceSpans` element of the plain capture.
 fn groups() -> Vec<Value> {
     let of = |request: &Value| request["resourceSpans"].as_array().expect("groups").clone();
     requests().iter().flat_map(of).collect()
 }
 
-/// Everything that is known of each span, without where it was written.
+/// All data of each span, except its place in the input.
 pub(crate) fn dump(traces: &Traces) -> String {
     let mut out = String::new();
     for span in traces.iter().flat_map(|trace| trace.spans()) {
@@ -68,7 +68,7 @@ pub(crate) fn dump(traces: &Traces) -> String {
     out
 }
 
-/// Changes every value called `key`, wherever it stands.
+/// Changes every value with the key `key`, at any depth.
 fn each(value: &mut Value, key: &str, change: &dyn Fn(&mut Value)) {
     match value {
         Value::Object(map) => {
@@ -111,7 +111,7 @@ fn long(value: &mut Value) {
 }
 
 #[test]
-fn every_layout_comes_to_the_same() {
+fn every_layout_gives_the_same_spans() {
     let expected = judged(&case("base.jsonl"), None);
     assert_eq!(expected.outcome, Outcome::Consistent, "{}", text(&expected));
     let spans = dump(&opened(&case("base.jsonl")).0);
@@ -227,7 +227,7 @@ fn every_layout_comes_to_the_same() {
 }
 
 #[test]
-fn a_document_that_breaks_off_costs_itself_alone() {
+fn a_truncated_document_loses_only_itself() {
     let all = requests();
     let check = |what: &str, bytes: &str, line: u64, lost: usize| {
         let (traces, problems) = opened(bytes.as_bytes());
@@ -271,7 +271,7 @@ fn a_document_that_breaks_off_costs_itself_alone() {
 }
 
 #[test]
-fn text_that_is_no_unicode_costs_a_character() {
+fn invalid_unicode_loses_only_a_character() {
     let span = |note: &[u8]| {
         [
             br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":""#
@@ -301,7 +301,7 @@ fn text_that_is_no_unicode_costs_a_character() {
     check(b"\xed\xa0\xbd", "\u{fffd}\u{fffd}\u{fffd}");
 }
 
-/// The span that a document holds.
+/// The only span of a document.
 fn only(traces: &Traces) -> Span<'_> {
     let mut spans = traces.iter().flat_map(|trace| trace.spans());
     let span = spans.next().expect("a span");
@@ -317,7 +317,7 @@ fn with_value(value: &Value) -> String {
 }
 
 #[test]
-fn deep_values_cost_themselves_alone() {
+fn a_value_nested_too_deeply_loses_only_itself() {
     let levels = [
         (r#"{"arrayValue":{"values":["#, "]}}"),
         (r#"{"kvlistValue":{"values":[{"key":"k","value":"#, "}]}}"),
@@ -353,7 +353,7 @@ fn null_leaves_a_value_unset() {
     assert_eq!(dump(&traces), unset);
 }
 
-/// The spans of a Jaeger trace that holds a root and `span`, whose reference is what is asked about.
+/// A Jaeger trace with a root and a second span that has these references and tags.
 fn jaeger(references: &Value, tags: &Value) -> Value {
     let span = |id: &str, references: &Value, tags: &Value| {
         json!({"traceID": "0af7651916cd43dd8448eb211c80319c", "spanID": id, "operationName": id,
@@ -412,7 +412,7 @@ fn jaeger_references_make_the_parent_and_links() {
         Some(one),
         &[nine],
     );
-    // A link to a span that isn't there is no parent; a child of a lost span stays an orphan.
+    // A link to a missing span isn't a parent; a child of a missing span stays an orphan.
     check(&[("FOLLOWS_FROM", OWN, nine)], None, &[]);
     check(&[("CHILD_OF", OWN, nine)], Some(nine), &[]);
     check(&[], None, &[]);
@@ -552,7 +552,7 @@ fn jaeger_files_of_real_runs() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn an_unknown_format_is_named() {
     let check = |bytes: &[u8], expected: &str| {
         let (traces, problems) = opened(bytes);
         assert_eq!(traces.span_count(), 0, "{expected}");
@@ -638,7 +638,7 @@ fn a_request_within_a_log_record_is_read() {
 }
 
 #[test]
-fn named_inputs_are_kept_apart_and_others_folded() {
+fn named_inputs_are_kept_apart_and_unnamed_ones_are_merged() {
     let bytes = case("base.jsonl");
     let gz = {
         use std::io::Write as _;
@@ -662,7 +662,7 @@ fn named_inputs_are_kept_apart_and_others_folded() {
     check([Some("a"), Some("b")], 2 * traces, 2 * spans);
     check([Some("a"), None], 2 * traces, 2 * spans);
     check([None, None], traces, spans);
-    // A folder of rotated files is one input of several parts.
+    // A folder of rotated files is one input in several parts.
     check([Some("a"), Some("a")], traces, spans);
 }
 

@@ -1,4 +1,4 @@
-//! Before against after, baselines and times.
+//! Diffs, baselines and times.
 
 use trace_parity::{Contract, Input, Traces, against_baseline, baseline, diff, read, timing};
 
@@ -24,7 +24,7 @@ fn a_run_against_itself_is_unchanged() {
 }
 
 #[test]
-fn what_changed_is_said_once() {
+fn each_change_is_reported_once() {
     let before = traces(&capture("five-languages.jsonl"));
     let check = |from: &str, to: &str, expected: &[&str]| {
         let changes = diff(&before, &traces(&changed(from, to)), &Contract::builtin());
@@ -50,7 +50,7 @@ fn what_changed_is_said_once() {
     );
 }
 
-/// Against the small capture with `change` made to each span.
+/// The diff between the small capture and a copy with `change` applied to each trace.
 fn said(change: impl Fn(&mut Vec<serde_json::Value>)) -> Vec<String> {
     let base = capture("cases/base.jsonl");
     let mut after = Vec::new();
@@ -78,7 +78,7 @@ fn is_client_call(span: &serde_json::Value, method: &str) -> bool {
 }
 
 #[test]
-fn every_kind_of_change_is_told() {
+fn every_kind_of_change_is_reported() {
     use serde_json::json;
     let of = |method: &'static str, change: &dyn Fn(&mut serde_json::Value)| {
         said(|spans| {
@@ -197,7 +197,7 @@ fn the_baseline_is_small_and_the_same_from_run_to_run() {
 }
 
 #[test]
-fn times_are_told_apart() {
+fn times_of_client_server_and_gap_are_separate() {
     let verdict = judged(&capture("five-languages.jsonl"), None);
     let timing = timing(&verdict);
     let connect = &timing[0];
@@ -207,7 +207,7 @@ fn times_are_told_apart() {
         .filter(|example| example.outlier)
         .map(|example| example.example.as_str())
         .collect();
-    // The first call loads code: half a second in Java, twenty milliseconds in Node.
+    // The first call loads code, which takes half a second in Java and twenty milliseconds in Node.js.
     assert_eq!(
         (connect.step.as_str(), outliers),
         ("connect", vec!["node", "java"])

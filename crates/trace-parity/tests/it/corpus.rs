@@ -1,4 +1,4 @@
-//! The fuzzers' corpus, and seeded mutations of it, as an ordinary test. `cargo fuzz run TARGET` in this package's folder goes on from here.
+//! The fuzzers' corpus, and seeded mutations of it, as an ordinary test. `cargo fuzz run TARGET` in this package's folder searches further.
 
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "the fuzzers use it as a library")]
@@ -9,9 +9,9 @@ use std::path::Path;
 
 const MUTATIONS: u64 = 200;
 
-/// Flips, cuts, repeats or moves a stretch.
+/// Flips, cuts, repeats or moves a range of bytes.
 fn mutated(data: &[u8], seed: u64) -> Vec<u8> {
-    // Knuth's generator: the same mutations everywhere.
+    // Knuth's generator gives the same mutations on every machine.
     let mut state = seed;
     let mut below = |bound: usize| {
         state = state
@@ -37,14 +37,14 @@ fn mutated(data: &[u8], seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn the_corpus_and_what_is_near_it() {
+fn the_corpus_and_its_mutations_keep_every_property() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for (target, property) in properties::TARGETS {
         let entries = fs::read_dir(corpus.join(target)).expect(target);
         let mut seen = 0;
         for entry in entries {
             let path = entry.expect("an entry").path();
-            // Shown where the property fails.
+            // The test runner shows this only on failure.
             println!("{}", path.display());
             let data = fs::read(&path).expect("a file");
             property(&data);

@@ -1,4 +1,4 @@
-//! What the capture did with the exports, and what a verdict says of it.
+//! Exports that the capture stored, refused or delayed, and the findings about them.
 
 use trace_parity::{
     Delivery, ExampleFacts, Exit, Finding, RefusedFacts, RunFacts, SenderFacts, Verdict,
@@ -6,7 +6,7 @@ use trace_parity::{
 
 use crate::support::{capture, judged};
 
-/// The run of the real capture; `silent` is an example of it that left no trace.
+/// The verdict on the real capture; `silent` is an additional example that left no trace.
 fn verdict(silent: Option<&str>, delivery: Option<Delivery>) -> Verdict {
     let names = ["py", "go", "node", "java", "rust"];
     let facts = RunFacts {
@@ -77,7 +77,7 @@ fn findings(verdict: &Verdict) -> Vec<String> {
 }
 
 #[test]
-fn what_the_capture_did_is_told() {
+fn the_captures_refusals_and_losses_are_reported() {
     let check = |silent: Option<&str>, senders: Vec<SenderFacts>, expected: &[&str]| {
         let delivery = Delivery {
             senders,
@@ -114,7 +114,7 @@ fn what_the_capture_did_is_told() {
            decompressor for `br` / set another",
         ],
     );
-    // Another run's, over the same capture.
+    // A sender of another run, in the same capture.
     check(
         None,
         vec![of("py", |sender| {
@@ -145,7 +145,7 @@ fn what_the_capture_did_is_told() {
 }
 
 #[test]
-fn an_example_without_spans_is_told_what_was_refused_before_anything_is_guessed() {
+fn no_spans_quotes_refused_requests_before_it_guesses() {
     let check = |delivery: Option<Delivery>, message: &str, hint: &str| {
         let verdict = verdict(Some("php"), delivery);
         let found: Vec<_> = findings(&verdict)
@@ -170,7 +170,7 @@ fn an_example_without_spans_is_told_what_was_refused_before_anything_is_guessed(
         ", nor any other request of its exporter's",
         "a guess: the exporter has an endpoint of its own",
     );
-    // Its requests came, so it has the right endpoint.
+    // Its requests arrived, so its endpoint is right.
     check(
         of(vec![sender("php")]),
         ": 5 requests came from it, without a span in them",
@@ -198,7 +198,7 @@ fn an_example_without_spans_is_told_what_was_refused_before_anything_is_guessed(
 }
 
 #[test]
-fn without_a_capture_nothing_is_known() {
+fn without_a_capture_delivery_is_unknown() {
     let found = findings(&verdict(None, None));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(

@@ -1,4 +1,4 @@
-//! Real captures and what is said of them.
+//! Verdicts on real captures.
 
 use crate::support::{capture, judged, text};
 
@@ -8,6 +8,6 @@ fn five_languages_are_consistent() {
 }
 
 #[test]
-fn the_java_agent_that_loses_context() {
+fn a_java_agent_that_loses_context_has_one_finding() {
     insta::assert_snapshot!(text(&judged(&capture("java-context-lost.jsonl"), None)));
 }

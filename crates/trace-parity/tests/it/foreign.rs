@@ -1,11 +1,11 @@
-//! Programs that follow no contract: what is right for them is no finding, however wrong the scenario would find it.
+//! Programs without a contract: behavior that the scenario forbids can be right for them and causes no finding.
 
 use serde_json::{Value, json};
 use trace_parity::{Contract, Input, Severity, judge, read};
 
 use crate::support::{changed, is_call_of, set, text};
 
-/// By the contract, `rule` is broken in some example; without one, nothing is.
+/// With the contract, some example has a finding of `rule`; without it, there is no finding.
 fn check(rule: &str, change: impl Fn(&str, &mut Value)) {
     let bytes = changed(change);
     let (traces, problems) = read(&[Input {
@@ -28,7 +28,7 @@ fn check(rule: &str, change: impl Fn(&str, &mut Value)) {
 }
 
 #[test]
-fn what_the_scenario_forbids_may_be_right_elsewhere() {
+fn behavior_that_the_scenario_forbids_is_right_without_a_contract() {
     check("span-name", |_, span| {
         if span["name"] == "test_milvus_otel" {
             span["name"] = json!("nightly_import");
@@ -39,20 +39,20 @@ fn what_the_scenario_forbids_may_be_right_elsewhere() {
             span["parentSpanId"] = json!("");
         }
     });
-    // Client and server agree that it failed.
+    // Client and server agree that the call failed.
     check("status-differs", |_, span| {
         if is_call_of("Search", span) {
             span["status"] = json!({"code": 2});
             set(span, "rpc.grpc.status_code", json!({"intValue": "14"}));
         }
     });
-    // Milvus refuses with gRPC status OK and a code in the body; a client that reads it marks its own span alone.
+    // Milvus refuses with gRPC status OK and a code in the body, so only a client that reads the body marks its span.
     check("status-differs", |service, span| {
         if service == "milvus-client" && is_call_of("Search", span) {
             span["status"] = json!({"code": 2, "message": "no such collection"});
         }
     });
-    // The root began tasks and did not wait for them.
+    // The root started tasks and didn't wait for them.
     check("bad-time", |_, span| {
         if span["name"] == "test_milvus_otel" {
             let start = span["startTimeUnixNano"].as_str().map(str::parse::<u64>);
@@ -60,7 +60,7 @@ fn what_the_scenario_forbids_may_be_right_elsewhere() {
             span["endTimeUnixNano"] = json!((start + 1_000_000).to_string());
         }
     });
-    // Rows are copied from one server to another.
+    // The program copies rows from one server to another.
     check("attribute-value", |service, span| {
         if service == "milvus-client" && is_call_of("Insert", span) {
             set(span, "server.port", json!({"intValue": "19531"}));

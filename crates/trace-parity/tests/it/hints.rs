@@ -1,10 +1,10 @@
-//! The hint of each finding: the causes that the evidence allows, and no other.
+//! Each finding's hint lists exactly the causes that the evidence allows.
 
 use trace_parity::{Contract, ExampleFacts, Exit, Input, RunFacts, Verdict, judge, read};
 
 use crate::support::capture;
 
-/// A capture of one's own, changed as text.
+/// A capture, with text replaced.
 struct Case {
     file: &'static str,
     changes: &'static [(&'static str, &'static str)],
@@ -12,9 +12,9 @@ struct Case {
 }
 
 enum By {
-    /// No contract, one program, a server of the run's own.
+    /// As in `exec`: no contract, one program, the run's own server.
     Exec,
-    /// No contract and no run.
+    /// As in `compare --contract none`: no contract and no run facts.
     Alone,
     Contract,
 }
@@ -110,7 +110,7 @@ fn hints_follow_the_evidence() {
     let of = |file, changes, by| Case { file, changes, by };
     let java = |changes| of(JAVA, changes, Alone);
 
-    // Trace flags, by the version of what sends them and of what drops them.
+    // Trace flags, by the versions of sender and receiver.
     check(
         &java(&[]),
         "context-lost",
@@ -180,7 +180,7 @@ fn hints_follow_the_evidence() {
         ],
     );
 
-    // Clients that nothing traces.
+    // Untraced clients.
     check(
         &of(REST, &[], Exec),
         "client-unseen",
@@ -273,7 +273,7 @@ fn hints_follow_the_evidence() {
         &["another program"],
     );
 
-    // Another tracer's context.
+    // The context of another tracer.
     check(
         &of("node-dd-and-otel.jsonl.gz", &[], Exec),
         "context-replaced",
@@ -397,7 +397,7 @@ fn hints_follow_the_evidence() {
         &["Zipkin"],
     );
 
-    // Words and outcomes.
+    // Vocabulary and outcomes.
     check(
         &of("micrometer-names.jsonl.gz", &[], Alone),
         "attribute-missing",
@@ -507,7 +507,7 @@ fn hints_follow_the_evidence() {
 }
 
 #[test]
-fn one_finding_says_that_a_capture_passed_through_zipkin() {
+fn a_capture_from_zipkin_has_one_finding() {
     for by in [Alone, By::Contract] {
         let verdict = verdict(&Case {
             file: "five-through-zipkin.jsonl.gz",

@@ -1,4 +1,4 @@
-//! Captures that people have, as they came, and the right verdict on each; then siblings of each kind, made from one right trace.
+//! Unchanged captures of real programs and the right verdict on each, then variants of each kind, made from one correct trace.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use trace_parity::{
 
 use crate::support::capture;
 
-/// As `exec` judges: no contract, one program, a server of the run's own.
+/// Judges as `exec` does: no contract, one program, the run's own server.
 fn exec(bytes: &[u8]) -> Verdict {
     exec_with(bytes, |_| {})
 }
@@ -44,7 +44,7 @@ fn example(name: &str) -> ExampleFacts {
     }
 }
 
-/// As `compare FILE` judges.
+/// Judges as `compare FILE` does.
 fn compare(bytes: &[u8]) -> Verdict {
     by(&Contract::builtin(), bytes)
 }
@@ -61,7 +61,7 @@ fn contract(from: &str, to: &str) -> Contract {
     Contract::parse(&text.replacen(from, to, 1)).expect(to)
 }
 
-/// What a verdict must say: its outcome, `joined/calls` of all examples, and each finding with a part of its message.
+/// Checks a verdict: its outcome, `joined/calls` of all examples, and each finding with a part of its message.
 fn check(
     what: &str,
     verdict: &Verdict,
@@ -104,7 +104,7 @@ fn case(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn real_programs_as_exec_judges_them() {
+fn exec_judges_real_programs_right() {
     let check = |name: &str, outcome, joined, findings: &[_]| {
         check(name, &exec(&case(name)), outcome, joined, findings);
     };
@@ -338,7 +338,7 @@ fn real_programs_as_exec_judges_them() {
 }
 
 #[test]
-fn by_the_contract() {
+fn the_contract_judges_real_captures_right() {
     let check = |name: &str, outcome, joined, findings: &[_]| {
         check(name, &compare(&case(name)), outcome, joined, findings);
     };
@@ -387,9 +387,9 @@ fn by_the_contract() {
     );
 }
 
-/// What lies between, and attempts, as the table shows them.
+/// The services between a call and its server span, and the attempts, are in the table.
 #[test]
-fn the_table_shows_the_way() {
+fn the_table_shows_services_in_between_and_attempts() {
     let through = |verdict: &Verdict| -> Vec<String> {
         let cells = verdict
             .steps
@@ -419,7 +419,7 @@ fn the_table_shows_the_way() {
     assert_eq!(attempts(&compare(&case("base.jsonl"))), 0);
 }
 
-/// A span of the right trace, with the service and the scope that made it.
+/// A span of the correct trace, with its service and scope.
 #[derive(Clone)]
 struct Part {
     service: String,
@@ -453,7 +453,7 @@ impl Part {
         }
     }
 
-    /// It ends as a client that fails with `code` says it.
+    /// Sets status and attributes as a client does whose call fails with `code`.
     fn fails(&mut self, code: &str) {
         self.set("status", json!({"code": 2, "message": "it failed"}));
         self.attribute("rpc.grpc.status_code", Value::Null);
@@ -476,7 +476,7 @@ impl Part {
         }
     }
 
-    /// Another span in its place and time, above it.
+    /// A new span with this span's parent and times, to be its parent.
     fn above(&self, id: &str, service: &str, scope: &str, name: &str, kind: u8) -> Part {
         let mut span = json!({
             "traceId": self.span["traceId"], "spanId": id, "parentSpanId": self.span["parentSpanId"], "name": name, "kind": kind,
@@ -499,7 +499,7 @@ impl Part {
     }
 }
 
-/// The right trace, changed.
+/// The correct trace with `change` applied.
 fn changed(change: impl Fn(&mut Vec<Part>)) -> Vec<u8> {
     let text = String::from_utf8(case("base.jsonl")).expect("it is text");
     let mut parts = Vec::new();
@@ -571,7 +571,7 @@ fn between(parts: &mut Vec<Part>, layers: &[(&str, &str, Option<&str>, u8)]) {
 }
 
 #[test]
-fn siblings_of_a_proxy_between() {
+fn calls_are_joined_through_proxies() {
     let check = |what: &str, layers: &[(&str, &str, Option<&str>, u8)]| {
         let bytes = changed(|parts| between(parts, layers));
         check(what, &compare(&bytes), Consistent, "9/9", &[]);
@@ -618,7 +618,7 @@ fn siblings_of_a_proxy_between() {
 }
 
 #[test]
-fn a_service_that_serves_and_leads_nowhere_is_no_proxy() {
+fn a_service_that_does_not_pass_the_call_on_is_not_a_proxy() {
     let bytes = changed(|parts| {
         each(
             parts,
@@ -639,7 +639,7 @@ fn a_service_that_serves_and_leads_nowhere_is_no_proxy() {
 }
 
 #[test]
-fn a_contract_names_what_may_stand_between() {
+fn a_contract_limits_the_services_in_between() {
     let bytes = changed(|parts| between(parts, &[("envoy", "envoy", Some("ingress"), 2)]));
     let with = |between: &str| {
         let text =
@@ -672,7 +672,7 @@ fn a_contract_names_what_may_stand_between() {
 }
 
 #[test]
-fn siblings_of_calls_by_other_names() {
+fn calls_with_unusual_names_are_recognized() {
     let http = |key: &'static str, value: &'static str| {
         changed(|parts| {
             each(
@@ -757,7 +757,7 @@ fn siblings_of_calls_by_other_names() {
     assert_eq!((cell.count, cell.joined, cell.attempts), (1, 1, 2));
 }
 
-/// Makes server halves traces of their own, without a parent or under a foreign one.
+/// Moves a server span to another trace, without a parent or under a foreign one.
 fn rerooted(part: &mut Part, number: usize, parent: &str, state: &str) {
     part.set("traceId", json!(format!("ffff{number:028x}")));
     part.set("parentSpanId", json!(parent));
@@ -765,7 +765,7 @@ fn rerooted(part: &mut Part, number: usize, parent: &str, state: &str) {
 }
 
 #[test]
-fn siblings_of_untraced_calls() {
+fn untraced_calls_are_found() {
     let untraced = |shift: u64| {
         changed(|parts| {
             let search = parts
@@ -840,7 +840,7 @@ fn siblings_of_untraced_calls() {
 }
 
 #[test]
-fn siblings_of_a_replaced_context() {
+fn a_replaced_context_is_found() {
     let replaced = |method: &'static str, parent: &'static str, state: &'static str| {
         changed(|parts| {
             let answers = parts.iter_mut().filter(|part| part.is_server(method));
@@ -883,7 +883,7 @@ fn siblings_of_a_replaced_context() {
 }
 
 #[test]
-fn siblings_of_spans_that_milvus_orphans() {
+fn spans_that_milvus_itself_orphans_are_information() {
     let orphan = |name: &'static str, scope: &'static str| {
         changed(move |parts| {
             let search = parts
@@ -934,7 +934,7 @@ fn siblings_of_spans_that_milvus_orphans() {
     );
 }
 
-/// A call of the right trace fails for the client; its server half is there or not.
+/// Makes a call of the correct trace fail for the client, with or without its server span.
 fn failing(method: &'static str, code: &'static str, served: bool) -> Vec<u8> {
     changed(|parts| {
         each(parts, |part| part.is_call(method), |part| part.fails(code));
@@ -949,7 +949,7 @@ fn failing(method: &'static str, code: &'static str, served: bool) -> Vec<u8> {
 }
 
 #[test]
-fn siblings_of_failed_calls() {
+fn failed_calls_are_judged_by_their_status() {
     for code in [
         "1",
         "4",
@@ -1003,7 +1003,7 @@ fn siblings_of_failed_calls() {
 }
 
 #[test]
-fn siblings_of_legal_differences() {
+fn legal_differences_of_status_are_not_errors() {
     for (code, name) in [
         ("4", "DEADLINE_EXCEEDED"),
         ("Canceled", "CANCELLED"),
@@ -1079,7 +1079,7 @@ fn a_step_may_allow_retries() {
 }
 
 #[test]
-fn siblings_of_identity() {
+fn each_trace_belongs_to_the_right_example() {
     let labelled = |run: &'static str, instance: &'static str| {
         changed(move |parts| {
             each(
@@ -1138,7 +1138,7 @@ fn siblings_of_identity() {
 }
 
 #[test]
-fn siblings_of_generations_side_by_side() {
+fn generations_of_conventions_can_be_mixed() {
     let both = |status: &'static str, method: &'static str| {
         changed(move |parts| {
             each(
@@ -1182,7 +1182,7 @@ fn siblings_of_generations_side_by_side() {
 }
 
 #[test]
-fn siblings_of_remote_parents() {
+fn a_missing_parent_outside_the_program_is_not_an_error() {
     let remote = |kind: u8, flags: u32| {
         changed(move |parts| {
             each(

@@ -1,4 +1,4 @@
-//! One capture in every format, and input that is broken in every way.
+//! One capture in every format, and broken input of every kind.
 
 use std::io::Write as _;
 
@@ -129,7 +129,7 @@ fn objects(value: &mut Value, change: &impl Fn(&mut serde_json::Map<String, Valu
 }
 
 #[test]
-fn what_proto3_json_allows_is_read() {
+fn every_form_of_proto3_json_is_read() {
     let expected = judged(&capture("five-languages.jsonl"), None);
     let check = |what: &str, change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
         let mut lines = lines();
@@ -233,7 +233,7 @@ fn base64(bytes: &[u8]) -> String {
         .to_owned()
 }
 
-/// What `/api/traces` of Jaeger makes of a capture.
+/// Converts a capture to the format of Jaeger's `/api/traces`.
 fn jaeger(lines: &[Value]) -> Value {
     let mut traces: std::collections::BTreeMap<
         String,
@@ -332,7 +332,7 @@ fn jaeger(lines: &[Value]) -> Value {
     json!({"data": data.collect::<Vec<Value>>(), "total": 0, "limit": 0, "offset": 0, "errors": null})
 }
 
-/// Times in microseconds and the order of traces are all that Jaeger's JSON changes.
+/// Removes the only differences that Jaeger's JSON causes: times in microseconds and the order of traces.
 fn without_times(mut verdict: Verdict) -> Verdict {
     let mut order: Vec<usize> = (0..verdict.examples.len()).collect();
     order.sort_by_key(|&index| verdict.examples[index].name.clone());
@@ -360,7 +360,7 @@ fn without_times(mut verdict: Verdict) -> Verdict {
 }
 
 #[test]
-fn jaegers_own_json_gives_the_same_verdict() {
+fn jaeger_json_gives_the_same_verdict() {
     for name in ["five-languages.jsonl", "java-context-lost.jsonl"] {
         let capture = capture(name);
         let lines: Vec<Value> = capture
@@ -375,7 +375,7 @@ fn jaegers_own_json_gives_the_same_verdict() {
         assert_eq!(problems, [], "{name}");
         let verdict = judge(&traces, &problems, Some(&Contract::builtin()), None);
         let mut expected = judged(&capture, None);
-        // Jaeger's JSON has no trace flags; the agent's version tells that they were 03.
+        // Jaeger's JSON has no trace flags, but the agent's version implies 03.
         if name.starts_with("java") {
             assert!(
                 verdict.findings[0]
@@ -405,7 +405,7 @@ fn request(spans: &str) -> String {
 }
 
 #[test]
-fn what_cannot_be_read_costs_its_own_record_alone() {
+fn an_unreadable_record_loses_only_itself() {
     let other = SPAN.replace("dcc9", "dcc8");
     let check = |spans: &str, kind: ProblemKind, message: &str| {
         let input = format!(

@@ -1,4 +1,4 @@
-//! Traces of shapes that break recursion and quadratic loops.
+//! Traces with shapes that break recursive and quadratic algorithms.
 
 use std::fmt::Write as _;
 
@@ -28,13 +28,13 @@ fn checked(spans: u64, parent: impl Fn(u64) -> u64) {
     assert_eq!(verdict.examples.len(), 1);
 }
 
-/// Every trace is a program of its own where nothing says whose it is.
+/// Without run facts or instance ids, every trace is a separate program.
 #[test]
 fn many_programs() {
     const PROGRAMS: u64 = 10_000;
     let mut lines = String::new();
     for program in 1..=PROGRAMS {
-        // A root without a call, and a server's trace in its time that nobody asked for.
+        // A root without a call, and at the same time a server trace that belongs to no call.
         for (service, name, trace) in [
             ("worker", "work", program),
             (
@@ -95,7 +95,7 @@ fn times_that_run_backwards_under_a_repeated_id() {
     check([(100, 150), (90, 300)], (110, 140), 100);
 }
 
-/// What recurses or is quadratic shows with a tenth of a million as well; `test --slow` goes all the way.
+/// Enough to show recursion and quadratic work; `test --slow` uses a million.
 const MANY: u64 = 100_000;
 
 const MILLION: u64 = 1_000_000;

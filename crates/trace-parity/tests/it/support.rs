@@ -1,4 +1,4 @@
-//! What the tests share: the captures, and a verdict as text.
+//! Shared by the tests: captures, and a verdict as text.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) fn judged(bytes: &[u8], facts: Option<&RunFacts>) -> Verdict {
     judge(&traces, &problems, Some(&Contract::builtin()), facts)
 }
 
-/// Changes every span of the real capture, with the service that made it.
+/// Changes every span of the real capture; `change` gets the span's service.
 pub(crate) fn changed(change: impl Fn(&str, &mut Value)) -> Vec<u8> {
     let mut out = Vec::new();
     for line in capture("five-languages.jsonl").split(|&byte| byte == b'\n') {
@@ -47,7 +47,7 @@ pub(crate) fn is_call_of(method: &str, span: &Value) -> bool {
     name.ends_with(&format!("MilvusService/{method}"))
 }
 
-/// Gives the span's attribute `key` another value, where it has it.
+/// Replaces the value of the span's attribute `key`, if it has one.
 pub(crate) fn set(span: &mut Value, key: &str, value: Value) {
     let attributes = span["attributes"].as_array_mut().into_iter().flatten();
     for pair in attributes.filter(|pair| pair["key"] == key) {
@@ -55,7 +55,7 @@ pub(crate) fn set(span: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// The whole verdict, a line per thing, without times.
+/// The whole verdict as lines of text, without times.
 pub(crate) fn text(verdict: &Verdict) -> String {
     let mut out = format!("{:?}\n", verdict.outcome);
     for example in &verdict.examples {

@@ -1,11 +1,11 @@
-//! What the contract's words are measured by: one's own run, what most write, and what the contract says.
+//! The vocabulary rules compare a span with the program's own run, with most examples, or with the contract.
 
 use serde_json::{Value, json};
 use trace_parity::{Contract, Finding, Input, Severity, Verdict, judge, read};
 
 use crate::support::{capture, changed, is_call_of, judged, text};
 
-/// The rules that speak, without what is only told.
+/// The rules of the findings above information.
 fn rules(inputs: &[(&str, &[u8])], contract: &Contract) -> (Vec<&'static str>, String) {
     let inputs: Vec<Input<'_>> = inputs
         .iter()
@@ -25,7 +25,7 @@ fn loud(verdict: &Verdict) -> impl Iterator<Item = &Finding> {
     findings.filter(|finding| finding.severity > Severity::Info)
 }
 
-/// The capture's lines with what the server made and what these examples did.
+/// The capture with only the server's spans and those of `examples`.
 fn only(examples: &[&str], bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for line in bytes.split(|&byte| byte == b'\n') {
@@ -48,7 +48,7 @@ fn only(examples: &[&str], bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_program_owes_nothing_to_the_run_it_is_compared_with() {
+fn a_program_is_not_judged_by_the_resource_of_another_run() {
     let foreign = changed(|_, span| {
         let id = span["traceId"].as_str().expect("an id");
         span["traceId"] = json!(format!("ffff{}", &id[4..]));
@@ -63,7 +63,7 @@ fn a_program_owes_nothing_to_the_run_it_is_compared_with() {
 }
 
 #[test]
-fn a_name_of_another_generation_is_told_where_most_or_the_contract_write_another() {
+fn a_renamed_attribute_is_reported_if_most_examples_or_the_contract_use_another_name() {
     let check = |examples: &[&str], renamed: &[&str], expected: &[&str]| {
         let bytes = only(examples, &capture("five-languages.jsonl"));
         let newer = String::from_utf8(only(renamed, &bytes)).expect("it is text");
@@ -73,7 +73,7 @@ fn a_name_of_another_generation_is_told_where_most_or_the_contract_write_another
             .copied()
             .filter(|example| !renamed.contains(example))
             .collect();
-        // The server's spans come twice and count once.
+        // The server's spans occur twice and count once.
         let bytes = [newer.into_bytes(), only(&rest, &bytes)].concat();
         let verdict = judged(&bytes, None);
         let mut told: Vec<(&str, bool)> = Vec::new();
@@ -101,7 +101,7 @@ fn a_name_of_another_generation_is_told_where_most_or_the_contract_write_another
 }
 
 #[test]
-fn an_expected_name_of_the_root_can_go_stale() {
+fn an_expected_name_of_the_root_can_become_stale() {
     let divergence = r#"
 [[divergence]]
 scope = "quick_setup"
@@ -126,7 +126,7 @@ reason = "a test"
 }
 
 #[test]
-fn a_refusal_is_told_once_and_by_the_contract() {
+fn a_refused_call_is_reported_once_by_the_contract() {
     let bytes = changed(|service, span| {
         if service == "milvus-client" && is_call_of("Insert", span) {
             span["status"] = json!({"code": 2, "message": "no such field"});
