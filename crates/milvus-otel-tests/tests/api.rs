@@ -1,4 +1,4 @@
-//! The public API of `milvus-otel`: what it is, that examples show it, and which compiler it asks for.
+//! The public API of `milvus-otel`: its list is up to date, examples show all of it, and dependencies support its compiler.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// What rustdoc knows of the crate with all its features.
+/// Rustdoc's JSON of the crate with all its features.
 fn rustdoc_json() -> PathBuf {
     let target = workspace().join("target/public-api");
     let arguments = "rustdoc --locked --quiet --package milvus-otel --lib --all-features";
@@ -27,7 +27,7 @@ fn rustdoc_json() -> PathBuf {
         .arg("--target-dir")
         .arg(&target)
         .args("-- -Z unstable-options --output-format json".split(' '))
-        // Rustdoc's JSON isn't stable. Where build scripts see this, they find another compiler, hence the folder.
+        // Rustdoc's JSON isn't stable. Build scripts that see this variable detect another compiler, hence the separate folder.
         .env("RUSTC_BOOTSTRAP", "1")
         .output()
         .expect("cargo can be started");
@@ -40,14 +40,14 @@ fn rustdoc_json() -> PathBuf {
 }
 
 #[test]
-fn the_public_api_is_as_written_down_and_examples_show_it() {
+fn the_public_api_is_as_listed_and_examples_show_it() {
     let json = rustdoc_json();
-    the_api_is_as_written_down(&json);
+    the_api_is_as_listed(&json);
     every_function_is_shown(&json);
 }
 
-/// Run with `MILVUS_OTEL_WRITE_API=1` after a change that is meant.
-fn the_api_is_as_written_down(json: &Path) {
+/// After an intended change, run with `MILVUS_OTEL_WRITE_API=1`.
+fn the_api_is_as_listed(json: &Path) {
     let file = workspace().join("crates/milvus-otel/public-api.txt");
     let api = match public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
@@ -128,9 +128,9 @@ fn version(text: &str) -> Vec<u64> {
     parts
 }
 
-/// That its own code asks for no later one is what clippy's `incompatible_msrv` looks after.
+/// Clippy's `incompatible_msrv` checks the crate's own code.
 #[test]
-fn no_dependency_asks_for_a_later_compiler() {
+fn no_dependency_needs_a_later_compiler() {
     let output = cargo()
         .args("metadata --format-version 1 --locked --all-features".split(' '))
         .output()

@@ -1,4 +1,4 @@
-//! How the client makes its calls: what goes along, when one is made again, and what an error says.
+//! The client's calls: their metadata, retries and errors.
 
 use milvus_otel::client::{ErrorKind, Retry};
 use milvus_otel::layer::Code;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What every answer begins with that isn't itself a status; nothing else is needed here.
+/// A response that has only a status, as the first field.
 fn answered(status: Status) -> Reply {
     m::AnyAnswer {
         status: Some(status),
@@ -22,12 +22,12 @@ fn answered(status: Status) -> Reply {
     .into()
 }
 
-/// All is well, in as few words as possible: none.
+/// A successful response: the empty message.
 fn fine() -> Reply {
     Reply::Message(Vec::new())
 }
 
-/// A server that answers `HasCollection` and `Insert` so the first times, and well after that.
+/// A server that answers the first `times` calls of `HasCollection` and `Insert` with `failure`, and later ones successfully.
 async fn failing(times: usize, failure: Reply) -> FakeMilvus {
     let count = AtomicUsize::new(0);
     FakeMilvus::start(move |method, _| match method {
@@ -59,7 +59,7 @@ async fn connect(fake: &FakeMilvus, recorder: &Recorder, retry: Retry) -> Milvus
 }
 
 #[tokio::test]
-async fn a_call_is_made_again_where_that_helps_and_is_safe() {
+async fn a_call_is_retried_if_that_helps_and_is_safe() {
     let rate_limit = |code, legacy_code, retriable| {
         answered(Status {
             code,
@@ -69,7 +69,7 @@ async fn a_call_is_made_again_where_that_helps_and_is_safe() {
             ..Default::default()
         })
     };
-    // The node that holds the collection has gone, perhaps after it wrote some of the rows.
+    // The node with the collection is gone, perhaps after it wrote some of the rows.
     let retriable = || rate_limit(901, 0, true);
     let refused = || {
         answered(Status {
@@ -79,7 +79,7 @@ async fn a_call_is_made_again_where_that_helps_and_is_safe() {
         })
     };
     let unavailable = || Reply::Status(14);
-    // What fails how, and how often an idempotent call and an insert are made for it.
+    // The failure, and the number of attempts of an idempotent call and of an insert.
     let cases = [
         ("Milvus limits the rate", rate_limit(8, 0, true), 3, 3),
         ("Milvus 2.2 limits the rate", rate_limit(0, 49, false), 3, 3),
@@ -116,7 +116,7 @@ async fn a_call_is_made_again_where_that_helps_and_is_safe() {
 }
 
 #[tokio::test]
-async fn a_call_is_made_no_more_often_than_it_may_be() {
+async fn attempts_are_limited() {
     let fake = failing(100, Reply::Status(14)).await;
     let recorder = Recorder::default();
     let client = connect(&fake, &recorder, quick(3)).await;
@@ -134,7 +134,7 @@ async fn a_call_is_made_no_more_often_than_it_may_be() {
     assert_eq!(recorder.take().len(), 3);
 }
 
-/// A server whose collections have a key `key` and vectors `near`, whatever a client made, and which knows no others.
+/// A server whose collections all have a key `key` and vectors `near`, whatever a client created, and which rejects other fields.
 async fn made_anew() -> FakeMilvus {
     let field = |name: &str, data_type: s::DataType| s::FieldSchema {
         name: name.to_owned(),
@@ -191,13 +191,13 @@ async fn made_anew() -> FakeMilvus {
 }
 
 #[tokio::test]
-async fn a_collection_that_was_made_anew_is_asked_about_again() {
+async fn the_schema_of_a_recreated_collection_is_fetched_again() {
     let fake = made_anew().await;
     let client = || async { connect(&fake, &Recorder::default(), quick(1)).await };
     let methods = || -> Vec<String> { fake.take_calls().into_iter().map(|call| call.0).collect() };
     let row = json!({ "key": 1, "near": [1, 2, 3] });
 
-    // What can't be sent by the schema that is known is looked at again before it is sent.
+    // If rows don't fit the cached schema, the client fetches the schema again before it sends them.
     let stale = client().await;
     for expected in [&["DescribeCollection", "Insert"][..], &["Insert"]] {
         stale.insert("rows", [&row]).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_collection_that_was_made_anew_is_asked_about_again() {
     );
     assert_eq!(methods(), ["DescribeCollection"]);
 
-    // What the server refuses leads to another look the next time.
+    // After a refusal by the server, the next call fetches the schema again.
     for method in ["Delete", "Query", "Search"] {
         let stale = client().await;
         let call = || async {
@@ -234,7 +234,7 @@ async fn a_collection_that_was_made_anew_is_asked_about_again() {
 }
 
 #[tokio::test]
-async fn a_pause_that_would_be_longer_is_the_longest() {
+async fn pauses_between_attempts_are_limited() {
     let times = Arc::<Mutex<Vec<Instant>>>::default();
     let fake = FakeMilvus::start({
         let times = Arc::clone(&times);
@@ -254,14 +254,14 @@ async fn a_pause_that_would_be_longer_is_the_longest() {
     client.has_collection("rows").await.unwrap_err();
     let times = times.lock().unwrap();
     assert_eq!(times.len(), 15);
-    // The second would be one and a half times as long at least.
+    // Without the limit, the second pause would be at least one and a half times as long.
     for pause in times.windows(2).skip(1).map(|pair| pair[1] - pair[0]) {
         assert!(pause >= longest, "{pause:?}");
     }
 }
 
 #[tokio::test]
-async fn an_error_leads_to_its_trace() {
+async fn an_error_names_its_trace() {
     let status = Status {
         code: 1100,
         legacy_code: 5,
@@ -285,12 +285,12 @@ async fn an_error_leads_to_its_trace() {
     );
     assert_eq!(error(&span), Some("no such <field> (Milvus code 1100)"));
     assert_eq!(text(&span, "error.type").as_deref(), Some("1100"));
-    // gRPC knows nothing of it.
+    // The gRPC status is OK: the error is only in the body.
     assert_eq!(text(&span, "rpc.grpc.status_code").as_deref(), Some("0"));
 }
 
 #[tokio::test]
-async fn servers_before_2_3_have_the_old_code_alone() {
+async fn servers_before_2_3_have_only_the_old_code() {
     let status = Status {
         legacy_code: 4,
         reason: "can't find collection".to_owned(),
@@ -309,7 +309,7 @@ async fn servers_before_2_3_have_the_old_code_alone() {
 }
 
 #[tokio::test]
-async fn without_a_tracer_there_is_no_trace_to_name() {
+async fn without_a_tracer_an_error_names_no_trace() {
     let status = Status {
         code: 1,
         reason: "no".to_owned(),
@@ -328,11 +328,11 @@ async fn without_a_tracer_there_is_no_trace_to_name() {
 }
 
 #[tokio::test]
-async fn a_failure_is_the_same_to_the_caller_and_on_the_span() {
+async fn caller_and_span_get_the_same_error() {
     let cases = [
         (Reply::Status(7), Code::PermissionDenied, "", false),
         (Reply::Status(10), Code::Aborted, "", true),
-        // A field that ends before its length, and text that is none.
+        // A field that is shorter than its length, and invalid UTF-8.
         (
             Reply::Message(vec![0x0a, 9]),
             Code::Internal,
@@ -396,7 +396,7 @@ async fn a_failure_is_the_same_to_the_caller_and_on_the_span() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_in_time_even_where_the_server_says_nothing() {
+async fn a_wait_ends_in_time_even_if_the_server_does_not_answer() {
     let fake = FakeMilvus::start(|method, _| match method {
         "GetLoadState" | "Flush" => Reply::Silence,
         _ => fine(),
@@ -435,7 +435,7 @@ async fn connect_with_operations(fake: &FakeMilvus, recorder: &Recorder) -> Milv
 }
 
 #[tokio::test]
-async fn an_operation_that_is_dropped_is_cancelled_after_its_call() {
+async fn a_dropped_operation_is_cancelled_after_its_call() {
     let fake = FakeMilvus::start(|method, _| match method {
         "HasCollection" => Reply::Silence,
         _ => fine(),
@@ -462,9 +462,9 @@ async fn an_operation_that_is_dropped_is_cancelled_after_its_call() {
     }
 }
 
-/// Wherever in an operation it arises: before its call, in it, or over its answer.
+/// Errors before the call, in it, and in its response.
 #[tokio::test]
-async fn an_error_and_its_operation_name_each_other() {
+async fn an_error_names_its_operation_and_its_span_has_the_error() {
     let fake = FakeMilvus::start(|method, _| match method {
         "Insert" | "Delete" => m::MutationResult {
             insert_cnt: -1,
@@ -528,7 +528,7 @@ async fn an_error_and_its_operation_name_each_other() {
 }
 
 #[tokio::test]
-async fn who_calls_which_database_in_which_trace_goes_along() {
+async fn each_call_carries_user_database_and_trace() {
     let fake = FakeMilvus::start(|method, _| match method {
         "Connect" => m::ConnectResponse {
             identifier: 77,
@@ -568,7 +568,7 @@ async fn who_calls_which_database_in_which_trace_goes_along() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_refused_before_anything_is_sent() {
+async fn an_invalid_address_is_an_error_before_anything_is_sent() {
     let cases = [
         ("", "isn't a valid URI"),
         ("http://", "isn't a valid URI"),
@@ -586,7 +586,7 @@ async fn an_address_that_is_none_is_refused_before_anything_is_sent() {
     }
 }
 
-/// Whatever the client does, a task that may move between threads can do it.
+/// Every future of the client is `Send`.
 #[tokio::test]
 async fn every_call_can_be_made_from_any_task() {
     fn assert_send(_: impl Send) {}

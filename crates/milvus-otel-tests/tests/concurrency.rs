@@ -1,4 +1,4 @@
-//! Many calls at once: each has a span, each span ends once, and none has another's parent.
+//! Many calls at once: each has a span, each span ends once, and each has the right parent.
 
 use milvus_otel::GrpcTraceLayer;
 use milvus_otel::layer::{CallHandle, Code};
@@ -16,14 +16,14 @@ use std::task::Poll;
 use std::time::Duration;
 use tower_layer::Layer;
 
-/// How often a span has started, and with which status each time it ended.
+/// How often a span has started, and the status of each end.
 #[derive(Debug, Default)]
 struct Life {
     starts: usize,
     ends: Vec<String>,
 }
 
-/// The lives of spans.
+/// Records the starts and ends of spans.
 #[derive(Clone, Debug, Default)]
 struct Ends(Arc<Mutex<HashMap<SpanId, Life>>>);
 
@@ -58,7 +58,7 @@ impl SpanProcessor for Ends {
     }
 }
 
-/// Polls `future` at most `turns` times, then drops it. Whether it came to its end.
+/// Polls `future` at most `turns` times, then drops it. Returns whether it completed.
 async fn cancelled_after(turns: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     let mut left = turns;
@@ -74,7 +74,7 @@ async fn cancelled_after(turns: usize, future: impl Future) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
+async fn each_of_ten_thousand_cancelled_calls_ends_once() {
     const CALLS: usize = 10_000;
     let ends = Ends::default();
     let provider = SdkTracerProvider::builder()
@@ -85,8 +85,8 @@ async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
         .map(|index| {
             let layer = layer.clone();
             tokio::spawn(async move {
-                // Every combination of how long a call takes, when it is dropped, whether its caller has a hold on it
-                // and whether it then says why, in an order of no pattern.
+                // Every combination of duration, time of the drop, with a handle or without, and with a status or without,
+                // in pseudorandom order.
                 let random = index.wrapping_mul(2_654_435_761) >> 7;
                 let [turns, polls, is_held, speaks] = [
                     random % 5,
@@ -123,7 +123,7 @@ async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
     let (ok, cancelled, internal) = (count("0"), count("1"), count("13"));
     assert_eq!(ok + cancelled + internal, CALLS);
     assert!(internal > 1_000, "{internal}");
-    // A call that was dropped after the trailers and before the end of the stream has ended well.
+    // A call that is dropped after the trailers but before the end of the stream has succeeded.
     assert!(
         ok >= completed && completed > 1_000 && cancelled > 1_000,
         "{ok} OK, {completed} completed"
@@ -131,7 +131,7 @@ async fn ten_thousand_calls_that_are_cancelled_anywhere_end_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_roots_keep_their_children_to_themselves() {
+async fn the_children_of_a_thousand_roots_are_not_mixed_up() {
     const ROOTS: usize = 1_000;
     const CALLS: usize = 5;
     let recorder = Recorder::default();
@@ -169,7 +169,7 @@ async fn a_thousand_roots_keep_their_children_to_themselves() {
         *children += 1;
     }
     assert!(roots.values().all(|(_, children)| *children == CALLS));
-    // The service ran within the span whose context it was sent.
+    // The service ran within the span whose context it received.
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), ROOTS * CALLS);
     for (headers, current) in &*seen {

@@ -1,4 +1,4 @@
-//! The layer around real gRPC clients of two versions of tonic: one span per call, which says how the call ended.
+//! The layer around real gRPC clients of two versions of tonic: one span per call, with the call's status.
 
 use bytes::{Buf, BufMut, Bytes};
 use milvus_otel::GrpcTraceLayer;
@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tower_layer::Layer;
 
-/// What a client does.
+/// A kind of call.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Unary,
@@ -32,15 +32,15 @@ enum Call {
     StreamDropped,
     /// A server-streaming call whose stream is dropped before its first message.
     StreamUnread,
-    /// A unary call whose caller says how it ended.
+    /// A unary call whose caller sets its status.
     Held,
-    /// A server-streaming call whose caller says how it ended.
+    /// A server-streaming call whose caller sets its status.
     StreamHeld,
-    /// A unary call that its caller gives up for a reason that it says.
+    /// A unary call that its caller drops after it has set a status.
     HeldDropped,
 }
 
-/// A client of a version of tonic, whose messages are bytes.
+/// Defines a client of one version of tonic. Its messages are bytes.
 macro_rules! tonic_client {
     ($name:ident, $tonic:ident) => {
         mod $name {
@@ -95,7 +95,7 @@ macro_rules! tonic_client {
                 }
             }
 
-            /// Makes a call and says how many messages came back, or which status.
+            /// Makes a call and returns the number of response messages, or the status.
             pub(super) async fn make(
                 address: SocketAddr,
                 layer: &GrpcTraceLayer,
@@ -200,7 +200,7 @@ tonic_client!(tonic_13, tonic_0_13);
 
 const OK: &str = "OK";
 
-/// What a call comes to: the code on its span, and words from its description.
+/// The method, the kind of call, the code on its span, and a part of the status description.
 const ENDINGS: &[(&str, Call, &str, &str)] = &[
     ("Good", Call::Unary, OK, ""),
     ("Good", Call::ClientStreaming, OK, ""),
@@ -268,7 +268,7 @@ const ENDINGS: &[(&str, Call, &str, &str)] = &[
     ("HangInBody", Call::Dropped, "CANCELLED", "dropped"),
     ("HangInBody", Call::StreamDropped, "CANCELLED", "dropped"),
     ("HangInBody", Call::StreamUnread, "CANCELLED", "dropped"),
-    // What is wrong with an answer shows above the layer alone, unless the caller says it.
+    // The layer can't see that a response is invalid, unless the caller sets the status.
     ("Garbled", Call::Unary, "CANCELLED", "dropped"),
     ("Garbled", Call::ServerStreaming, "CANCELLED", "dropped"),
     ("Misframed", Call::Unary, "CANCELLED", "dropped"),
@@ -288,7 +288,7 @@ const ENDINGS: &[(&str, Call, &str, &str)] = &[
         "DEADLINE_EXCEEDED",
         "too late",
     ),
-    // What the call itself came to is not the caller's to change.
+    // The caller can't change the status of a completed call.
     ("Good", Call::Held, OK, ""),
     ("Good", Call::StreamHeld, OK, ""),
     ("Trailers", Call::Held, "INTERNAL", "no way!"),
@@ -298,7 +298,7 @@ const ENDINGS: &[(&str, Call, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_span_says_how_its_call_ended() {
+async fn a_span_has_the_status_of_its_call() {
     let server = Server::start().await;
     let mut wrong = Vec::new();
     for &(method, call, code, words) in ENDINGS {
@@ -357,7 +357,7 @@ async fn a_span_says_how_its_call_ended() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable() {
+async fn a_missing_server_is_unavailable() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -438,7 +438,7 @@ async fn each_generation_of_the_conventions_has_its_own_attributes() {
 }
 
 #[tokio::test]
-async fn the_server_is_taken_from_the_uri_where_it_is_not_given() {
+async fn without_a_given_server_the_uri_names_it() {
     let recorder = Recorder::default();
     for (uri, expected) in [
         (
@@ -470,7 +470,7 @@ async fn the_server_is_taken_from_the_uri_where_it_is_not_given() {
 }
 
 #[tokio::test]
-async fn what_the_filter_leaves_out_passes_untouched() {
+async fn calls_that_the_filter_excludes_pass_unchanged() {
     let recorder = Recorder::default();
     let seen = service::Seen::default();
     let layer = recorder
@@ -488,7 +488,7 @@ async fn what_the_filter_leaves_out_passes_untouched() {
     assert_eq!(recorder.take_one().name, "test.Service/Loud");
 }
 
-/// A propagator such as a program may have of its own.
+/// A custom propagator.
 #[derive(Debug)]
 struct Own;
 
@@ -513,7 +513,7 @@ impl TextMapPropagator for Own {
 }
 
 #[tokio::test]
-async fn a_context_is_sent_as_it_was_asked_for() {
+async fn a_context_is_sent_by_the_chosen_propagator() {
     let trace_id = TraceId::from(0x1234_5678);
     let state = TraceState::from_key_value([("vendor", "value")]).unwrap();
     let parent = SpanContext::new(trace_id, SpanId::from(7), TraceFlags::new(3), true, state);
@@ -560,7 +560,7 @@ async fn a_context_is_sent_as_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_sampled_says_so_to_the_server_and_leaves_no_span() {
+async fn an_unsampled_call_tells_the_server_and_leaves_no_span() {
     use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider};
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
@@ -583,7 +583,7 @@ async fn a_call_that_is_not_sampled_says_so_to_the_server_and_leaves_no_span() {
 
 #[cfg(feature = "metrics")]
 #[tokio::test]
-async fn durations_are_measured_as_the_conventions_have_it() {
+async fn durations_follow_the_conventions() {
     use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
     use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 

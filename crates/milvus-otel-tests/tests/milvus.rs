@@ -60,7 +60,7 @@ fn film_schema() -> CollectionSchema {
         .description("films")
 }
 
-/// Starts a server for `test`, or says why not.
+/// Starts a server for `test`, or skips the test.
 async fn with_milvus<F: Future<Output = ()>>(
     extra: serde_json::Value,
     test: impl FnOnce(Milvus) -> F,
@@ -409,7 +409,7 @@ async fn string_keys(client: &MilvusClient) {
     client.drop_collection("named").await.unwrap();
 }
 
-/// A collection of vectors of two numbers, loaded, with rows of these keys.
+/// Creates a collection of two-dimensional vectors with rows of these keys, and loads it.
 async fn small(client: &MilvusClient, name: &str, ids: std::ops::Range<i64>) {
     client.create_collection(name, 2).await.unwrap();
     client.wait_for_load(name, PATIENCE).await.unwrap();
@@ -419,7 +419,7 @@ async fn small(client: &MilvusClient, name: &str, ids: std::ops::Range<i64>) {
     }
 }
 
-/// That a call failed with Milvus's code and words.
+/// Asserts that a call failed with Milvus's code and message.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(outcome: milvus_otel::Result<T>, code: i32, words: &str) {
     let error = outcome.unwrap_err();
@@ -721,11 +721,11 @@ async fn users(client: &MilvusClient) {
     assert_eq!(client.list_users().await.unwrap(), ["root"]);
 }
 
-/// What 2.3.5 doesn't have yet is an error that says so.
+/// Methods that 2.3.5 doesn't have return an error that says so.
 async fn newer_methods(client: &MilvusClient) {
     small(client, "plain", 0..3).await;
     let unknown = Code::Unimplemented;
-    // It has the method, and no answer of it.
+    // It has the method, but sends no response message.
     let unanswered = Code::Internal;
     let ttl = [("database.max.collections", "5")];
     let mmap = [("mmap.enabled", "true")];
@@ -811,11 +811,11 @@ async fn raw_calls(client: &MilvusClient) {
     );
 }
 
-/// What Milvus refuses is an error with its code and its trace, and its span says so.
+/// A refusal by Milvus is an error with its code and trace, and its span has the status ERROR.
 async fn refusals(client: &MilvusClient, recorder: &Recorder) {
     client.create_collection("refusals", 4).await.unwrap();
     client.wait_for_load("refusals", PATIENCE).await.unwrap();
-    // A search of nothing is not even looked at.
+    // Milvus doesn't check a search in an empty collection, so there is a row.
     let row = json!({ "id": 1, "vector": [1, 2, 3, 4] });
     client.insert("refusals", [row]).await.unwrap();
     client.flush("refusals", PATIENCE).await.unwrap();
@@ -879,7 +879,7 @@ async fn refusals(client: &MilvusClient, recorder: &Recorder) {
     recorder.take();
 }
 
-/// The server's own log has the trace of the client's.
+/// The server's log contains the client's trace id.
 async fn request_ids(client: &MilvusClient, recorder: &Recorder, server: &Milvus) {
     let root = recorder.root();
     client
@@ -1012,7 +1012,7 @@ async fn slow_a_wrong_password_is_refused_and_users_are_managed() {
 
 #[tokio::test]
 #[ignore = "starts Milvus"]
-async fn slow_a_client_says_that_the_server_is_gone_and_recovers_when_it_is_back() {
+async fn slow_a_client_reports_that_the_server_is_gone_and_recovers_when_it_is_back() {
     with_milvus(json!({}), async |mut server| {
         let recorder = Recorder::default();
         let builder = MilvusClient::builder(server.uri()).layer(recorder.layer());
@@ -1025,7 +1025,7 @@ async fn slow_a_client_says_that_the_server_is_gone_and_recovers_when_it_is_back
         client.create_collection("kept", 2).await.unwrap();
         client.wait_for_load("kept", PATIENCE).await.unwrap();
 
-        // Gone in the middle of calls, each of which ends and says so.
+        // The server is killed during calls. Each call ends with an error.
         let answered = Arc::new(AtomicUsize::new(0));
         let busy: Vec<_> = (0..4)
             .map(|_| {

@@ -1,8 +1,8 @@
 //! The client sends what pymilvus sends, and reads answers as pymilvus does.
 //!
-//! A stub server records the requests of both. `parity/pymilvus_calls.py` makes the calls by pymilvus, [`call`] makes
-//! them by this client; requests are decoded with the descriptors of that pymilvus and compared field by field. What
-//! may differ stands in `parity/differences.toml`, each with its reason; one that no longer occurs fails the test.
+//! A stub server records the requests of both. `parity/pymilvus_calls.py` makes the calls with pymilvus, [`call`] makes
+//! them with this client. Requests are decoded with that pymilvus's descriptors and compared field by field. Expected
+//! differences are in `parity/differences.toml`, each with its reason; one that no longer occurs fails the test.
 
 use base64::Engine;
 use milvus_otel::client::{
@@ -62,7 +62,7 @@ impl Recorder {
     }
 }
 
-/// What the stub answers, to whoever asks.
+/// The stub's response to either client.
 fn answer(method: &str, message: &[u8]) -> Reply {
     match method {
         "Connect" => m::ConnectResponse {
@@ -104,7 +104,7 @@ fn answer(method: &str, message: &[u8]) -> Reply {
             ..Default::default()
         }
         .into(),
-        // It is loaded: no field of ours, `progress` is 2 and `refresh_progress` 3.
+        // The collection is loaded: `progress` (2) and `refresh_progress` (3) are 100. Our messages don't have these fields.
         "GetLoadingProgress" => Reply::Message(vec![2 << 3, 100, 3 << 3, 100]),
         "GetCollectionStatistics" | "GetPartitionStatistics" => {
             m::GetCollectionStatisticsResponse {
@@ -125,7 +125,7 @@ fn answer(method: &str, message: &[u8]) -> Reply {
         }
         .into(),
         "Insert" | "Upsert" | "Delete" => m::MutationResult {
-            // pymilvus returns the keys of a deletion, where there are any, and no count.
+            // If a deletion returns keys, pymilvus returns these instead of the count.
             ids: ids([1]).filter(|_| method != "Delete"),
             insert_cnt: 1,
             delete_cnt: 2,
@@ -282,7 +282,7 @@ fn ids(ids: impl Into<Vec<i64>>) -> Option<s::IDs> {
     })
 }
 
-/// The collections: `text` has a key that is a text, `typed` has a field of every type, all others have two fields.
+/// The collections: `text` has a string key, `typed` has a field of every type, all others have two fields.
 fn described(collection: &str) -> Reply {
     let field = |number, name: &str, data_type, dimension: &str| s::FieldSchema {
         field_id: number,
@@ -388,7 +388,7 @@ fn vectors(
     }
 }
 
-/// Two rows, in columns of every type where all fields are asked for.
+/// Two rows, with columns of every type if all fields are requested.
 fn queried(request: &m::QueryRequest) -> Reply {
     use s::scalar_field::Data;
     use s::vector_field::Data as Vectors;
@@ -504,7 +504,7 @@ fn sparse_bytes(numbers: &[(u32, f32)]) -> Vec<u8> {
     numbers.iter().flat_map(pair).flatten().collect()
 }
 
-/// So many hits for each query.
+/// This many hits for each query.
 fn found(queries: i64, hits: i64, output_fields: &[String]) -> Reply {
     let count = usize::try_from(queries).unwrap();
     let total = usize::try_from(queries * hits).unwrap();
@@ -584,7 +584,7 @@ fn hits(lists: Vec<Vec<Hit>>) -> Value {
     lists.into_iter().map(list).collect()
 }
 
-/// Makes a call by this client; what it returned, as `pymilvus_calls.py` prints it. `None` for a call that isn't known.
+/// Makes a call with this client and returns its result as `pymilvus_calls.py` prints it, or `None` for an unknown call.
 async fn call(name: &str, client: &MilvusClient, uri: &str) -> Result<Option<Value>> {
     let vector = [0.5, 0.25];
     let row = || [json!({ "id": 1, "vector": [0.5, 0.25] })];
@@ -932,26 +932,26 @@ async fn call(name: &str, client: &MilvusClient, uri: &str) -> Result<Option<Val
     }))
 }
 
-/// How an answer is written down where the two have their own words for it.
+/// Normalizes a result that the two clients represent differently.
 fn alike(name: &str, answer: Value) -> Value {
     match (name, answer) {
-        // pymilvus returns the iterator's pages as it likes, an empty list of keys, or what the server said.
+        // pymilvus returns its own page sizes, an empty list of keys, or the server's status.
         ("flush" | "load_collection" | "create_collection", _) => Value::Null,
         (_, answer) => answer,
     }
 }
 
-/// A difference that is meant.
+/// An expected difference.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Difference {
-    /// The RPC that it is in; `*` for all.
+    /// The RPC; `*` for all.
     rpc: String,
-    /// The field, or the beginning of fields where it ends in `*`.
+    /// The field, or a prefix of fields if it ends in `*`.
     path: String,
-    /// The calls that it is in; all, unless it says.
+    /// The calls; without it, all.
     calls: Option<BTreeSet<String>>,
-    /// The versions of pymilvus that it is from; all, unless it says.
+    /// The versions of pymilvus; without it, all.
     versions: Option<BTreeSet<String>>,
     reason: String,
 }
@@ -978,7 +978,7 @@ impl Difference {
     }
 }
 
-/// A message as paths of fields and their values, with the messages that are within its bytes.
+/// The field paths of a message and their values, including messages inside `bytes` fields.
 fn flatten(message: &DynamicMessage) -> BTreeMap<String, Value> {
     let options = SerializeOptions::new()
         .use_proto_field_name(true)
@@ -991,7 +991,7 @@ fn flatten(message: &DynamicMessage) -> BTreeMap<String, Value> {
     fields
 }
 
-/// Decodes what `bytes` fields hold.
+/// Decodes the messages inside `bytes` fields.
 fn open(descriptor: MessageDescriptor, mut json: Value) -> Value {
     const HIDDEN: [(&str, &str, &str); 3] = [
         (
@@ -1056,7 +1056,7 @@ fn add_fields(fields: &mut BTreeMap<String, Value>, path: String, value: Value) 
                 add_fields(fields, join(&key), value);
             }
         }
-        // Pairs are in any order; what is named is told by its name.
+        // Key-value pairs can be in any order, so they are identified by their key.
         Value::Array(list) if list.iter().any(|item| item.get("key").is_some()) => {
             for item in list {
                 let value = item["value"].as_str().unwrap_or_default();
@@ -1080,7 +1080,7 @@ fn add_fields(fields: &mut BTreeMap<String, Value>, path: String, value: Value) 
     }
 }
 
-/// Where two requests differ: the path, and what each has there.
+/// The differences of two requests: the path and both values.
 fn differing(theirs: &BTreeMap<String, Value>, ours: &BTreeMap<String, Value>) -> Vec<String> {
     let paths: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
     let paths = paths
@@ -1157,7 +1157,7 @@ impl Comparison<'_> {
                 );
                 self.note(call, method, "(count)", || counts);
             }
-            // A request more than there are here is one that comes first, to find something out.
+            // If pymilvus sends more requests, the additional ones come first, to look something up.
             let more = theirs.len().saturating_sub(ours.len());
             for (theirs, ours) in theirs.into_iter().skip(more).zip(ours) {
                 let (theirs, ours) = (self.decode(method, theirs), self.decode(method, ours));
@@ -1177,7 +1177,7 @@ impl Comparison<'_> {
 }
 
 #[test]
-fn the_client_sends_and_reads_what_pymilvus_does() {
+fn the_client_sends_and_reads_the_same_as_pymilvus() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity");
     let text = std::fs::read_to_string(folder.join("differences.toml")).unwrap();
     let differences = toml::from_str::<Differences>(&text).unwrap().difference;
@@ -1219,7 +1219,7 @@ fn the_client_sends_and_reads_what_pymilvus_does() {
             for line in lines {
                 let name = line["call"].as_str().unwrap();
                 if let Some(error) = line["error"].as_str() {
-                    // An older pymilvus lacks what a later one has.
+                    // An older pymilvus may not have the method.
                     comparison.note(name, "", "(pymilvus)", || error.to_owned());
                     continue;
                 }
@@ -1278,9 +1278,9 @@ fn the_client_sends_and_reads_what_pymilvus_does() {
     }
 }
 
-/// Every field of this project's messages has the number, the type and the name that pymilvus's has.
+/// Every field of this project's messages has the same number, type and name as in pymilvus.
 fn own_fields_are_theirs(comparison: &mut Comparison<'_>) {
-    /// Names that are another here.
+    /// Names that differ here.
     const RENAMED: [(&str, &str); 5] = [
         ("milvus.proto.schema.ValueField", ""),
         ("milvus.proto.common.Status", "legacy_code"),
@@ -1340,7 +1340,7 @@ fn own_fields_are_theirs(comparison: &mut Comparison<'_>) {
 
 fn same_kind(theirs: &Kind, ours: &Kind) -> bool {
     match (theirs, ours) {
-        // A list of bytes under either name; a map's entry is a message of the message that it is in.
+        // A list of bytes has either name, and a map's entry is nested in its message.
         (Kind::Message(theirs), Kind::Message(ours)) => {
             theirs.full_name() == ours.full_name()
                 || theirs.is_map_entry() && ours.is_map_entry()

@@ -1,11 +1,11 @@
-//! The generated code of `milvus-otel` (`src/proto`) is what the files under its `proto` say.
+//! The generated code of `milvus-otel` (`src/proto`) matches the files in `proto`.
 
 use std::path::Path;
 use std::{env, fs};
 
-/// Run with `MILVUS_OTEL_WRITE_PROTO=1` after a change to a proto file.
+/// After a change to a proto file, run with `MILVUS_OTEL_WRITE_PROTO=1`.
 #[test]
-fn generated_code_is_what_the_proto_files_say() {
+fn generated_code_matches_the_proto_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../milvus-otel");
     let fresh = tempfile::tempdir().unwrap();
     let files = protox::compile(["milvus.proto"], [root.join("proto")]).unwrap();

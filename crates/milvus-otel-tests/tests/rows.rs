@@ -1,4 +1,4 @@
-//! Rows become columns and columns rows again, whatever is in them; what can't is an error and never a panic.
+//! Rows become columns, and columns become the same rows again. Rows and columns that can't be converted are an error, never a panic.
 
 use milvus_otel::client::{
     CollectionSchema, ConsistencyLevel, DataType, ErrorKind, FieldSchema, Row,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
 
-/// A Milvus that keeps the columns that it was last sent, and answers every query and search with them.
+/// A Milvus that keeps the last columns it received, and returns them for every query and search.
 struct Keeper {
     runtime: Runtime,
     client: MilvusClient,
@@ -81,7 +81,7 @@ impl Keeper {
         }
     }
 
-    /// Has a collection of that schema, and inserts rows.
+    /// Creates a collection with the schema, and inserts rows.
     fn insert(&self, schema: &CollectionSchema, rows: &[Value]) -> Result<()> {
         self.runtime.block_on(async {
             self.client
@@ -112,7 +112,7 @@ impl Keeper {
     }
 }
 
-/// A type of field, and values of it.
+/// A field, and values of its type.
 fn scalar() -> impl Strategy<Value = (FieldSchema, BoxedStrategy<Value>)> {
     let typed =
         |data_type, values: BoxedStrategy<Value>| (FieldSchema::new("field", data_type), values);
@@ -195,14 +195,14 @@ fn field() -> impl Strategy<Value = (FieldSchema, BoxedStrategy<Value>)> {
     ]
 }
 
-/// Vectors of integers, which numbers of 16 bits hold as well.
+/// Vectors of integers, which 16-bit floats can represent too.
 fn integers(range: std::ops::RangeInclusive<i16>, dimension: usize) -> BoxedStrategy<Value> {
     prop::collection::vec(range.prop_map(Value::from), dimension)
         .prop_map(Value::Array)
         .boxed()
 }
 
-/// Any JSON value that isn't deep.
+/// Any JSON value with little nesting.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -260,7 +260,7 @@ impl FieldSchemaNamed {
     }
 }
 
-/// Columns as no server should send them.
+/// Columns that no server should send.
 fn columns() -> impl Strategy<Value = Vec<s::FieldData>> {
     use s::field_data::Field;
     use s::scalar_field::Data;
@@ -343,7 +343,7 @@ fn results() -> impl Strategy<Value = s::SearchResultData> {
         })
 }
 
-/// The same value as after a journey: numbers of 32 bits, and an integral one that JSON wrote with a fraction.
+/// Whether two values are equal after a round trip: as 32-bit numbers, and with an integer equal to a float of that value.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
@@ -363,7 +363,7 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 #[test]
-fn rows_come_back_as_they_went() {
+fn rows_come_back_as_they_were_sent() {
     let keeper = Keeper::start();
     proptest!(|((schema, rows) in fitting())| {
         keeper.insert(&schema, &rows).unwrap();
@@ -372,9 +372,9 @@ fn rows_come_back_as_they_went() {
     });
 }
 
-/// A first vector that is too long is refused before it is taken for the length of all.
+/// A first vector that is too long is rejected before memory is reserved for vectors of its length.
 #[test]
-fn memory_is_taken_for_what_the_schema_says_at_most() {
+fn the_schema_limits_the_memory_for_rows() {
     const LONG: usize = 1 << 14;
     let keeper = Keeper::start();
     let schema = CollectionSchema::new().field(FieldSchema::float_vector("vector", 2));
@@ -392,7 +392,7 @@ fn memory_is_taken_for_what_the_schema_says_at_most() {
 }
 
 #[test]
-fn rows_that_do_not_fit_are_an_error_in_words() {
+fn rows_that_do_not_fit_are_a_readable_error() {
     let keeper = Keeper::start();
     let row = prop_oneof![
         anything(),
@@ -407,7 +407,7 @@ fn rows_that_do_not_fit_are_an_error_in_words() {
 }
 
 #[test]
-fn columns_that_make_no_rows_are_an_error_in_words() {
+fn columns_that_do_not_form_rows_are_a_readable_error() {
     let keeper = Keeper::start();
     proptest!(|(columns in columns(), results in results())| {
         *keeper.columns.lock().unwrap() = columns;
@@ -421,7 +421,7 @@ fn columns_that_make_no_rows_are_an_error_in_words() {
 }
 
 #[test]
-fn an_error_says_which_row_and_field_is_wrong_and_how() {
+fn an_error_names_the_row_the_field_and_the_problem() {
     let keeper = Keeper::start();
     let schema = CollectionSchema::new()
         .field(FieldSchema::int64("id").primary_key())
@@ -503,7 +503,7 @@ fn an_error_says_which_row_and_field_is_wrong_and_how() {
 }
 
 #[test]
-fn a_filter_goes_as_it_is_and_keys_are_quoted() {
+fn a_filter_is_sent_unchanged_and_keys_are_quoted() {
     let keeper = Keeper::start();
     let schema = CollectionSchema::new()
         .field(FieldSchema::var_char("key", 9).primary_key())
@@ -520,7 +520,7 @@ fn a_filter_goes_as_it_is_and_keys_are_quoted() {
     });
 }
 
-/// Only one batch is in memory at a time, and what is returned is a count.
+/// Only one batch is in memory at a time, and only a count is returned.
 #[test]
 #[ignore = "inserts a million rows"]
 fn slow_memory_stays_flat_over_a_million_rows() {
@@ -542,7 +542,7 @@ fn slow_memory_stays_flat_over_a_million_rows() {
             }
             let rows = m::InsertRequest::decode(message).unwrap().num_rows;
             *sum.lock().unwrap() += u64::from(rows);
-            // The first batches show what one of them takes.
+            // The first batches show the memory of one batch.
             if *sum.lock().unwrap() > 50_000 {
                 let now = resident();
                 let (mut low, mut high) = (low.lock().unwrap(), high.lock().unwrap());

@@ -1,6 +1,6 @@
-//! `Telemetry` in processes of its own, each with an environment of its own.
+//! `Telemetry` in separate processes, each with its own environment.
 //!
-//! Every test runs this very test binary again, with a variable that says which program of the ones below it is.
+//! Every test runs this test binary again, with a variable that selects one of the programs below.
 
 use milvus_otel::{GrpcTraceLayer, Telemetry};
 use milvus_otel_tests::receiver::Receiver;
@@ -20,7 +20,7 @@ type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 const PROGRAM: &str = "MILVUS_OTEL_TEST_PROGRAM";
 
-/// The programs: what a child does, and prints.
+/// The programs that a child process runs.
 #[test]
 fn child() {
     let Ok(program) = std::env::var(PROGRAM) else {
@@ -121,7 +121,7 @@ fn install() -> Telemetry {
     tracing::subscriber::with_default(subscriber, || builder.install()).unwrap()
 }
 
-/// Prints what is warned of.
+/// Prints warnings.
 struct Printed;
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Printed {
@@ -147,7 +147,7 @@ fn end(telemetry: Telemetry) {
     }
 }
 
-/// A million traced calls; memory is looked at after the first tenth and at the end.
+/// Makes a million traced calls, and prints the memory after the first tenth and at the end.
 fn million() {
     let telemetry = install();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -187,7 +187,7 @@ fn resident_bytes() -> u64 {
     status("/proc/self/status", "VmRSS:") * 1024
 }
 
-/// A number that the kernel has about a process or a thread.
+/// A number from a process's or thread's status file in `/proc`.
 fn status(file: &str, name: &str) -> u64 {
     let status = fs::read_to_string(file).unwrap();
     let value = status.lines().find_map(|line| line.strip_prefix(name));
@@ -215,7 +215,7 @@ fn run(program: &str, environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn everything_is_flushed_on_every_flavour_of_runtime() {
+fn everything_is_flushed_on_every_flavor_of_runtime() {
     for (program, expected) in [
         ("no runtime", 10),
         ("current thread", 10),
@@ -243,7 +243,7 @@ fn everything_is_flushed_on_every_flavour_of_runtime() {
 }
 
 #[test]
-fn what_could_not_be_sent_is_counted_and_said() {
+fn spans_that_could_not_be_sent_are_counted_and_reported() {
     for program in ["current thread", "multi thread"] {
         let printed = run(
             program,
@@ -262,7 +262,7 @@ fn what_could_not_be_sent_is_counted_and_said() {
 }
 
 #[test]
-fn spans_that_the_queue_has_no_room_for_are_counted_and_said() {
+fn spans_that_overflow_the_queue_are_counted_and_reported() {
     let receiver = Receiver::start();
     let printed = run(
         "too many",
@@ -283,7 +283,7 @@ fn spans_that_the_queue_has_no_room_for_are_counted_and_said() {
 }
 
 #[test]
-fn a_receiver_that_never_answers_holds_nothing_up() {
+fn a_receiver_that_never_answers_delays_nothing() {
     let receiver = Receiver::hanging();
     let start = Instant::now();
     let printed = run(
@@ -305,7 +305,7 @@ fn a_receiver_that_never_answers_holds_nothing_up() {
 }
 
 #[test]
-fn the_environment_says_how_spans_are_sent() {
+fn the_environment_selects_how_spans_are_sent() {
     let cases: &[(Pairs<'_>, &str, &str)] = &[
         (&[], "content-type", "application/grpc"),
         (
@@ -337,7 +337,7 @@ fn the_environment_says_how_spans_are_sent() {
 
 #[cfg(feature = "transports")]
 #[test]
-fn spans_are_sent_over_http_where_the_environment_asks_for_it() {
+fn the_environment_can_select_http() {
     for program in ["no runtime", "current thread", "multi thread"] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -357,7 +357,7 @@ fn spans_are_sent_over_http_where_the_environment_asks_for_it() {
 }
 
 #[cfg(feature = "transports")]
-/// Takes one request: its head, and how many spans it has.
+/// Receives one request and returns its head and the number of its spans.
 fn receive_over_http(listener: &std::net::TcpListener) -> (String, usize) {
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use prost::Message;
@@ -387,7 +387,7 @@ fn receive_over_http(listener: &std::net::TcpListener) -> (String, usize) {
 }
 
 #[test]
-fn defaults_stand_back_for_the_environment() {
+fn the_environment_overrides_defaults() {
     let own = [
         ("service.name", "default-name"),
         ("application", "default-application"),
@@ -480,7 +480,7 @@ fn the_environment_can_turn_things_off() {
 }
 
 #[test]
-fn the_environment_says_by_what_context_is_sent() {
+fn the_environment_selects_the_propagators() {
     for (propagators, expected) in [
         ("", "traceparent"),
         ("tracecontext,baggage", "traceparent"),
@@ -502,7 +502,7 @@ fn the_environment_says_by_what_context_is_sent() {
 }
 
 #[test]
-fn what_a_list_has_beside_what_is_known_is_skipped_and_warned_of() {
+fn unknown_entries_of_a_list_are_skipped_with_a_warning() {
     let cases = [
         ("OTEL_PROPAGATORS", "b3, tracecontext", "traceparent", "b3"),
         ("OTEL_PROPAGATORS", "tracecontext,", "traceparent", ""),
@@ -542,7 +542,7 @@ fn what_a_list_has_beside_what_is_known_is_skipped_and_warned_of() {
 }
 
 #[test]
-fn what_means_nothing_hurts_nobody_where_telemetry_is_off() {
+fn invalid_values_are_ignored_if_telemetry_is_off() {
     let printed = run(
         "no runtime",
         &[
@@ -556,7 +556,7 @@ fn what_means_nothing_hurts_nobody_where_telemetry_is_off() {
 }
 
 #[test]
-fn what_means_nothing_is_said() {
+fn invalid_values_are_an_error() {
     let cases = [
         (
             ("OTEL_TRACES_EXPORTER", "jaeger"),
@@ -582,7 +582,7 @@ fn what_means_nothing_is_said() {
 }
 
 #[test]
-fn what_the_receiver_rejects_is_counted_and_said() {
+fn rejected_spans_are_counted_and_reported() {
     let receiver = Receiver::rejecting(4);
     let printed = run(
         "no runtime",
@@ -593,7 +593,7 @@ fn what_the_receiver_rejects_is_counted_and_said() {
 }
 
 #[test]
-fn spans_that_are_open_at_the_end_are_counted_and_said() {
+fn open_spans_are_counted_and_reported_at_shutdown() {
     let receiver = Receiver::start();
     let printed = run(
         "still open",
@@ -605,7 +605,7 @@ fn spans_that_are_open_at_the_end_are_counted_and_said() {
 }
 
 #[test]
-fn the_export_is_not_traced_itself() {
+fn the_export_is_not_traced() {
     let receiver = Receiver::start();
     let printed = run(
         "tracing alone",
@@ -667,8 +667,8 @@ fn slow_memory_stays_flat_over_a_million_calls_whatever_the_receiver_does() {
                 .unwrap()
         };
         assert!(number("grew by ") < 8 * 1024, "{printed}");
-        // A machine that is busy holds a call up as well, so what counts is how often the caller itself waits: a queue
-        // that blocks would make it do so for every batch of 512.
+        // A busy machine delays calls too, so only the caller's own waits count: with a queue that blocks, there would
+        // be one for every batch of 512.
         assert!(number("waited ") < 900, "nothing blocks: {printed}");
         assert!(number("shutdown took ") < 7_000, "{printed}");
         if endpoint != sink.endpoint() {

@@ -1,4 +1,4 @@
-//! The client trusts whom it is told to trust, and shows a certificate where one is asked for.
+//! The client trusts only the given authority, and presents a certificate if the server requests one.
 
 use milvus_otel::client::{ErrorKind, Retry, Tls};
 use milvus_otel::layer::Code;
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-/// An authority, and what it has certified, in files.
+/// An authority and its certificates, as files.
 struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -34,7 +34,7 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// Certifies `name`, into two files of that name.
+    /// Issues a certificate for `name`, in two files of that name.
     fn certify(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([name.to_owned()])
@@ -46,7 +46,7 @@ impl Authority {
         (certificate, key)
     }
 
-    /// A server called `milvus.example`, which may ask its clients for a certificate of this authority.
+    /// A server with the name `milvus.example`, which can require a certificate of this authority from its clients.
     fn server(&self, asks_clients: bool) -> Arc<ServerConfig> {
         let (certificate, key) = self.certify("milvus.example");
         let provider = Arc::new(ring::default_provider());
@@ -87,7 +87,7 @@ async fn ask(fake: &FakeMilvus, tls: Option<Tls>, recorder: &Recorder) -> Result
 }
 
 #[tokio::test]
-async fn a_server_is_trusted_by_the_authority_that_certified_it_under_its_name() {
+async fn only_a_server_with_the_right_authority_and_name_is_trusted() {
     let authority = Authority::new();
     let fake =
         FakeMilvus::start_tls(authority.server(false), |_, _| Reply::Message(Vec::new())).await;
@@ -140,7 +140,7 @@ async fn a_server_is_trusted_by_the_authority_that_certified_it_under_its_name()
 }
 
 #[tokio::test]
-async fn a_client_shows_its_certificate() {
+async fn a_client_presents_its_certificate() {
     let authority = Authority::new();
     let fake =
         FakeMilvus::start_tls(authority.server(true), |_, _| Reply::Message(Vec::new())).await;

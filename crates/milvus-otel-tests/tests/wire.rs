@@ -1,4 +1,4 @@
-//! Answers that gRPC allows for and Milvus itself doesn't send: of proxies, of overloaded servers, of servers that go.
+//! Responses that gRPC allows but Milvus doesn't send: from proxies, overloaded servers and servers that shut down.
 
 use milvus_otel::MilvusClient;
 use milvus_otel::client::{ConsistencyLevel, ErrorKind, Retry};
@@ -93,8 +93,8 @@ async fn an_answer_without_a_status_or_a_message_has_the_code_of_grpc_in_span_an
     }
 }
 
-/// Passes bytes on to a server. Once it is armed, the next request doesn't reach that: HTTP/2's GOAWAY answers it,
-/// which names the request before it as the last one that is processed.
+/// Forwards bytes to a server. Once armed, it doesn't forward the next request but answers with HTTP/2's GOAWAY,
+/// which names the previous request as the last one that is processed.
 async fn going_away(server: SocketAddr, armed: Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -146,7 +146,7 @@ async fn pass(
 }
 
 #[tokio::test]
-async fn a_request_that_the_server_did_not_process_is_sent_again() {
+async fn an_unprocessed_request_is_sent_again() {
     let row = || [json!({ "id": 1, "vector": [1, 2] })];
     for attempts in [1, 5] {
         let recorder = Recorder::default();
@@ -177,7 +177,7 @@ async fn a_request_that_the_server_did_not_process_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_for_good_is_left_alone() {
+async fn a_permanent_refusal_is_not_retried() {
     let fake = FakeMilvus::start(|method, _| match method {
         "HasCollection" => Reply::Refused,
         _ => fine(),
@@ -296,7 +296,7 @@ async fn a_search_has_its_own_consistency_or_the_clients_or_the_collections() {
 }
 
 #[tokio::test]
-async fn a_message_that_the_server_would_refuse_is_not_sent() {
+async fn a_message_over_the_servers_limit_is_not_sent() {
     let fake = FakeMilvus::start(|_, _| fine()).await;
     let recorder = Recorder::default();
     let client = connect(&fake.uri(), &recorder, 1).await;

@@ -1,5 +1,5 @@
-//! A client that nobody here wrote: telemetrygen, the Collector's load generator. It has to be
-//! built, with Go, which takes a minute or two the first time:
+//! A client from outside: telemetrygen, the Collector's load generator. It is built with Go, which
+//! takes a minute or two the first time:
 //!
 //!     cargo test -p otlp-capture --test slow -- --ignored
 
@@ -11,7 +11,7 @@ use std::process::Command;
 const MODULE: &str =
     "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0";
 
-/// The program, built under the workspace's `target` unless it is there.
+/// The path of telemetrygen, which is built in the workspace's `target` if it isn't there yet.
 fn telemetrygen() -> PathBuf {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/milvus-otel/tools");
     let program = tools.join("telemetrygen");
@@ -42,7 +42,7 @@ fn generate(arguments: &[&str]) {
     );
 }
 
-/// How many objects stand under that name in all lines.
+/// The number of objects under this name in all lines.
 fn count(dir: &Path, signal: Signal, name: &str) -> u64 {
     fn count_in(value: &Value, name: &str) -> u64 {
         match value {
@@ -65,7 +65,7 @@ fn count(dir: &Path, signal: Signal, name: &str) -> u64 {
 
 #[test]
 #[ignore = "builds telemetrygen with Go"]
-fn slow_everything_that_telemetrygen_sends_is_counted_and_kept() {
+fn slow_everything_that_telemetrygen_sends_is_counted_and_stored() {
     let dir = tempfile::tempdir().expect("a directory");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -96,8 +96,7 @@ fn slow_everything_that_telemetrygen_sends_is_counted_and_kept() {
                 .collect();
             generate(&all);
         };
-        // A parent and three children each time; few enough in batches that none is dropped by the
-        // client's own queue.
+        // A parent and three children each; few enough that the client's queue drops none.
         send(&["traces", "--traces", "100", "--child-spans", "3"]);
         send(&[
             "traces",
@@ -109,7 +108,7 @@ fn slow_everything_that_telemetrygen_sends_is_counted_and_kept() {
             "2",
             "--batch=false",
         ]);
-        // A parent and a child of 6 MB each, which is more than gRPC takes unless it is told to.
+        // A parent and a child of 6 MB each, which is more than gRPC's default limit.
         send(&[
             "traces",
             "--traces",

@@ -1,4 +1,4 @@
-//! Who sent what, and what became of it.
+//! The accounts of senders.
 
 use crate::lab::*;
 use otlp_capture::{Account, Capture, Forward, RefusedAs, Sender, Signal, Stats, Who};
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A request in JSON with one span of that name, from a program of the run `r1`.
+/// A JSON request with one span of this name, from a program of the run `r1`.
 fn json_of(instance: &str, name: &str) -> String {
     let attribute = |key: &str, value: &str| {
         format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#)
@@ -32,7 +32,7 @@ fn account<'s>(stats: &'s Stats, instance: &str) -> &'s Account {
 }
 
 #[tokio::test]
-async fn a_refused_request_is_its_programs_with_the_reason_and_the_exporters_name() {
+async fn a_refused_request_is_in_its_programs_account_with_reason_and_exporter() {
     let lab = Lab::start(|_| {}).await;
     let addr = lab.capture.http_addr();
     let headers = format!("{JSON}\r\nUser-Agent: exporter/1.2");
@@ -67,7 +67,7 @@ async fn a_refused_request_is_its_programs_with_the_reason_and_the_exporters_nam
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_counted_for_who_sent_over_the_connection_before() {
+async fn an_unreadable_request_is_in_the_account_of_the_connections_last_sender() {
     let lab = Lab::start(|_| {}).await;
     let mut stream = TcpStream::connect(lab.capture.http_addr())
         .await
@@ -82,7 +82,7 @@ async fn what_cannot_be_read_is_counted_for_who_sent_over_the_connection_before(
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.expect("answered");
         assert_eq!(&answer[9..], status.as_bytes());
-        // The rest of the answer, as far as it has come.
+        // The part of the response that has arrived.
         let mut rest = vec![0; 4096];
         let _ = stream.read(&mut rest).await.expect("answered");
     }
@@ -93,7 +93,7 @@ async fn what_cannot_be_read_is_counted_for_who_sent_over_the_connection_before(
 }
 
 #[tokio::test]
-async fn accounts_are_bounded_and_the_rest_is_summed_up() {
+async fn accounts_are_bounded_and_further_senders_share_one() {
     let lab = Lab::start(|config| config.limits.senders = 3).await;
     for number in 0..10 {
         let body = json_of(&format!("program-{number}"), r#""x""#);
@@ -108,12 +108,12 @@ async fn accounts_are_bounded_and_the_rest_is_summed_up() {
 }
 
 #[tokio::test]
-async fn what_was_asked_to_come_again_is_known_to_have_come_or_not() {
+async fn the_account_knows_whether_a_requested_retry_came() {
     let (open, opened) = mpsc::channel::<()>();
     let lab = Lab::start(|config| {
         config.limits.queue_bytes = 20_000;
         config.observer = Some(Box::new(move |_, _| {
-            // An error means that it is open for good.
+            // After the sender is dropped, the gate stays open.
             let _ = opened.recv();
         }));
     })
@@ -123,12 +123,12 @@ async fn what_was_asked_to_come_again_is_known_to_have_come_or_not() {
     let large = spans("large", 400).encode_to_vec();
     let send =
         async |headers: &str, body: &[u8]| post(http, "/v1/traces", headers, body).await.status;
-    // Its line is written, and then the writer stands still: its memory is still held.
+    // The line is written, then the writer is blocked, so the request's memory is still in use.
     assert_eq!(
         send(PROTOBUF, &spans("first", 20).encode_to_vec()).await,
         200
     );
-    // Refused while it is received, while it is inflated, and for good.
+    // Refused while it is received, refused while it is inflated, and refused permanently.
     assert_eq!(send(PROTOBUF, &large).await, 503);
     assert_eq!(send(PROTOBUF, &large).await, 503);
     assert_eq!(send(&zipped, &at_second(1, &gzip(&large))).await, 503);
@@ -155,13 +155,13 @@ async fn what_was_asked_to_come_again_is_known_to_have_come_or_not() {
     assert_eq!((total.requests, total.traces.requests), (7, 3));
 }
 
-/// A gzip stream that was written then.
+/// The gzip stream with this time in its header.
 fn at_second(second: u8, gzip: &[u8]) -> Vec<u8> {
     [&gzip[..4], &[second], &gzip[5..]].concat()
 }
 
 #[tokio::test]
-async fn what_was_sent_on_and_what_was_lost_are_in_the_senders_account() {
+async fn forwarded_and_lost_requests_are_in_the_senders_account() {
     let second = Lab::start(|_| {}).await;
     let to = format!("http://{}", second.capture.grpc_addr());
     let lab = Lab::start(|config| {
@@ -181,7 +181,7 @@ async fn what_was_sent_on_and_what_was_lost_are_in_the_senders_account() {
         );
         lab.capture.flush_forward().await;
     }
-    // The second of them is alone in the queue no longer.
+    // After this, the second request is the only one in the queue.
     second.capture.flush().await;
     for instance in ["long", "long"] {
         let body = json_of(instance, &long);
@@ -208,9 +208,9 @@ async fn what_was_sent_on_and_what_was_lost_are_in_the_senders_account() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_at_all_is_counted() {
+async fn connections_that_are_not_http_are_counted() {
     let lab = Lab::start(|_| {}).await;
-    // The beginning of a TLS connection, and something that nobody speaks.
+    // The beginning of a TLS connection, and an unknown protocol.
     let tls = [0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
     for (addr, bytes) in [
         (lab.capture.grpc_addr(), &[&tls[..], &[7; 194]].concat()[..]),
@@ -232,7 +232,7 @@ async fn what_is_not_http_at_all_is_counted() {
 }
 
 #[tokio::test]
-async fn what_came_since_is_the_difference_of_two_accounts() {
+async fn the_difference_of_two_accounts_is_what_came_in_between() {
     let lab = Lab::start(|_| {}).await;
     let http = lab.capture.http_addr();
     let send = async |body: &str| post(http, "/v1/traces", JSON, body.as_bytes()).await.status;
@@ -275,7 +275,7 @@ async fn spans_of_before_0_15_are_stored() {
 }
 
 #[tokio::test]
-async fn another_process_can_ask_for_the_accounts() {
+async fn another_process_can_request_the_accounts() {
     let lab = Lab::start(|_| {}).await;
     let addr = lab.capture.http_addr();
     let body = json_of("py", r#""x""#);

@@ -27,12 +27,12 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn every_kept_input_has_the_properties() {
+fn every_input_of_the_corpus_has_the_properties() {
     fn check(target: &str, property: fn(&[u8])) {
         let files = files(target);
         assert!(files.len() >= 8, "{target}");
         for (name, data) in files {
-            // Shown where the property fails.
+            // The test runner shows this only on failure.
             println!("{target}/{name}");
             property(&data);
         }
@@ -42,7 +42,7 @@ fn every_kept_input_has_the_properties() {
 }
 
 #[test]
-fn a_request_of_every_field_comes_out_byte_for_byte() {
+fn a_request_with_every_field_round_trips_byte_for_byte() {
     for (name, data) in files("json") {
         if let Some(signal) = name.strip_suffix("_everything") {
             let signal = Signal::ALL

@@ -1,4 +1,4 @@
-//! What is stored is sent on; and what goes wrong with that goes wrong with nothing else.
+//! Stored requests are forwarded, and failures of the forwarding affect nothing else.
 
 use crate::lab::*;
 use otlp_capture::{Capture, Config, Forward, Signal};
@@ -6,19 +6,19 @@ use prost::Message as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 
-/// A capture that sends on to that port.
+/// A capture that forwards to this address.
 async fn forwarding_to(addr: SocketAddr) -> Lab {
     Lab::start(|config| config.forward = Some(Forward::to(format!("http://{addr}")))).await
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address")
 }
 
 #[tokio::test]
-async fn what_is_stored_arrives_as_it_was_stored() {
+async fn stored_requests_are_forwarded_unchanged() {
     let second = Lab::start(|_| {}).await;
     let first = forwarding_to(second.capture.grpc_addr()).await;
     let mut client = traces_client(first.capture.grpc_addr()).await;
@@ -71,12 +71,12 @@ async fn what_is_stored_arrives_as_it_was_stored() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_full_is_sent_it_again() {
+async fn a_full_receiver_gets_the_request_again() {
     let (open, opened) = mpsc::channel::<()>();
     let second = Lab::start(|config| {
         config.limits.queue_bytes = 10_000;
         config.observer = Some(Box::new(move |_, _| {
-            // An error means that it is open for good.
+            // After the sender is dropped, the gate stays open.
             let _ = opened.recv();
         }));
     })
@@ -154,7 +154,7 @@ async fn a_receiver_that_restarts_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_costs_the_capture_nothing() {
+async fn a_missing_receiver_does_not_affect_the_capture() {
     let lab = Lab::start(|config| {
         let endpoint = format!("http://{}", closed_port());
         config.forward = Some(Forward {
@@ -194,7 +194,7 @@ async fn a_receiver_that_is_not_there_costs_the_capture_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_receiver_will_never_take_is_lost_and_the_next_is_sent() {
+async fn a_permanently_rejected_request_is_lost_and_the_next_is_sent() {
     let second = Lab::start(|config| config.limits.received_bytes = 1_000).await;
     let first = forwarding_to(second.capture.grpc_addr()).await;
     let mut client = traces_client(first.capture.grpc_addr()).await;
@@ -215,9 +215,9 @@ async fn what_a_receiver_will_never_take_is_lost_and_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn a_signal_that_a_receiver_does_not_know_is_no_loss() {
+async fn a_signal_that_the_receiver_does_not_support_is_not_a_loss() {
     let second = Lab::start(|_| {}).await;
-    // Its HTTP port knows of no gRPC method.
+    // The HTTP port doesn't implement any gRPC method.
     let first = forwarding_to(second.capture.http_addr()).await;
     let mut client = traces_client(first.capture.grpc_addr()).await;
     client.export(spans("x", 3)).await.expect("accepted");
@@ -241,7 +241,7 @@ async fn a_signal_that_a_receiver_does_not_know_is_no_loss() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_is_an_error() {
+async fn an_invalid_endpoint_is_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut report = String::new();
     for endpoint in [
@@ -261,7 +261,7 @@ async fn an_endpoint_that_cannot_be_is_an_error() {
 
 #[tokio::test]
 async fn it_does_not_send_to_itself() {
-    // With a fixed port, as `up` has: one that was free a moment ago.
+    // With a fixed port, as in `up`; it was free a moment ago.
     let addr = closed_port();
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = Config::new(dir.path());

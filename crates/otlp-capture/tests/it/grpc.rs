@@ -1,4 +1,4 @@
-//! OTLP/gRPC: what clients get wrong, and how they are told.
+//! OTLP/gRPC: bad requests and their responses.
 
 use crate::lab::*;
 use otlp_capture::{Limits, RefusedAs, Signal};
@@ -6,7 +6,7 @@ use prost::Message as _;
 use tonic::Code;
 
 #[tokio::test]
-async fn what_grpc_clients_get_wrong_is_answered_and_harms_nothing() {
+async fn bad_grpc_requests_are_refused_and_harm_nothing() {
     let lab = Lab::start(|config| {
         config.limits = Limits {
             received_bytes: 100_000,
@@ -90,13 +90,13 @@ async fn a_message_over_the_limit_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn each_port_says_where_the_other_protocol_goes() {
+async fn each_port_names_the_port_of_the_other_protocol() {
     let lab = Lab::start(|_| {}).await;
     let (grpc_addr, http_addr) = (lab.capture.grpc_addr(), lab.capture.http_addr());
     let good = spans("x", 1).encode_to_vec();
 
     let answer = post(grpc_addr, "/v1/traces", PROTOBUF, &good).await;
-    // A `google.rpc.Status`: the code, and the message with its length.
+    // A `google.rpc.Status`: the code, then the message with its length.
     let text = String::from_utf8(answer.body[4..].to_vec()).expect("text");
     assert_eq!(answer.status, 415);
     assert_eq!(

@@ -1,11 +1,11 @@
-//! OTLP/HTTP: what clients get wrong, and how they are told.
+//! OTLP/HTTP: bad requests and their responses.
 
 use crate::lab::*;
 use otlp_capture::{Limits, RefusedAs};
 use prost::Message as _;
 
 #[tokio::test]
-async fn what_http_clients_get_wrong_is_answered_and_harms_nothing() {
+async fn bad_http_requests_are_refused_and_harm_nothing() {
     let lab = Lab::start(|config| {
         config.limits = Limits {
             received_bytes: 100_000,
@@ -95,7 +95,7 @@ async fn what_http_clients_get_wrong_is_answered_and_harms_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_may_send_from_an_origin_that_was_allowed() {
+async fn a_page_can_send_from_an_allowed_origin() {
     let lab = Lab::start(|config| {
         config.allowed_origins = vec!["http://localhost:3000".to_owned()];
     })
@@ -128,6 +128,6 @@ async fn a_page_may_send_from_an_origin_that_was_allowed() {
     let header = "access-control-allow-origin: http://localhost:3000";
     assert!(answer.head.contains(header), "{}", answer.head);
     let account = lab.stop().await.total();
-    // A question that is answered is no request.
+    // A CORS preflight isn't counted as a request.
     assert_eq!((account.requests, account.traces.records), (2, 1));
 }

@@ -1,4 +1,4 @@
-//! A capture in a directory of its own, requests to send to it, and clients to send them with.
+//! A capture in a temporary directory, requests, and clients that send them.
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -114,7 +114,7 @@ pub(crate) async fn traces_client(addr: SocketAddr) -> TraceServiceClient<Channe
         .expect("connected")
 }
 
-/// A capture in a directory of its own.
+/// A capture in a temporary directory.
 pub(crate) struct Lab {
     pub(crate) capture: Capture,
     pub(crate) dir: TempDir,
@@ -135,7 +135,7 @@ impl Lab {
         lines(self.dir.path(), file)
     }
 
-    /// Sends one good request, which has to be kept whatever came before.
+    /// Checks that a good request is still stored.
     pub(crate) async fn still_keeps(&self, name: &str) {
         let mut client = traces_client(self.capture.grpc_addr()).await;
         client.export(spans(name, 1)).await.expect(name);
@@ -169,14 +169,14 @@ pub(crate) fn lines(dir: &Path, file: &str) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// An answer as it stands on the wire: status, head in lower case, body.
+/// An HTTP response: status, head in lower case, body.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends one HTTP request over a connection of its own.
+/// Sends one HTTP request over a new connection.
 pub(crate) async fn http(addr: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(addr).await.expect("connected");
     let head = format!(
@@ -184,7 +184,7 @@ pub(crate) async fn http(addr: SocketAddr, head: &str, body: &[u8]) -> Answer {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
-    // A body that is too large is refused before it was sent.
+    // The capture can refuse a body that is too large before all of it is sent.
     let _ = stream.write_all(body).await;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("answered");
@@ -211,7 +211,7 @@ pub(crate) async fn post(addr: SocketAddr, path: &str, headers: &str, body: &[u8
     http(addr, &format!("POST {path} HTTP/1.1\r\n{headers}"), body).await
 }
 
-/// What gRPC answers: the status and its message, from the trailers or from the head.
+/// A gRPC response: the status and its message, from the trailers or the headers.
 #[derive(Debug)]
 pub(crate) struct GrpcAnswer {
     pub(crate) status: String,
@@ -219,8 +219,7 @@ pub(crate) struct GrpcAnswer {
     pub(crate) headers: HeaderMap,
 }
 
-/// An HTTP/2 connection, without any of what a gRPC client would add or refuse, and the socket that
-/// it goes over.
+/// An HTTP/2 connection without the additions and checks of a gRPC client, and its socket.
 pub(crate) async fn http2<B>(addr: SocketAddr) -> (SendRequest<B>, std::net::TcpStream)
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
@@ -236,7 +235,7 @@ where
     (sender, to_cut)
 }
 
-/// Sends one gRPC call with these bytes as its body, framing included.
+/// Sends one gRPC call with these bytes, including the framing, as its body.
 pub(crate) async fn grpc(
     addr: SocketAddr,
     path: &str,
@@ -272,13 +271,13 @@ pub(crate) async fn grpc(
     }
 }
 
-/// Puts gRPC's prefix before a message.
+/// Adds gRPC's prefix to a message.
 pub(crate) fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("a length of 32 bits");
     [&[flag][..], &length.to_be_bytes(), message].concat()
 }
 
-/// Asks again and again until it holds.
+/// Polls until `holds` returns `true`.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds().await {

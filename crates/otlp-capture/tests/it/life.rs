@@ -1,5 +1,5 @@
-//! From start to stop: ports and files, a full queue, a full disk, clients that break off, old
-//! files made way for.
+//! From start to stop: ports and files, a full queue, a full disk, clients that disconnect, the
+//! rotation of files.
 
 use crate::lab::*;
 use http_body_util::channel::Channel;
@@ -30,7 +30,7 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_named() {
+async fn a_directory_that_cannot_be_created_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let error = Capture::start(Config::new(file.path()))
         .await
@@ -42,24 +42,24 @@ async fn a_directory_that_cannot_be_made_is_named() {
     );
 }
 
-/// Requests that broke off.
+/// The number of interrupted requests.
 fn broken(lab: &Lab) -> u64 {
     lab.capture.stats().total().refused_as(RefusedAs::BrokenOff)
 }
 
-/// An observer that lets the writer on only when it is told to.
+/// Adds an observer that blocks the writer until it gets a message.
 fn gate(config: &mut Config) -> mpsc::Sender<()> {
     let (open, opened) = mpsc::channel();
     let opened = Mutex::new(opened);
     config.observer = Some(Box::new(move |_, _| {
-        // The test may be over, and then nothing is to be held.
+        // If the test is over, don't block.
         let _ = opened.lock().expect("one writer").recv();
     }));
     open
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_with_the_error_that_clients_send_again_after() {
+async fn a_full_queue_refuses_with_an_error_that_clients_retry() {
     let mut open = None;
     let lab = Lab::start(|config| {
         config.limits.queue_bytes = 10_000;
@@ -67,7 +67,7 @@ async fn a_full_queue_refuses_with_the_error_that_clients_send_again_after() {
     })
     .await;
     let mut client = traces_client(lab.capture.grpc_addr()).await;
-    // Its line is written, and then the writer stands still: its memory is still held.
+    // The line is written, then the writer is blocked, so the request's memory is still in use.
     client.export(spans("first", 20)).await.expect("accepted");
 
     let status = client.export(spans("second", 200)).await.expect_err("full");
@@ -100,7 +100,7 @@ async fn a_full_queue_refuses_with_the_error_that_clients_send_again_after() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_disk_error_is_told_and_counted_and_stops_nothing_else() {
+async fn a_disk_error_is_reported_and_counted_and_stops_nothing_else() {
     let dir = tempfile::tempdir().expect("a directory");
     std::os::unix::fs::symlink("/dev/full", dir.path().join("capture.jsonl")).expect("a link");
     let capture = Capture::start(Config::new(dir.path()))
@@ -145,7 +145,7 @@ async fn a_disk_error_is_told_and_counted_and_stops_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_capture_left_is_added_to() {
+async fn a_capture_appends_to_existing_files() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("capture.jsonl");
     std::fs::write(&file, "{\"resourceSpans\":[]}\n{\"resourceSpa").expect("written");
@@ -165,7 +165,7 @@ async fn what_an_earlier_capture_left_is_added_to() {
 }
 
 #[tokio::test]
-async fn files_make_way_for_new_ones() {
+async fn files_are_rotated() {
     let lab = Lab::start(|config| {
         config.rotation = Some(Rotation {
             max_bytes: 1_000,
@@ -230,7 +230,7 @@ async fn files_make_way_for_new_ones() {
 }
 
 #[tokio::test]
-async fn clients_that_break_off_leave_nothing_behind() {
+async fn clients_that_disconnect_leave_nothing_behind() {
     let lab = Lab::start(|config| config.limits.queue_bytes = 100_000).await;
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nHost: capture\r\n{PROTOBUF}\r\nContent-Length: 90000\r\n\r\n"
@@ -254,7 +254,7 @@ async fn clients_that_break_off_leave_nothing_behind() {
         .header("content-type", "application/grpc");
     let (mut sender, socket) = http2(addr).await;
     let call = tokio::spawn(sender.send_request(request.body(body).expect("a request")));
-    // More than the connection buffers, so that the call is under way for sure.
+    // More than the connection buffers, so that the call must have started.
     for _ in 0..100 {
         let frame = Bytes::from_static(&[0; 500]);
         frames.send_data(frame).await.expect("the body is read");
@@ -263,13 +263,13 @@ async fn clients_that_break_off_leave_nothing_behind() {
     call.await.expect("no panic").expect_err("broken off");
     eventually("it is counted", async || broken(&lab) == 6).await;
 
-    // All memory is free again: a request of nearly all of it is taken.
+    // All memory is free again: a request that needs nearly all of it is accepted.
     lab.still_keeps(&"x".repeat(90_000)).await;
     assert_eq!(lab.stop().await.total().asked_again, 0);
 }
 
 #[tokio::test]
-async fn a_client_that_takes_too_long_is_told_so() {
+async fn a_client_that_takes_too_long_gets_a_timeout() {
     let lab = Lab::start(|config| config.limits.receive_timeout = Duration::from_millis(100)).await;
     let mut stream = TcpStream::connect(lab.capture.http_addr())
         .await

@@ -1,5 +1,5 @@
-//! A running capture and its clients: a real OTLP/gRPC client, and plainer ones for what such a
-//! client never sends.
+//! A running capture and its clients: a real OTLP/gRPC client, and simpler ones for requests that
+//! such a client never sends.
 
 mod accounts;
 mod corpus;

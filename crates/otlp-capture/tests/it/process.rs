@@ -1,4 +1,4 @@
-//! The capture in a process of its own: under a storm, and killed.
+//! The capture in a separate process: under heavy load, and killed.
 
 use crate::lab::*;
 use http_body_util::{BodyExt as _, Full};
@@ -23,12 +23,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Tells the process that it is the one that captures, and where to.
+/// Set in the process that captures: the directory to write to.
 const DIR: &str = "OTLP_CAPTURE_TEST_DIR";
 const READY: &str = "ready: ";
 const STATS: &str = "stats: ";
 
-/// What `Served` runs; by itself it has nothing to do.
+/// The body of a [`Served`] process. Without [`DIR`] it does nothing.
 #[test]
 #[ignore = "the process that other tests start"]
 fn serve() {
@@ -51,7 +51,7 @@ fn serve() {
     println!("{STATS}{stats}");
 }
 
-/// A capture in a process of its own.
+/// A capture in a separate process.
 struct Served {
     process: Child,
     output: BufReader<ChildStdout>,
@@ -82,7 +82,7 @@ impl Served {
         }
     }
 
-    /// Its peak of memory so far, in KiB.
+    /// The peak memory so far, in KiB.
     #[cfg(target_os = "linux")]
     fn peak_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
@@ -106,7 +106,7 @@ impl Served {
     }
 }
 
-/// The rest of the first line that `mark` stands in.
+/// The text after `mark` in the first line that contains it.
 fn after(output: &mut impl std::io::BufRead, mark: &str) -> String {
     let mut line = String::new();
     loop {
@@ -118,7 +118,7 @@ fn after(output: &mut impl std::io::BufRead, mark: &str) -> String {
     }
 }
 
-/// One span of that id, from the program of that name.
+/// A request with one span with this id, from the program of this name.
 fn span_of(program: &str, id: u64) -> ExportTraceServiceRequest {
     let mut request = spans("x", 1);
     let text = |value: &str| AnyValue {
@@ -142,7 +142,7 @@ fn span_of(program: &str, id: u64) -> ExportTraceServiceRequest {
     request
 }
 
-/// The ids of the spans in a file, in order. The last line may have been cut off.
+/// The ids of the spans in a file, in order. The last line may be incomplete.
 fn span_ids(dir: &Path) -> Vec<u64> {
     let text = std::fs::read(dir.join("capture.jsonl")).expect("a file");
     let whole = text
@@ -160,7 +160,7 @@ fn span_ids(dir: &Path) -> Vec<u64> {
         .collect()
 }
 
-/// A connection over HTTP/1.1 that is used again and again.
+/// A reused HTTP/1.1 connection.
 struct Http1 {
     addr: SocketAddr,
     stream: TcpStream,
@@ -173,7 +173,7 @@ impl Http1 {
         Self { addr, stream }
     }
 
-    /// The answer's status; `None` where the connection was closed before it.
+    /// The response's status; `None` if the connection was closed before it.
     async fn send(&mut self, head: &str, body: &[u8]) -> Option<u16> {
         let head = format!(
             "{head}\r\nHost: capture\r\nUser-Agent: storm/1\r\nContent-Length: {}\r\n\r\n",
@@ -198,7 +198,7 @@ impl Http1 {
         }
     }
 
-    /// Begins a request on a connection of its own, and leaves it as the capture does.
+    /// Begins a request on a new connection, and disconnects before its end.
     async fn break_off(&self) {
         let mut stream = TcpStream::connect(self.addr).await.expect("connected");
         let head = format!(
@@ -210,7 +210,7 @@ impl Http1 {
     }
 }
 
-/// Exports over gRPC, on a connection that is used again and again; whether it was acknowledged.
+/// Exports over a reused gRPC connection. Returns whether the request was acknowledged.
 async fn export(
     sender: &mut SendRequest<Full<Bytes>>,
     addr: SocketAddr,
@@ -249,7 +249,7 @@ const WAYS: [RefusedAs; 10] = [
     RefusedAs::BrokenOff,
 ];
 
-/// Sends `requests` requests, every tenth of them bad in one way after the other.
+/// Sends `requests` requests. Every tenth is bad, in each way in turn.
 async fn storm_of(sender: u64, requests: u64, grpc: SocketAddr, http: SocketAddr) -> Vec<u64> {
     let program = format!("sender-{sender}");
     let mut one = Http1::to(http).await;
@@ -289,10 +289,10 @@ async fn storm_of(sender: u64, requests: u64, grpc: SocketAddr, http: SocketAddr
                 continue;
             }
         };
-        // A connection that is seldom used would be closed for that.
+        // A connection that is rarely used would be closed as idle.
         let port = if way == 7 { grpc } else { http };
         let status = Http1::to(port).await.send(&head, &body).await;
-        // gRPC says in a header what went wrong.
+        // In gRPC, the error is in a header.
         let expected = [400, 400, 413, 415, 415, 404, 405, 415, 200][way];
         assert_eq!(status, Some(expected), "{program}: {:?}", WAYS[way]);
     }
@@ -361,18 +361,18 @@ fn storm(requests: u64) {
 }
 
 #[test]
-fn a_storm_is_accounted_for_to_the_last_request() {
+fn every_request_of_a_storm_is_accounted_for() {
     storm(5_000);
 }
 
 #[test]
 #[ignore = "takes about half a minute"]
-fn slow_a_storm_of_a_hundred_thousand_requests_is_accounted_for() {
+fn slow_every_request_of_a_storm_of_a_hundred_thousand_is_accounted_for() {
     storm(100_000);
 }
 
 #[test]
-fn what_was_acknowledged_survives_sigkill() {
+fn acknowledged_requests_survive_sigkill() {
     const ROUNDS: usize = 20;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -399,7 +399,7 @@ fn what_was_acknowledged_survives_sigkill() {
                     0
                 });
             }
-            // In the middle of the load, and somewhere else in each round.
+            // In the middle of the load, at another point in each round.
             while acknowledged.lock().expect("no panic").len() < 100 + 17 * round {
                 sleep(Duration::from_millis(1)).await;
             }
@@ -421,7 +421,7 @@ fn what_was_acknowledged_survives_sigkill() {
             acknowledged.len()
         );
 
-        // Whatever was cut off, the next capture goes on after it.
+        // The next capture continues after an incomplete line.
         runtime.block_on(async {
             let capture = Capture::start(Config::new(dir.path()))
                 .await

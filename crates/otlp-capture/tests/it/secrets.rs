@@ -1,4 +1,4 @@
-//! Secrets that are planted where programs leave them are found nowhere.
+//! Secrets, planted in all places where programs leave them, are in no file and no message.
 
 use crate::lab::*;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const PASSWORD: &str = "0123456789abcdefFEDCBA9876543210";
 
-/// The token, its password, and their base64 wherever in a group of three they begin.
+/// The token, its password, and their base64 at each of the three offsets.
 fn forms() -> Vec<String> {
     let token = format!("root:{PASSWORD}");
     let mut forms = vec![token.clone(), PASSWORD.to_owned()];
@@ -27,7 +27,7 @@ fn assert_found_nowhere(dir: &Path) {
         let path = entry.expect("a file").path();
         let text = String::from_utf8(std::fs::read(&path).expect("a file")).expect("text");
         for form in forms() {
-            // All but the digits that it shares with its neighbours.
+            // Without the digits that also encode neighboring bytes.
             let core = &form[4..form.len() - 4];
             assert!(!text.contains(core), "{}: {form}", path.display());
         }
@@ -35,7 +35,7 @@ fn assert_found_nowhere(dir: &Path) {
 }
 
 #[tokio::test]
-async fn a_planted_token_is_stored_sent_on_and_quoted_nowhere() {
+async fn a_planted_token_is_never_stored_forwarded_or_quoted() {
     let token = format!("root:{PASSWORD}");
     let second = Lab::start(|_| {}).await;
     let to = Forward::to(format!("http://{}", second.capture.grpc_addr()));
@@ -74,7 +74,7 @@ async fn a_planted_token_is_stored_sent_on_and_quoted_nowhere() {
             200
         );
 
-        // Refused, with the reason and the sender's name quoted.
+        // A refused request, whose reason and sender are quoted.
         let headers = format!("{JSON}\r\nUser-Agent: agent {form}");
         let json = format!(r#"{{"resourceSpans":"{form}"}}"#);
         let answer = post(http, "/v1/traces", &headers, json.as_bytes()).await;
@@ -88,7 +88,7 @@ async fn a_planted_token_is_stored_sent_on_and_quoted_nowhere() {
     assert_found_nowhere(lab.dir.path());
     assert_found_nowhere(second.dir.path());
 
-    // What stands around a secret is kept, and every line can be read.
+    // The text around a secret is kept, and every line is valid.
     let names: Vec<_> = lab.lines("capture.jsonl");
     assert_eq!(names.len(), 2 * forms().len());
     let name = &names[0]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"];
@@ -103,7 +103,7 @@ async fn a_planted_token_is_stored_sent_on_and_quoted_nowhere() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_their_owner_reads_the_files() {
+async fn only_their_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().expect("a directory");
     let inner = dir.path().join("new/captured");

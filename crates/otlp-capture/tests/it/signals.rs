@@ -1,4 +1,4 @@
-//! What is sent is kept, once, whatever the signal, the protocol and the compression.
+//! Every request is stored once, for each signal, protocol and compression.
 
 use crate::lab::*;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use tonic::codec::CompressionEncoding;
 
 #[tokio::test]
-async fn three_signals_over_two_protocols_are_kept_and_counted() {
+async fn three_signals_over_two_protocols_are_stored_and_counted() {
     let (seen, sees) = mpsc::channel();
     let lab = Lab::start(|config| {
         config.observer = Some(Box::new(move |signal, line| {

@@ -1,4 +1,4 @@
-//! The page in a real browser: writes the pages, then lets Node.js and Chromium look at them.
+//! The page in a real browser: writes pages, then tests them with Node.js and Chromium.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::build;
 use crate::story::{self, Story};
 
-/// Run by `cargo xtask test`, which says why where it can't be: it needs Node.js and Debian's Chromium, and `npm ci` once.
+/// Run by `cargo xtask test`. Needs Node.js, Debian's Chromium, and one `npm ci`.
 #[test]
 #[ignore = "needs Node.js and Chromium: cargo xtask test --install"]
 fn the_page_works_in_a_browser() {

@@ -1,4 +1,4 @@
-//! Runs to render: what the five examples do, and what can go wrong with them.
+//! Runs to render: consistent ones, and one for each kind of failure.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use trace_report::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 
 pub(crate) const EXAMPLES: [&str; 5] = ["py", "go", "node", "java", "rust"];
 
-/// What would break a format, or act on whoever shows it.
+/// Text that would break a format, or control the program that shows it.
 pub(crate) const NASTY: [&str; 24] = [
     "",
     " ",
@@ -39,7 +39,7 @@ pub(crate) const NASTY: [&str; 24] = [
     "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
 ];
 
-/// A step: its name, and the calls of each of [`EXAMPLES`] in it.
+/// Each step's name, and the calls that each of [`EXAMPLES`] makes in it.
 const STEPS: [(&str, [&[&str]; 5]); 8] = [
     (
         "connect",
@@ -140,7 +140,7 @@ pub(crate) fn span_id(number: u8) -> SpanId {
     SpanId([0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, number])
 }
 
-/// Five examples that tell the same story.
+/// Five consistent examples.
 pub(crate) fn consistent() -> Run {
     Run {
         program: "cargo xtask".to_owned(),
@@ -205,7 +205,7 @@ pub(crate) fn finding(rule: Rule, example: &str, step: Option<&str>, message: &s
     }
 }
 
-/// The run with these findings, the verdict they make, and the examples they name failing.
+/// The run with these findings, the resulting verdict, and the named examples failing.
 pub(crate) fn failing(mut run: Run, findings: Vec<Finding>) -> Run {
     run.verdict.outcome = Outcome::Inconsistent;
     for finding in &findings {
@@ -222,7 +222,7 @@ pub(crate) fn failing(mut run: Run, findings: Vec<Finding>) -> Run {
     run
 }
 
-/// The Java agent whose context the server drops.
+/// A run with a Java agent whose context the server drops.
 pub(crate) fn context_lost() -> Run {
     let mut run = consistent();
     run.verdict.examples[3].joined = 0;
@@ -252,7 +252,7 @@ pub(crate) fn context_lost() -> Run {
     failing(run, vec![lost])
 }
 
-/// An example that ended before it was done.
+/// A run in which an example ended before its last step.
 pub(crate) fn example_failed() -> Run {
     let mut run = consistent();
     run.examples[2].exit = Exit::Code(1);
@@ -279,7 +279,7 @@ pub(crate) fn example_failed() -> Run {
     failing(run, vec![failed])
 }
 
-/// Milvus never became ready.
+/// A run in which Milvus never became ready.
 pub(crate) fn could_not_run() -> Run {
     let mut run = consistent();
     run.verdict = Verdict {

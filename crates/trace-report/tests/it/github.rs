@@ -1,4 +1,4 @@
-//! Annotations, read back by the rules of GitHub's runner.
+//! Annotations, parsed by the rules of GitHub's runner.
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -46,7 +46,7 @@ struct Command {
     message: String,
 }
 
-/// As the runner reads a line: name up to the first space, properties up to the next `::`, both unescaped.
+/// Parses a line as the runner does: name up to the first space, properties up to the next `::`, both unescaped.
 fn parse(line: &str) -> Option<Command> {
     let (head, message) = line.trim_start().strip_prefix("::")?.split_once("::")?;
     let (name, properties) = head.split_once(' ')?;
@@ -76,7 +76,7 @@ fn parse_all(run: &Run) -> Vec<Command> {
 }
 
 #[test]
-fn reads_back_as_it_was_meant() {
+fn annotations_read_back_as_intended() {
     let run = build::failing(
         build::consistent(),
         vec![build::finding(
@@ -109,13 +109,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_text_makes_another_command(text in any::<String>()) {
+    fn no_text_adds_a_command(text in any::<String>()) {
         prop_assert_eq!(names(&build::hostile(&text)), ["error", "error", "notice"]);
     }
 }
 
 #[test]
-fn nasty_text_makes_no_other_command() {
+fn nasty_text_adds_no_command() {
     for text in build::NASTY {
         assert_eq!(
             names(&build::hostile(text)),

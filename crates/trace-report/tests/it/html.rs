@@ -1,4 +1,4 @@
-//! The page as bytes; `browser` opens it.
+//! The page as bytes. `browser` tests it in a browser.
 
 use proptest::prelude::*;
 use trace_report::raw_spans;
@@ -13,7 +13,7 @@ fn page(story: &Story) -> String {
 }
 
 #[test]
-fn it_needs_nobody_else() {
+fn the_page_loads_nothing_else() {
     let page = page(&story::of(build::context_lost()));
     for other in [
         "http:", "https:", "src=", "<link", "<img", "@import", "url(",
@@ -23,7 +23,7 @@ fn it_needs_nobody_else() {
 }
 
 #[test]
-fn it_is_small() {
+fn the_page_is_small() {
     let page = story::of(build::context_lost()).page();
     assert!(page.len() < 200_000, "{}", page.len());
 }
@@ -35,7 +35,7 @@ fn the_same_run_gives_the_same_bytes() {
 }
 
 #[test]
-fn it_gives_back_what_was_judged() {
+fn the_page_gives_back_the_judged_spans() {
     let mut story = story::of(build::consistent());
     story
         .raw
@@ -58,14 +58,14 @@ fn a_run_without_spans_has_a_page() {
 }
 
 #[test]
-fn what_is_too_much_to_look_at_is_shown_in_part_and_kept_whole() {
+fn a_huge_trace_is_shown_in_part_and_kept_whole() {
     let story = story::large(26_000);
     let page = story.page();
     assert!(page.len() < 4_000_000, "{}", page.len());
     assert_eq!(raw_spans(&page, NO_LIMIT).unwrap().unwrap(), story.raw);
 }
 
-/// Every tag, without what stands between them.
+/// All tags, without the text between them.
 fn tags(page: &str) -> Vec<&str> {
     let pieces = page.split('<').skip(1);
     pieces
@@ -87,7 +87,7 @@ fn nasty_text_adds_no_tag() {
 }
 
 #[test]
-fn a_megabyte_in_every_field_makes_no_large_page() {
+fn a_megabyte_in_every_field_leaves_the_page_small() {
     let page = story::hostile(&"<".repeat(1 << 20)).page();
     assert!(page.len() < 1_500_000, "{}", page.len());
 }

@@ -36,7 +36,7 @@ fn every_kind_of_run_satisfies_the_schema() {
 }
 
 #[test]
-fn the_schema_refuses_what_a_report_is_not() {
+fn the_schema_rejects_what_is_not_a_report() {
     let good: Value = serde_json::from_str(&json(&build::context_lost())).unwrap();
     let edits: [(&str, Value); 6] = [
         ("/schema", "milvus-otel.report/2".into()),
@@ -69,7 +69,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_text_comes_back_whole(text in any::<String>()) {
+    fn any_text_round_trips(text in any::<String>()) {
         let run = build::hostile(&text);
         prop_assert_eq!(problems(&run), Vec::<String>::new());
         let report: Value = serde_json::from_str(&json(&run)).unwrap();

@@ -1,4 +1,4 @@
-//! JUnit XML, read back by a parser that is not ours.
+//! JUnit XML, read by third-party parsers.
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn failing(xml: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_warning_fails_only_where_it_is_asked_to() {
+fn a_warning_fails_only_on_request() {
     let warning = Finding {
         severity: Severity::Warning,
         ..build::finding(Rule::AttributeRenamed, "rust", Some("search"), "renamed")
@@ -68,7 +68,7 @@ fn a_warning_fails_only_where_it_is_asked_to() {
 }
 
 #[test]
-fn every_finding_is_somewhere() {
+fn every_finding_is_in_the_report() {
     let mut findings = vec![
         build::finding(
             Rule::MissingStep,
@@ -98,7 +98,7 @@ fn attribute(node: Node<'_, '_>, name: &str) -> usize {
     node.attribute(name).unwrap().parse().unwrap()
 }
 
-/// What a suite's attributes count is what stands in it.
+/// Checks that the counts in a suite's attributes match its cases.
 fn check_counts(xml: &str) {
     let document = Document::parse(xml).unwrap_or_else(|error| panic!("{error}\n{xml}"));
     let root = document.root_element();
@@ -147,7 +147,7 @@ fn the_counts_are_right() {
     }
 }
 
-/// What a reader of JUnit makes of a report: suite, class, case, result, message.
+/// A report as a JUnit reader sees it: suite, class, case, result, message.
 type Reading = Vec<[String; 5]>;
 
 fn read_by_junit_parser(xml: &str) -> Reading {
@@ -219,7 +219,7 @@ fn read_by_quick_junit(xml: &str) -> Reading {
 }
 
 #[test]
-fn two_readers_of_junit_read_the_same_of_every_run() {
+fn two_junit_readers_agree_on_every_run() {
     let mut runs = vec![
         build::consistent(),
         build::context_lost(),
@@ -237,7 +237,7 @@ fn two_readers_of_junit_read_the_same_of_every_run() {
 }
 
 #[test]
-fn what_is_read_back_is_what_was_found() {
+fn findings_read_back_unchanged() {
     let failure = |reading: Reading| {
         reading
             .into_iter()
@@ -281,7 +281,7 @@ proptest! {
 }
 
 #[test]
-fn what_breaks_xml_does_not() {
+fn text_that_breaks_xml_is_escaped() {
     for text in build::NASTY {
         assert_eq!(
             shape(&errors_fail(&build::hostile(text))),

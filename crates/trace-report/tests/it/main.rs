@@ -1,4 +1,4 @@
-//! What the reporters print, whole, for each kind of run.
+//! The whole output of each reporter for each kind of run.
 
 mod browser;
 mod build;

@@ -1,4 +1,4 @@
-//! Markdown, read back by a parser that is not ours.
+//! Markdown, read by a third-party parser.
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
     )
 }
 
-/// The document's blocks and tables, without its words and what is only about them.
+/// The document's blocks and tables, without text and inline formatting.
 fn shape(run: &Run) -> Vec<String> {
     let text = markdown(run);
     let shape = events(&text).filter_map(|event| match event {
@@ -49,11 +49,11 @@ fn shape(run: &Run) -> Vec<String> {
         Event::Html(html) | Event::InlineHtml(html) => Some(html.to_string()),
         _ => None,
     });
-    // A name that is not plain is code, and an empty one is emphasised.
+    // An unusual name is code, and an empty one is emphasized.
     shape.filter(|tag| tag != "Emphasis").collect()
 }
 
-/// What GitHub would link: outside of code, a mention, a reference or an address.
+/// Text that GitHub would link: a mention, a reference or an address outside of code.
 fn linkable(run: &Run) -> Vec<String> {
     let text = markdown(run);
     let mut in_block = false;
@@ -86,7 +86,7 @@ fn nasty_text_changes_no_layout_and_links_nothing() {
 }
 
 #[test]
-fn it_fits_a_comment() {
+fn the_comment_fits_githubs_limit() {
     let findings = (0..500)
         .map(|_| build::finding(Rule::OrphanSpan, "go", None, &"🩰".repeat(10_000)))
         .collect();

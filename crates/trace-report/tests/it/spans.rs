@@ -9,7 +9,7 @@ pub(crate) const INTERNAL: u8 = 1;
 pub(crate) const SERVER: u8 = 2;
 pub(crate) const CLIENT: u8 = 3;
 
-/// A span; its id is its number, and its times are in milliseconds.
+/// A span. Its id is its number; its times are in milliseconds.
 #[derive(Clone)]
 pub(crate) struct SpanSpec {
     pub(crate) trace: TraceId,
@@ -48,7 +48,7 @@ pub(crate) fn span_id(number: u64) -> SpanId {
     SpanId(number.to_be_bytes())
 }
 
-/// OTLP JSON, a span a line.
+/// OTLP JSON, with one span per line.
 pub(crate) fn raw(spans: &[SpanSpec]) -> String {
     spans
         .iter()

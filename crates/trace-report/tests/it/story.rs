@@ -1,4 +1,4 @@
-//! Runs with the spans that belong to them, for the page.
+//! Runs with their spans, for the page.
 
 use serde_json::{Value, json};
 use trace_parity::{CellCall, TraceId, Traces};
@@ -7,7 +7,7 @@ use trace_report::Run;
 use crate::build;
 use crate::spans::{self, CLIENT, INTERNAL, SERVER, SpanSpec, span, span_id};
 
-/// A run and what was captured of it.
+/// A run and its capture.
 pub(crate) struct Story {
     pub(crate) run: Run,
     pub(crate) raw: Vec<u8>,
@@ -25,9 +25,9 @@ impl Story {
     }
 }
 
-/// The run with a trace for each of its examples, in which the calls of its table are made.
+/// The run with a trace for each of its examples, which contains the calls of its table.
 ///
-/// A call that isn't joined has its server span in a trace of its own.
+/// The server span of a call that isn't joined is in a separate trace.
 pub(crate) fn of(mut run: Run) -> Story {
     let mut all = Vec::new();
     for column in 0..run.verdict.examples.len() {
@@ -64,12 +64,12 @@ pub(crate) fn of(mut run: Run) -> Story {
     }
 }
 
-/// One example's spans as they are made.
+/// Builds the spans of one example.
 struct Telling {
     trace: TraceId,
-    /// What its instrumentation writes before a method's name.
+    /// The instrumentation's prefix of method names.
     prefix: &'static str,
-    /// It writes the conventions' newer names.
+    /// Whether the instrumentation uses the conventions' newer names.
     new_names: bool,
     root: u64,
     next: u64,
@@ -181,7 +181,7 @@ impl Telling {
     }
 }
 
-/// `count` spans in one trace: polls, each with what the server does for it.
+/// A trace with `count` spans: polls, each with its server spans.
 pub(crate) fn large(count: u64) -> Story {
     let mut run = build::consistent();
     run.verdict.examples.truncate(1);
@@ -232,7 +232,7 @@ pub(crate) fn large(count: u64) -> Story {
     }
 }
 
-/// `text` wherever a run or a trace may hold any.
+/// `text` in every string of a run and its traces.
 pub(crate) fn hostile(text: &str) -> Story {
     let Story { run, .. } = of(build::context_lost());
     let mut told = run.clone();

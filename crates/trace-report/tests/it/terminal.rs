@@ -23,7 +23,7 @@ fn consistent() {
 }
 
 #[test]
-fn consistent_in_colour() {
+fn consistent_in_color() {
     assert_snapshot!(with(&build::consistent(), |style| style.color = true));
 }
 
@@ -35,7 +35,7 @@ fn consistent_verbose_and_wide() {
     }));
 }
 
-/// The second run of each is slower, and Node's first call is over its gap.
+/// The second run of each is slower, and Node's first call takes 36 ms longer.
 #[test]
 fn times_of_repeats() {
     let mut run = build::consistent();
@@ -138,7 +138,7 @@ fn missing_step_and_vocabulary() {
 }
 
 #[test]
-fn repeats_go_into_blocks() {
+fn repeats_are_printed_in_blocks() {
     let mut run = build::consistent();
     let five = run.verdict.examples.clone();
     for repeat in 2..=3 {
@@ -187,7 +187,7 @@ fn a_hanging_and_a_killed_example() {
 }
 
 #[test]
-fn one_reason_is_told_once() {
+fn one_reason_is_printed_once() {
     let mut run = build::consistent();
     for divergence in &mut run.verdict.expected_divergences {
         divergence.reason = "the instrumentation writes it before the name".to_owned();
@@ -208,7 +208,7 @@ fn hostile_names() {
 }
 
 #[test]
-fn very_many_findings_are_cut() {
+fn very_many_findings_are_truncated() {
     let findings = (0..50)
         .map(|n| {
             build::finding(
@@ -230,7 +230,7 @@ fn very_many_findings_are_cut() {
 #[test]
 fn a_huge_name_stays_small() {
     let output = plain(&build::hostile(&"x".repeat(1 << 20)));
-    // The path of the log is not cut: it comes from the run's own folder.
+    // The path of the log isn't truncated, because it comes from the run's own folder.
     let without_path: usize = output.lines().map(str::len).filter(|len| *len <= 80).sum();
     assert!(without_path < 20_000, "{without_path}");
 }

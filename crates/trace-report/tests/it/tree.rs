@@ -119,7 +119,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_forest_is_told_whole(parents in prop::collection::vec(0_u64..40, 1..40), names in prop::collection::vec(0_u8..3, 40), name in any::<String>(), width in 0_usize..150) {
+    fn every_span_of_any_forest_is_printed(parents in prop::collection::vec(0_u64..40, 1..40), names in prop::collection::vec(0_u8..3, 40), name in any::<String>(), width in 0_usize..150) {
         let spans: Vec<SpanSpec> = parents
             .iter()
             .zip(names)
@@ -138,7 +138,7 @@ proptest! {
         let rows = rows.filter(|line| !line.contains("its parent ")).count();
         prop_assert_eq!(rows, spans.len(), "{}", whole);
 
-        // Folded, what every line tells of adds up to all.
+        // If polls are folded, the counts of all lines add up to all spans.
         let folded = show(&spans, |_| ());
         prop_assert!(!folded.contains(" more"), "{folded}");
     }
