@@ -1,6 +1,6 @@
-//! Protobuf's wire format: fields read from a slice without copying or a schema, and written one by one.
+//! Protobuf's wire format: reads fields from a slice without copying and without a schema, and writes single fields.
 
-/// The value of one field by its wire type.
+/// The value of a field, by wire type.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     Varint(u64),
@@ -14,24 +14,24 @@ pub enum Value<'a> {
 pub struct Entry<'a> {
     pub number: u32,
     pub value: Value<'a>,
-    /// The input from this field on; its address is the field's place.
+    /// The input from this field on. Its address is the field's position.
     pub at: &'a [u8],
 }
 
-/// Why an input isn't a message, with the address of the byte where that shows.
+/// The reason why an input isn't a valid message, with the address of the offending byte.
 #[derive(Debug)]
 pub struct Fault {
     pub address: usize,
     pub what: String,
 }
 
-/// Reads one message's fields in the order in which they stand.
+/// Reads the fields of one message in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
-/// The deepest nesting of groups. OTLP has none, but every parser has to skip them.
+/// The deepest nesting of groups. OTLP has no groups, but every parser must skip them.
 const MAX_GROUPS: u32 = 32;
 
 impl<'a> Value<'a> {
@@ -272,7 +272,7 @@ pub fn put_bytes_field(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Writes a field whose content `write` appends; its length is put before it afterwards.
+/// Writes a field whose content `write` appends. The length is inserted before the content afterwards.
 pub fn put_nested_field<E>(
     out: &mut Vec<u8>,
     number: u32,

@@ -1,4 +1,4 @@
-//! Asking a program something, such as its version, that must not take long.
+//! Short questions to a command-line tool, such as its version.
 
 use std::io::{Error, ErrorKind, Read, Result};
 use std::process::{Command, Output, Stdio};
@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// A busy machine's slowest tool needs some seconds; an engine that hangs would need for ever.
+/// The slowest tool on a busy machine needs some seconds; a Docker engine that hangs never answers.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a command prints, and how it ended. It has nothing to read, and a limit.
+/// The output and the exit status of a command. Its standard input is empty, and its time is limited.
 pub fn ask(command: &mut Command) -> Result<Output> {
     ask_within(command, LIMIT)
 }
@@ -25,7 +25,7 @@ fn ask_within(command: &mut Command, limit: Duration) -> Result<Output> {
     thread::spawn(move || {
         let errors = thread::spawn(move || whole(errors));
         let output = whole(output);
-        // Nobody listens once the limit has passed.
+        // After the limit, the receiver is gone.
         let _ = sender.send((output, errors.join().unwrap_or_default()));
     });
     let printed = printed.recv_timeout(limit);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_whole_and_one_that_does_not_come_is_not_waited_for() {
+    fn an_answer_is_complete_and_the_wait_for_it_is_limited() {
         let sh = |script: &str, limit| ask_within(Command::new("sh").args(["-c", script]), limit);
         let answer = sh("cat; echo said; echo told >&2; exit 3", LIMIT).expect("an answer");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Room on the disk, and files that are never seen in part.
+//! Free disk space, and files that readers never see half-written.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::failure::{Failure, IoContext, Result};
 
-/// With less, what fails may well have failed for want of room, and its log can't say so either.
+/// With less free space, a failure was probably caused by the full disk, and its log may lack the message.
 const FULL: u64 = 64 << 20;
 
-/// Bytes that this user can still write where `path` is, or will be.
+/// Bytes that this user can still write on the disk of `path`, which needn't exist yet.
 pub fn free(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|path| path.exists())?;
     let disk = rustix::fs::statvfs(there).ok()?;
@@ -23,7 +23,7 @@ pub fn is_full(path: &Path) -> bool {
     free(path).is_some_and(|free| free < FULL)
 }
 
-/// Writes a file so that a reader finds the old one or the new one, never a part.
+/// Replaces a file atomically: a reader sees either the old content or the new.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     create(&new)
@@ -32,14 +32,14 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     std::fs::rename(&new, path).at("write", path)
 }
 
-/// Writes a value as JSON, whole.
+/// Replaces a file atomically with a value as JSON.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))?;
     write_whole(path, &text)
 }
 
-/// An empty file that only its owner can read.
+/// Creates an empty file that only its owner can read.
 pub fn create(path: &Path) -> std::io::Result<File> {
     File::options()
         .write(true)

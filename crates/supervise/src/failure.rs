@@ -1,4 +1,4 @@
-//! The one error: the problem, its place, and what to do.
+//! The error type: problem, place, and what to do.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that keeps a command from a result. The process exits with 2, or with 130 or 143 when it was interrupted.
+/// An error that prevents a result. The process exits with 2, or with 130 or 143 if it was interrupted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub message: String,
-    /// Lines that belong to it, such as the end of a log. Unescaped.
+    /// Further lines, such as the end of a log. Unescaped.
     pub detail: Vec<String>,
     pub hint: Option<String>,
     #[serde(skip)]
     pub interrupted: Option<Interrupt>,
 }
 
-/// The signal that asked a run to end.
+/// The signal that interrupted a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
     CtrlC,
@@ -76,7 +76,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Says what was being done to which path when an I/O call failed.
+/// Adds the operation and the path to an I/O error.
 pub trait IoContext<T> {
     fn at(self, doing: &str, path: &Path) -> Result<T>;
 }

@@ -1,9 +1,9 @@
-//! The process that stands between the runner and each program it starts.
+//! The guard: a process between the runner and each program that it starts.
 //!
-//! A guard holds the reading end of a pipe whose writing end only the runner has. When the pipe closes, because
-//! the runner asked for it or because it died in whatever way, the guard ends the program and all that came of it:
-//! SIGTERM, a grace period, SIGKILL. So there is one way of stopping things, and SIGKILL of the runner takes it too.
-//! The guard is there before the program is: at no moment could a program be left behind.
+//! A guard holds the reading end of a pipe whose writing end only the runner has. The pipe closes when the runner wants
+//! to stop the program, or when the runner dies for any reason. Then the guard ends the program and its descendants:
+//! SIGTERM, a grace period, SIGKILL. Programs are always stopped in this way, even if the runner is killed. The guard
+//! starts before the program, so a program can't be left behind at any time.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -15,30 +15,30 @@ use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpgid, getpid, kill_process, kill_process_group, wait,
 };
 
-/// The exit code for a program that could not be started, as shells have it.
+/// The exit code for a program that couldn't be started, as in shells.
 pub(crate) const NOT_STARTED: u8 = 127;
 
-/// How long the processes that a program leaves behind are given once the program itself has ended.
+/// The grace period for processes that a program leaves behind, once the program itself has ended.
 const LEFT_BEHIND_GRACE: Duration = Duration::from_millis(500);
-/// How often SIGKILL is repeated until nothing is left to receive it.
+/// The pause between repetitions of SIGKILL, until no process is left.
 const KILL_AGAIN: Duration = Duration::from_millis(20);
-/// How long what is done afterwards may take.
+/// The time limit of the command `afterwards`.
 const AFTERWARDS_LIMIT: Duration = Duration::from_secs(60);
 const AFTERWARDS_POLL: Duration = Duration::from_millis(20);
 
 enum Event {
-    /// The runner has let go of the pipe.
+    /// The runner has closed the pipe.
     Released,
-    /// The program has ended, and processes of its are still there.
+    /// The program has ended, but descendants are still running.
     LeftBehind,
-    /// The program and all that came of it have ended.
+    /// The program and all its descendants have ended.
     AllEnded(Option<WaitStatus>),
 }
 
-/// The whole life of a guard process: runs `program` until it ends or standard input closes, then `afterwards`, and ends
-/// as the program did.
+/// Runs a guard process: runs `program` until it ends or standard input closes, then runs `afterwards`, and exits with the
+/// program's status.
 ///
-/// `afterwards` is for what a program leaves where no signal reaches it, such as containers. Empty, it is nothing.
+/// `afterwards` removes things that no signal reaches, such as containers. It may be empty.
 pub fn run(grace: Duration, program: &[String], afterwards: &[String]) -> ExitCode {
     let Some((command, arguments)) = program.split_first() else {
         return ExitCode::from(NOT_STARTED);
@@ -65,7 +65,7 @@ pub fn run(grace: Duration, program: &[String], afterwards: &[String]) -> ExitCo
     end_as(status)
 }
 
-/// Runs a command to its end, whoever still waits for it, but not for ever.
+/// Runs a command to its end, within a time limit, even if the runner is gone.
 fn clear_away(command: &[String]) {
     let Some((program, arguments)) = command.split_first() else {
         return;
@@ -90,7 +90,7 @@ fn clear_away(command: &[String]) {
     }
 }
 
-/// Acts on events until everything has ended; returns how the program did.
+/// Handles events until all processes have ended, and returns the program's status.
 fn oversee(
     leader: Pid,
     command: &str,
@@ -118,8 +118,8 @@ fn oversee(
                 kill_at.get_or_insert(Instant::now() + LEFT_BEHIND_GRACE);
             }
             Ok(Event::AllEnded(status)) => {
-                // Where orphans can't be adopted, what is left of the group is out of sight but not out of reach. On Linux
-                // nothing is left, and the number may be somebody else's group by now.
+                // Where orphans can't be adopted, the guard can't see the rest of the group, but can still signal it. On Linux
+                // nothing is left, and the id may belong to another group by now.
                 #[cfg(not(target_os = "linux"))]
                 let _ = kill_process_group(leader, Signal::KILL);
                 return status;
@@ -164,7 +164,7 @@ fn reap(leader: Pid, events: &Sender<Event>) {
     }
 }
 
-/// Signals the program's process group, and what has left the group for a session of its own.
+/// Signals the program's process group, and the descendants that have left it for a session of their own.
 fn signal_all(leader: Pid, signal: Signal) {
     let _ = kill_process_group(leader, signal);
     for child in children() {
@@ -174,13 +174,13 @@ fn signal_all(leader: Pid, signal: Signal) {
     }
 }
 
-/// Makes the guard the parent of whatever a program leaves behind, so that it is seen and waited for.
+/// Makes the guard the parent of orphaned descendants, so that it sees them and waits for them.
 fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
 }
 
-/// This process's children; none where the system doesn't tell.
+/// The children of this process; empty on systems that don't list them.
 fn children() -> Vec<Pid> {
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
         return Vec::new();
@@ -202,7 +202,7 @@ fn end_as(status: Option<WaitStatus>) -> ExitCode {
     };
     if let Some(raw) = status.terminating_signal() {
         if let Some(signal) = Signal::from_named_raw(raw) {
-            // Rust's own handler takes the first SIGSEGV and SIGBUS; the second one has the default effect.
+            // Rust's handler catches the first SIGSEGV and SIGBUS; the second has the default effect.
             for _ in 0..2 {
                 let _ = kill_process(getpid(), signal);
             }
@@ -217,7 +217,7 @@ fn end_as(status: Option<WaitStatus>) -> ExitCode {
     )
 }
 
-/// Standard error may be gone together with the runner; then nobody is there to read.
+/// Prints to standard error, which may be closed if the runner is gone.
 fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "guard: {message}");
 }

@@ -1,8 +1,8 @@
-//! Child processes that never outlive the process that started them, and what goes with that: locks, free ports, the ends of
-//! logs, questions to tools.
+//! Child processes that never outlive the process that started them. Also locks, free ports, the ends of logs, and questions to
+//! command-line tools.
 //!
-//! The executable that uses it must run [`guard::run`] when its first argument is [`GUARD_COMMAND`]: the guards are processes
-//! of that same executable.
+//! An executable that uses this crate must call [`guard::run`] if its first argument is [`GUARD_COMMAND`], because guards are
+//! processes of the same executable.
 
 pub mod ask;
 pub mod disk;

@@ -1,4 +1,4 @@
-//! Lock files: held for as long as their holder lives, where a process id alone could be a stranger's by now.
+//! Lock files, which stay locked while their holder lives. A process id alone could belong to another process by now.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,17 +9,17 @@ use crate::failure::{Failure, IoContext, Result};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long those who only look at a lock can be in the way of its holder.
+/// The longest time that processes which only check a lock can keep its holder from taking it.
 const LOOKED_AT_LIMIT: Duration = Duration::from_secs(5);
 
-/// The process that holds a lock, by its own account.
+/// The process that holds a lock, as it signed the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub pid: u32,
     pub since: SystemTime,
 }
 
-/// Takes a lock that nobody else wants. It is held for as long as the returned file is open.
+/// Takes a lock without competitors. It is held as long as the returned file is open.
 pub fn hold(path: &Path) -> Result<File> {
     let lock = open(path)?;
     let began = Instant::now();
@@ -36,9 +36,9 @@ pub fn hold(path: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// Waits for a lock that others want too; returns `None` when `limit` has passed.
+/// Waits for a lock that others may hold. Returns `None` after `limit`.
 ///
-/// `waiting` is called once with the holder, when there is something to wait for. Dropping the future gives up at once.
+/// If the lock is held, `waiting` is called once, with the holder. Dropping the future stops the wait.
 pub async fn acquire(
     path: &Path,
     limit: Duration,
@@ -51,7 +51,7 @@ pub async fn acquire(
         if began.elapsed() > limit {
             return Ok(None);
         }
-        // Those who only look are gone by the next try; only a holder is worth a word.
+        // A process that only checks the lock releases it before the next try, so only a holder is reported.
         if began.elapsed() > POLL
             && let Some(tell) = waiting.take()
         {
@@ -63,7 +63,7 @@ pub async fn acquire(
     Ok(Some(lock))
 }
 
-/// The error of a wait for `path` that has reached its limit, while `what` was to be done.
+/// The error of a wait for `path` that has reached its limit. `what` is the purpose of the wait.
 pub fn still_held(path: &Path, limit: Duration, what: &str) -> Failure {
     let who = holder(path).map_or_else(
         || "another process".to_owned(),
@@ -77,12 +77,12 @@ pub fn still_held(path: &Path, limit: Duration, what: &str) -> Failure {
     .hint(format!("end {who}, then try again"))
 }
 
-/// Whether a living process holds the lock. Two who look at the same time don't take each other for its holder.
+/// Whether a living process holds the lock. Two simultaneous checks don't mistake each other for the holder.
 pub fn is_held(path: &Path) -> bool {
     File::open(path).is_ok_and(|lock| lock.try_lock_shared().is_err())
 }
 
-/// The process that signed the lock last; `None` where nobody has yet.
+/// The process that signed the lock last; `None` if it was never signed.
 pub fn holder(path: &Path) -> Option<Holder> {
     let mut text = String::new();
     File::open(path).ok()?.read_to_string(&mut text).ok()?;
@@ -93,7 +93,7 @@ pub fn holder(path: &Path) -> Option<Holder> {
     })
 }
 
-/// Without truncating: the text is the present holder's.
+/// Doesn't truncate the file, because it has the signature of the present holder.
 fn open(path: &Path) -> Result<File> {
     File::options()
         .read(true)
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_held_until_its_holder_lets_go_and_not_by_who_looks() {
+    fn a_lock_is_held_until_its_holder_releases_it_and_not_by_a_check() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("lock");
         assert!(!is_held(&path));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_told_the_holder_and_gets_the_lock_afterwards() {
+    async fn a_waiting_process_learns_the_holder_and_gets_the_lock_afterwards() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("lock");
         let first = hold(&path).expect("held");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_ends_at_its_limit_and_leaves_the_holders_name() {
+    async fn a_wait_ends_at_its_limit_and_keeps_the_holders_name() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("lock");
         let _held = hold(&path).expect("held");

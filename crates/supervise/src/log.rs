@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// As much of a file's end as is looked at for its last lines.
+/// The size of the part at a file's end that is searched for its last lines.
 const TAIL_BYTES: u64 = 64 << 10;
-/// A line longer than this is cut when it is quoted.
+/// Longer lines are truncated when they are quoted.
 const LINE_CHARS: usize = 400;
 
-/// The last `lines` lines of a file, oldest first; none where it can't be read. Unescaped.
+/// The last `lines` lines of a file, oldest first; empty if it can't be read. Unescaped.
 pub fn tail(path: &Path, lines: usize) -> Vec<String> {
     let text = end_of(path).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
@@ -28,7 +28,7 @@ pub fn last_value(path: &Path, key: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The first line of a whole log that holds `text`. Unescaped.
+/// The first line of a log that contains `text`. Unescaped.
 pub fn line_with(path: &Path, text: &str) -> Option<String> {
     let lines = BufReader::new(File::open(path).ok()?).split(b'\n');
     lines
@@ -38,7 +38,7 @@ pub fn line_with(path: &Path, text: &str) -> Option<String> {
         .map(|line| cut(&line))
 }
 
-/// As much of a file's end as is looked at; nothing where it can't be read. Unescaped.
+/// The last 64 KiB of a file; `None` if it can't be read. Unescaped.
 pub fn end_of(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
@@ -49,7 +49,7 @@ pub fn end_of(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A line as it is quoted.
+/// A line, truncated for quoting.
 pub fn cut(line: &str) -> String {
     match line.char_indices().nth(LINE_CHARS) {
         Some((at, _)) => format!("{}…", &line[..at]),

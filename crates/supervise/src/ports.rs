@@ -1,17 +1,17 @@
-//! Free ports, and who holds a taken one.
+//! Free ports, and the holder of a taken one.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::failure::{Failure, Result};
 
-/// Below the range that systems take outgoing connections' ports from, so that nothing slips in between
-/// finding a port free and the server's listening on it.
+/// Below the range for outgoing connections, so that no connection takes a port between the check and the server's
+/// start.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// `count` ports that nobody listens on now and that aren't `reserved`.
+/// `count` ports without a listener that aren't `reserved`.
 pub fn free(count: usize, reserved: &[u16]) -> Result<Vec<u16>> {
-    // Two runs that begin at once look in different places first.
+    // Two runs that begin at the same time start at different ports.
     let begin =
         RandomState::new().hash_one(std::process::id()) % u64::from(RANGE.end - RANGE.start);
     let first = RANGE.start + u16::try_from(begin).expect("it is less than the range's length");
@@ -34,7 +34,7 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).is_ok()
 }
 
-/// `, held by process 4711 (python3)`, or nothing where the system doesn't tell.
+/// `, held by process 4711 (python3)`, or an empty text if the system doesn't say.
 pub fn held_by(port: u16) -> String {
     match holder(port) {
         Some((pid, name)) => format!(", held by process {pid} ({name})"),
@@ -42,7 +42,7 @@ pub fn held_by(port: u16) -> String {
     }
 }
 
-/// The process that listens on a port, where this user may know.
+/// The process that listens on a port, if this user may see it.
 fn holder(port: u16) -> Option<(u32, String)> {
     let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()

@@ -1,4 +1,4 @@
-//! Programs under guard: started, waited for, stopped, never left behind.
+//! Starts, awaits and stops programs under guard.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,21 +20,21 @@ use tokio_util::task::TaskTracker;
 use crate::failure::{IoContext, Result};
 use crate::guard;
 
-/// The hidden subcommand of the runner's executable that is a guard.
+/// The hidden subcommand that runs a guard.
 pub const GUARD_COMMAND: &str = "guard";
 
-/// How long a program has between SIGTERM and SIGKILL.
+/// The time between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(3);
 
-/// A program to be started.
+/// A program to start.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The program and its arguments; no shell sees them.
+    /// The program and its arguments. They aren't passed through a shell.
     pub command: Vec<String>,
     pub folder: PathBuf,
-    /// Set beside what is inherited.
+    /// Variables to set, in addition to the inherited ones.
     pub env: BTreeMap<String, String>,
-    /// Inherited variables whose names begin so are taken away.
+    /// Name prefixes of inherited variables to remove.
     pub without_env: &'static [&'static str],
     pub output: Output,
 }
@@ -42,15 +42,15 @@ pub struct Program {
 /// Where a program's standard output and error go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// To the end of this file, both.
+    /// Both are appended to this file.
     File(PathBuf),
-    /// Each to where the runner's own goes.
+    /// Each goes to the runner's own stream.
     Inherited,
-    /// Both to the runner's standard error: its standard output is data.
+    /// Both go to the runner's standard error, because its standard output is data.
     StandardError,
 }
 
-/// Starts programs and sees to it that none outlives it.
+/// Starts programs, and ensures that none outlives it.
 #[derive(Clone, Debug, Default)]
 pub struct Supervisor {
     guards: TaskTracker,
@@ -58,11 +58,11 @@ pub struct Supervisor {
     filter: Arc<Mutex<Option<Filter>>>,
 }
 
-/// Changes what programs write to files, on its way.
+/// Filters the output that programs write to files.
 #[derive(Clone)]
 pub struct Filter(pub Arc<dyn Fn(File) -> Box<dyn Write + Send> + Send + Sync>);
 
-/// A program that was started. Dropping it stops it.
+/// A running program. Dropping it stops the program.
 #[derive(Debug)]
 pub struct Process {
     exit: watch::Receiver<Option<Exit>>,
@@ -75,7 +75,7 @@ pub struct Process {
 pub enum Exit {
     Code(i32),
     Signal(i32),
-    /// It was ended when its time was up.
+    /// It was ended at its time limit.
     TimedOut,
     NotStarted,
 }
@@ -87,7 +87,7 @@ impl std::fmt::Debug for Filter {
 }
 
 impl Supervisor {
-    /// From now on what programs write to files goes through `filter`.
+    /// Passes the output that programs write to files through `filter` from now on.
     pub fn filter_files(&self, filter: Filter) {
         *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = Some(filter);
     }
@@ -96,7 +96,7 @@ impl Supervisor {
         self.start_then(program, &[])
     }
 
-    /// The same, and `afterwards` is run once the program has ended, however it did: the runner's own death is no exception.
+    /// Like [`start`](Self::start), and runs `afterwards` once the program has ended for any reason, the runner's own death included.
     pub fn start_then(&self, program: &Program, afterwards: &[String]) -> Result<Process> {
         let executable =
             std::env::current_exe().at("find", Path::new("the runner's executable"))?;
@@ -133,7 +133,7 @@ impl Supervisor {
                 }
             };
             if let Some(filtered) = filtered {
-                // An error means that it has ended as well.
+                // An error means that the filter has ended too.
                 let _ = filtered.await;
             }
             let _ = exited.send(Some(ended.map_or(Exit::NotStarted, exit_of)));
@@ -144,7 +144,7 @@ impl Supervisor {
         })
     }
 
-    /// Stops everything that was started, and returns when nothing of it is left.
+    /// Stops all started programs, and returns when none of their processes is left.
     pub async fn shut_down(&self) {
         self.stop.cancel();
         self.guards.close();
@@ -153,7 +153,7 @@ impl Supervisor {
 }
 
 impl Output {
-    /// Where output and errors go, and the end of what a filter does in between.
+    /// Opens the targets of standard output and error; the receiver, if any, is notified when the filter has written everything.
     fn open(
         &self,
         filter: Option<&Filter>,
@@ -175,7 +175,7 @@ impl Output {
                 let mut file = filter(file);
                 let (done, filtered) = oneshot::channel();
                 std::thread::spawn(move || {
-                    // The file can't be written to: the program's output is lost, and the program goes on.
+                    // If the file can't be written, the output is lost, but the program continues.
                     if std::io::copy(&mut written, &mut file).is_err() {
                         let _ = std::io::copy(&mut written, &mut std::io::sink());
                     }
@@ -197,19 +197,19 @@ impl Output {
 }
 
 impl Process {
-    /// How it ended; may be asked again.
+    /// Waits for the end of the program. Can be called repeatedly.
     pub async fn wait(&self) -> Exit {
         ended(self.exit.clone()).await
     }
 
-    /// Ends it and all that came of it.
+    /// Ends the program and its descendants.
     pub async fn stop(self) -> Exit {
         let Self { exit, stop } = self;
         drop(stop);
         ended(exit).await
     }
 
-    /// Waits until `limit`, then ends it.
+    /// Waits until `limit`, then ends the program.
     pub async fn wait_within(self, limit: Duration) -> Exit {
         match tokio::time::timeout(limit, self.wait()).await {
             Ok(exit) => exit,

@@ -1,4 +1,4 @@
-//! Processes as the kernel lists them. Linux does so in files; elsewhere none are seen.
+//! Processes as Linux lists them in `/proc`. On other systems the lists are empty.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,13 +7,13 @@ use rustix::process::Pid;
 
 struct Listed {
     parent: i32,
-    /// Resident, in bytes.
+    /// Resident memory in bytes.
     memory: u64,
 }
 
-/// The processes whose working folder is `folder` or in it.
+/// The processes whose working folder is `folder` or a folder below it.
 pub fn working_in(folder: &Path) -> Vec<Pid> {
-    // A folder that is gone has a word after its name.
+    // Linux appends ` (deleted)` to the name of a removed folder.
     let is_it = |there: &Path| {
         let there = there.to_string_lossy();
         there.starts_with(&*folder.to_string_lossy())
@@ -24,13 +24,13 @@ pub fn working_in(folder: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// The memory of a process and all that came of it, in bytes; `None` where the system doesn't tell.
+/// The memory of a process and its descendants, in bytes; `None` if the system doesn't say.
 pub fn memory(leader: i32) -> Option<u64> {
     let all: BTreeMap<i32, Listed> = ids().filter_map(|id| Some((id, listed(id)?))).collect();
     all.get(&leader)?;
     let comes_of_it = |id: i32| {
         let line = std::iter::successors(Some(id), |id| all.get(id).map(|one| one.parent));
-        // A process that ended meanwhile, and whose number is another's now, could make a circle.
+        // Ids that were reused meanwhile could form a cycle.
         line.take(all.len()).any(|id| id == leader)
     };
     let of_it = all.iter().filter(|(id, _)| comes_of_it(**id));
@@ -50,7 +50,7 @@ fn listed(id: i32) -> Option<Listed> {
     };
     Some(Listed {
         parent: i32::try_from(number("PPid:")?).ok()?,
-        // A process that is about to end has none.
+        // A process that is ending has no resident memory.
         memory: number("VmRSS:").unwrap_or(0) << 10,
     })
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_found_by_where_it_works_and_its_memory_counted() {
+    fn a_process_is_found_by_its_working_folder_and_its_memory_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("deep");
         std::fs::create_dir(&deep).unwrap();

@@ -1,4 +1,4 @@
-//! How a test says that it can't run here, so that no gate is green by skipping.
+//! Lets a test say that it can't run here, so that CI can't pass by skipping it.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,10 +6,10 @@ use std::io::Write;
 /// Set by `cargo xtask test`: the file that collects the reasons of skipped tests, one per line.
 pub const SKIPPED_FILE: &str = "MILVUS_OTEL_SKIPPED";
 
-/// Set by `cargo xtask test --install`: a skipped test is a failed one.
+/// Set by `cargo xtask test --install`: a skipped test fails.
 pub const NO_SKIP: &str = "MILVUS_OTEL_NO_SKIP";
 
-/// Whether no test may be skipped here.
+/// Whether a skipped test fails.
 #[must_use]
 pub fn must_run() -> bool {
     std::env::var_os(NO_SKIP).is_some()
@@ -19,10 +19,10 @@ pub fn must_run() -> bool {
 ///
 /// # Panics
 ///
-/// Where [`NO_SKIP`] is set, and where [`SKIPPED_FILE`] can't be written.
+/// If [`NO_SKIP`] is set, or the file that [`SKIPPED_FILE`] names can't be written.
 pub fn skip(why: &str) {
     assert!(!must_run(), "this test can't be skipped in CI: {why}");
-    // The test runner captures `eprintln!` of a passing test, so the line is written past it. Nobody may be reading.
+    // The test runner captures `eprintln!` of a passing test, but not direct writes. Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
     let Some(path) = std::env::var_os(SKIPPED_FILE) else {
         return;

@@ -1,4 +1,4 @@
-//! Versions, whatever registry or tool they come from: their order, ranges of them, and where they stand in a text.
+//! Versions of any registry or tool: their order, version ranges, and versions in a tool's output.
 
 mod order;
 mod range;

@@ -2,19 +2,19 @@
 
 use std::cmp::Ordering;
 
-/// A piece of a version: a number counts as one, and a word stands before the release it leads to.
+/// A piece of a version. Numbers are compared as numbers; a word such as `rc` comes before its release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece<'a> {
     Number(u64),
     Word(&'a str),
 }
 
-/// Python's word for what comes after a release.
+/// Python's suffix for a version after a release.
 const POST: Piece<'_> = Piece::Word("post");
 
 /// Compares two versions as their registries order them: `2.9 < 2.10`, `1.0-rc.1 < 1.0`, `0.54b1 < 0.55b0`.
 ///
-/// What stands before the first digit doesn't count, nor does build metadata after `+`.
+/// Text before the first digit and build metadata after `+` are ignored.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (a, b) = (pieces(a), pieces(b));
     let longest = a.len().max(b.len());
@@ -24,13 +24,13 @@ pub fn compare(a: &str, b: &str) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
-/// Whether a version is for trying out only, such as `1.0-rc.1` or `2.4.0-alpha`.
+/// Whether a version is a pre-release, such as `1.0-rc.1` or `2.4.0-alpha`.
 pub fn is_preview(version: &str) -> bool {
     let mut pieces = pieces(version).into_iter();
     pieces.any(|piece| matches!(piece, Piece::Word(_)) && piece != POST)
 }
 
-/// A number that grows with the version, a major version weighing more than all minor ones.
+/// A number that grows with the version. A major version weighs more than all minor ones.
 pub fn weight(version: &str) -> u64 {
     let pieces = pieces(version);
     (0..3).fold(0, |weight, at| {
@@ -50,7 +50,7 @@ fn compare_pieces(a: Option<Piece<'_>>, b: Option<Piece<'_>>) -> Ordering {
     }
 }
 
-/// A piece that is left out counts as zero: `2.0` is `2.0.0`.
+/// A missing piece counts as zero: `2.0` is `2.0.0`.
 fn number(piece: Option<Piece<'_>>) -> u64 {
     match piece {
         Some(Piece::Number(number)) => number,
@@ -75,7 +75,7 @@ fn pieces(version: &str) -> Vec<Piece<'_>> {
             let (piece, after) = rest.split_at(end);
             pieces.push(match piece.parse() {
                 Ok(number) => Piece::Number(number),
-                // More digits than a number holds.
+                // Too many digits for a `u64`.
                 Err(_) if digits => Piece::Number(u64::MAX),
                 Err(_) => Piece::Word(piece),
             });
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn previews_are_told_from_releases() {
+    fn previews_are_distinguished_from_releases() {
         let check = |version: &str, expected: bool| {
             assert_eq!(is_preview(version), expected, "{version}");
         };

@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use crate::order::compare;
 
-/// Comparisons that must all hold; none for `*`.
+/// Comparisons that must all hold; empty for `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Range {
-    /// As it was written.
+    /// The original text.
     text: String,
     comparisons: Vec<(Operator, String)>,
 }
@@ -48,7 +48,7 @@ impl Range {
         })
     }
 
-    /// A version and all after it.
+    /// The range of a version and all later ones.
     pub fn at_least(version: &str) -> Self {
         Self {
             text: format!(">={version}"),

@@ -1,10 +1,10 @@
-//! Versions in what tools and package managers print.
+//! Versions in the output of tools and package managers.
 
 use crate::order::compare;
 
-/// The first version in what a tool prints: the first `x.y` or `x.y.z`, else the first number, as in `javac 21`.
+/// The first version in a tool's output: the first `x.y` or `x.y.z`, otherwise the first number, as in `javac 21`.
 pub fn first_in(printed: &str) -> Option<String> {
-    let text = without_colours(printed);
+    let text = without_colors(printed);
     let words = || {
         text.split(|c: char| !c.is_ascii_digit() && c != '.')
             .map(|word| word.trim_matches('.'))
@@ -16,7 +16,7 @@ pub fn first_in(printed: &str) -> Option<String> {
     found.map(str::to_owned)
 }
 
-/// Every version in what a package manager prints, oldest first, each once.
+/// All versions in a package manager's output, oldest first, without duplicates.
 pub fn all_in(printed: &str) -> Vec<String> {
     let mut found: Vec<String> = printed
         .split(|c: char| !(c.is_ascii_alphanumeric() || "-+._".contains(c)))
@@ -29,7 +29,7 @@ pub fn all_in(printed: &str) -> Vec<String> {
     found
 }
 
-/// The name and the version of `name version`, `name==version` or `name@version`, each with or without a `v` before the version.
+/// The name and version of `name version`, `name==version` or `name@version`, with or without a `v` before the version.
 pub fn pinned(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     let (name, version) = line
@@ -52,8 +52,8 @@ fn is_version(word: &str) -> bool {
         && rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The numbers in `\x1b[1m` are no versions.
-fn without_colours(text: &str) -> String {
+/// Removes color codes: the number in `\x1b[1m` isn't a version.
+fn without_colors(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let plain = parts.next().into_iter();
     let after = parts.map(|part| part.split_once('m').map_or(part, |(_, rest)| rest));
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_found_in_what_a_tool_prints() {
+    fn a_version_is_found_in_a_tools_output() {
         let check = |printed: &str, version: Option<&str>| {
             assert_eq!(first_in(printed).as_deref(), version, "{printed}");
         };
@@ -77,7 +77,7 @@ mod tests {
         check("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Some("1.95.0"));
         check("v2.29.2-desktop.2", Some("2.29.2"));
         check("2.24.6+ds1-0ubuntu1~22.04.1", Some("2.24.6"));
-        // The first release of every JDK has one number.
+        // The first release of every JDK has only one number.
         check("javac 21", Some("21"));
         check("openjdk version \"21\" 2023-09-19", Some("21"));
         check("\u{1b}[1mjavac 21\u{1b}[m", Some("21"));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_read_from_what_package_managers_print() {
+    fn versions_are_found_in_package_managers_output() {
         let check =
             |printed: &str, expected: &[&str]| assert_eq!(all_in(printed), expected, "{printed}");
         check(
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn resolved_versions_are_read_from_what_package_managers_print() {
+    fn resolved_versions_are_read_from_package_managers_output() {
         let check = |line: &str, expected: Option<(&str, &str)>| {
             let parsed = pinned(line);
             assert_eq!(
