@@ -40,7 +40,7 @@ impl<M: prost::Message> From<M> for Reply {
     }
 }
 
-type Answer = dyn Fn(&str, Bytes) -> Reply + Send + Sync;
+type Respond = dyn Fn(&str, Bytes) -> Reply + Send + Sync;
 
 /// A server on loopback, which ends with the runtime.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl FakeMilvus {
 #[derive(Clone)]
 struct Connection {
     calls: Calls,
-    answer: Arc<Answer>,
+    answer: Arc<Respond>,
 }
 
 impl Connection {
@@ -156,7 +156,7 @@ async fn reply(
     method: &str,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    answer: &Answer,
+    answer: &Respond,
 ) -> Result<(), h2::Error> {
     let mut body = request.into_body();
     let mut message = BytesMut::new();

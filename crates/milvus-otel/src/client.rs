@@ -136,21 +136,6 @@ struct Known {
 }
 
 impl MilvusClient {
-    /// Connects to the server at `uri`, such as `http://localhost:19530`, without a password, to its default database.
-    ///
-    /// Milvus 2.0 and later; tried on 2.3.5.
-    ///
-    /// # Errors
-    /// The URI isn't one, or nothing at it speaks Milvus.
-    pub async fn connect(uri: impl AsRef<str>) -> Result<Self> {
-        Self::builder(uri).connect().await
-    }
-
-    /// A connection to the server at `uri`, to be given its options.
-    pub fn builder(uri: impl AsRef<str>) -> MilvusClientBuilder {
-        MilvusClientBuilder::new(uri.as_ref())
-    }
-
     /// A client of the same connection that gives up any one call after `timeout`; never with `None`.
     ///
     /// ```no_run

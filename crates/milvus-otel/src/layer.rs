@@ -5,37 +5,43 @@
 
 mod body;
 mod call;
+mod future;
 mod method;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod propagation;
+mod server;
+mod settings;
 mod status;
 
 pub use crate::semconv::Conventions;
 pub use body::TracedBody;
-pub use call::{CallHandle, ResponseFuture};
+pub use call::{BoxError, CallHandle};
+pub use future::ResponseFuture;
 pub use method::RpcMethod;
 pub use status::Code;
 
-use crate::semconv;
+#[cfg(feature = "client")]
+pub(crate) use server::Server;
+pub(crate) use server::server_of;
 #[cfg(feature = "client")]
 pub(crate) use status::{Outcome, causes, chain, code_of};
 
+use crate::scope;
 use call::CallSpan;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, Request, Response};
+#[cfg(feature = "client")]
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Span, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider};
-use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue, Value, global};
+#[cfg(feature = "client")]
+use opentelemetry::trace::SpanBuilder;
+use opentelemetry::trace::{Span, Tracer, TracerProvider};
 use propagation::Propagation;
-use status::Classify;
-use std::fmt;
+use settings::{Settings, StartSpan};
 use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
-
-/// The error of a traced service and of its bodies: the wrapped one's own, boxed.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes one CLIENT span per RPC and sends its context along; wraps any gRPC client over tower.
 ///
@@ -215,152 +221,7 @@ where
     }
 }
 
-fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(crate::SCOPE_NAME)
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .build()
-}
-
-/// A tracer of any kind, which starts a span within a context.
-trait StartSpan: Send + Sync {
-    fn start(&self, span: SpanBuilder, parent: &Context) -> Context;
-}
-
-impl<T> StartSpan for T
-where
-    T: Tracer<Span: Span + Send + Sync + 'static> + Send + Sync,
-{
-    fn start(&self, span: SpanBuilder, parent: &Context) -> Context {
-        parent.with_span(self.build_with_context(span, parent))
-    }
-}
-
-/// A server's address and port.
-pub(crate) type Server = (Arc<str>, u16);
-
-type Filter = dyn Fn(&RpcMethod) -> bool + Send + Sync;
-
-#[derive(Clone)]
-struct Settings {
-    /// Taken from the global provider at the first call, since a layer is often made before that is set.
-    tracer: OnceLock<Arc<dyn StartSpan>>,
-    propagation: Propagation,
-    level_1_flags: bool,
-    conventions: Conventions,
-    server: Option<Server>,
-    #[cfg(feature = "metrics")]
-    metrics: metrics::Metrics,
-    filter: Option<Arc<Filter>>,
-    classify: Option<Classify>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            tracer: OnceLock::new(),
-            propagation: Propagation::Global,
-            level_1_flags: false,
-            conventions: Conventions::from_env(),
-            server: None,
-            #[cfg(feature = "metrics")]
-            metrics: metrics::Metrics::default(),
-            filter: None,
-            classify: None,
-        }
-    }
-}
-
-impl Settings {
-    fn tracer(&self) -> &Arc<dyn StartSpan> {
-        self.tracer
-            .get_or_init(|| Arc::new(global::tracer_with_scope(scope())))
-    }
-
-    fn traces(&self, method: &RpcMethod) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter(method))
-    }
-
-    fn start(
-        &self,
-        method: &RpcMethod,
-        server: Option<Server>,
-        attempts: Option<&HeaderValue>,
-    ) -> Context {
-        let mut attributes = self.attributes(method, server);
-        if let Some(attempts) = attempts {
-            self.add_attempts(&mut attributes, attempts);
-        }
-        let span = SpanBuilder {
-            attributes: Some(attributes),
-            ..SpanBuilder::from_name(method.full_name()).with_kind(SpanKind::Client)
-        };
-        Context::map_current(|parent| self.tracer().start(span, parent))
-    }
-
-    fn attributes(&self, method: &RpcMethod, server: Option<Server>) -> Vec<KeyValue> {
-        // Room for the status, in both generations, and `error.type`.
-        let mut attributes = Vec::with_capacity(9);
-        if self.conventions.has_old() {
-            attributes.push(KeyValue::new(semconv::RPC_SYSTEM, "grpc"));
-            attributes.extend(
-                method
-                    .service()
-                    .map(|name| KeyValue::new(semconv::RPC_SERVICE, name)),
-            );
-        }
-        let name = if self.conventions.has_new() {
-            attributes.push(KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"));
-            method.full_name()
-        } else {
-            method.method()
-        };
-        attributes.push(KeyValue::new(semconv::RPC_METHOD, name));
-        if let Some((address, port)) = server {
-            attributes.push(KeyValue::new(
-                semconv::SERVER_ADDRESS,
-                StringValue::from(address),
-            ));
-            attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));
-        }
-        attributes
-    }
-
-    /// The conventions have no attribute for a call that is made again, except the metadata that says so.
-    fn add_attempts(&self, attributes: &mut Vec<KeyValue>, attempts: &HeaderValue) {
-        let text = String::from_utf8_lossy(attempts.as_bytes()).into_owned();
-        let value = Value::Array(Array::String(vec![text.into()]));
-        let (old, new) = semconv::PREVIOUS_ATTEMPTS;
-        let keys = [
-            self.conventions.has_old().then_some(old),
-            self.conventions.has_new().then_some(new),
-        ];
-        let keys = keys.into_iter().flatten();
-        attributes.extend(keys.map(|key| KeyValue::new(key, value.clone())));
-    }
-}
-
 /// The metadata by which gRPC says how often a call was made before.
 pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
 const PREVIOUS_ATTEMPTS_HEADER: HeaderName = HeaderName::from_static(PREVIOUS_ATTEMPTS);
-
-/// The server that a URI names; an IPv6 address has brackets in a URI alone.
-pub(crate) fn server_of(uri: &http::Uri) -> Option<Server> {
-    let default = if uri.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    };
-    let address = uri.host()?.trim_matches(['[', ']']);
-    Some((address.into(), uri.port_u16().unwrap_or(default)))
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("conventions", &self.conventions)
-            .field("server", &self.server)
-            .field("level_1_flags", &self.level_1_flags)
-            .finish_non_exhaustive()
-    }
-}

@@ -75,6 +75,12 @@ pub use tonic;
 /// The name of this crate's instrumentation scope.
 pub const SCOPE_NAME: &str = env!("CARGO_PKG_NAME");
 
+pub(crate) fn scope() -> opentelemetry::InstrumentationScope {
+    opentelemetry::InstrumentationScope::builder(SCOPE_NAME)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build()
+}
+
 #[cfg(all(doctest, feature = "client", feature = "telemetry"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -17,8 +17,10 @@ mod counting;
 mod layer;
 mod resource;
 mod silence;
+mod variable;
 mod warnings;
 
+pub use counting::LostSpans;
 #[cfg(feature = "tracing")]
 pub use layer::WithoutTransport;
 
@@ -31,10 +33,11 @@ use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, io};
 use tokio::runtime::{Builder, Runtime};
+use variable::{is_true, variable};
 use warnings::{Untold, Warnings};
 
 /// How long a shutdown waits for what is still to be sent.
@@ -96,25 +99,6 @@ pub enum SetupError {
         /// The values that it may have.
         known: &'static str,
     },
-}
-
-/// Spans that were not delivered.
-///
-/// The queue had no room for them, they could not be sent, the receiver rejected them, or they were still open when the
-/// export ended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{lost} of {} spans were not delivered: {reason}\n\nhint: {hint}", ended + open)]
-#[non_exhaustive]
-pub struct LostSpans {
-    /// How many sampled spans have ended in all.
-    pub ended: u64,
-    /// How many sampled spans were still open.
-    pub open: u64,
-    /// How many of both were not delivered.
-    pub lost: u64,
-    /// The last thing that went wrong.
-    pub reason: String,
-    hint: &'static str,
 }
 
 impl Telemetry {
@@ -263,15 +247,6 @@ impl TelemetryBuilder {
             runtime: Some(runtime),
         })
     }
-}
-
-/// A variable's value, unless it is empty, which counts as unset.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn is_true(name: &str) -> bool {
-    variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// What the items of a variable's list mean. Unknown ones are skipped with a warning, as OpenTelemetry asks for, as

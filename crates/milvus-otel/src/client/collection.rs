@@ -3,7 +3,7 @@
 use super::error::{Error, ErrorKind, Result};
 use super::schema::{
     CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, LoadState, MetricType, count,
-    pair, pair_list, pairs,
+    pair, pair_list, pairs, row_count,
 };
 use super::{MilvusClient, awaitable};
 use crate::proto::common::KeyValuePair;
@@ -575,14 +575,6 @@ impl MilvusClient {
             .await
             .map(drop)
     }
-}
-
-/// The count of rows among statistics.
-pub(super) fn row_count(stats: Vec<KeyValuePair>) -> Result<u64> {
-    let count = pairs(stats)
-        .remove("row_count")
-        .and_then(|rows| rows.parse().ok());
-    count.ok_or_else(|| Error::unexpected("the statistics came without a count of rows"))
 }
 
 /// Milvus's code for "index not found".

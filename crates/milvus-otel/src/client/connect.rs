@@ -62,6 +62,23 @@ pub struct MilvusClientBuilder {
     tls: Option<Tls>,
 }
 
+impl MilvusClient {
+    /// Connects to the server at `uri`, such as `http://localhost:19530`, without a password, to its default database.
+    ///
+    /// Milvus 2.0 and later; tried on 2.3.5.
+    ///
+    /// # Errors
+    /// The URI isn't one, or nothing at it speaks Milvus.
+    pub async fn connect(uri: impl AsRef<str>) -> Result<Self> {
+        Self::builder(uri).connect().await
+    }
+
+    /// A connection to the server at `uri`, to be given its options.
+    pub fn builder(uri: impl AsRef<str>) -> MilvusClientBuilder {
+        MilvusClientBuilder::new(uri.as_ref())
+    }
+}
+
 impl MilvusClientBuilder {
     pub(super) fn new(uri: &str) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! One connection to a server: making a call over it, and reading what came of it.
 
-use super::error::{Error, ErrorKind, Reach, Result};
+use super::error::{Error, ErrorKind, LEGACY_RATE_LIMIT, RATE_LIMIT, Reach, Result};
 use super::rpc::{Answer, Rpc, SERVICE};
 use super::unary::Unary;
 use crate::layer::{CallHandle, Code, GrpcTrace, PREVIOUS_ATTEMPTS, causes, chain, code_of};
@@ -263,10 +263,6 @@ fn read_any<M: Message + Default>(
         Some(refusal) => Ok(Err(refusal)),
     }
 }
-
-/// Milvus's codes for a call that came too soon after others, which it doesn't process.
-pub(super) const RATE_LIMIT: i32 = 8;
-pub(super) const LEGACY_RATE_LIMIT: i32 = 49;
 
 /// What Milvus's own status says went wrong.
 fn failure_in(status: Option<&Status>) -> Option<ErrorKind> {

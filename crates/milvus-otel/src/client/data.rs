@@ -1,7 +1,6 @@
 //! Rows: putting them in, changing them, taking them out by key or filter.
 
 use super::error::{Error, Result};
-use super::pages::{Pages, query_pages};
 use super::rows::{self, Row};
 use super::schema::{CollectionSchema, ConsistencyLevel, Id, count, pair, pair_list};
 use super::shape::{All, Paged};
@@ -194,7 +193,7 @@ impl Delete<'_> {
 pub struct Query<'a, T = Row, S = All> {
     pub(super) client: &'a MilvusClient,
     pub(super) collection: String,
-    name: &'static str,
+    pub(super) name: &'static str,
     ids: Vec<Id>,
     pub(super) filter: String,
     pub(super) output_fields: Vec<String>,
@@ -205,16 +204,6 @@ pub struct Query<'a, T = Row, S = All> {
     pub(super) batch_size: usize,
     consistency_level: Option<ConsistencyLevel>,
     shape: PhantomData<fn() -> (T, S)>,
-}
-
-impl<'a, T: DeserializeOwned + 'static> IntoFuture for Query<'a, T, Paged> {
-    type Output = Result<Pages<Vec<T>>>;
-    type IntoFuture = CallFuture<'a, Pages<Vec<T>>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let (client, name, collection) = (self.client, self.name, self.collection.clone());
-        Box::pin(async move { client.operation(name, &collection, query_pages(self)).await })
-    }
 }
 
 impl<T> Query<'_, T, Paged> {
@@ -487,7 +476,7 @@ impl MilvusClient {
 
     /// Reads the rows of a filter in pages, in the order of their keys, all as of one moment.
     ///
-    /// pymilvus has it under the same name. See [`Pages`].
+    /// pymilvus has it under the same name. See [`Pages`](super::Pages).
     ///
     /// Milvus 2.3 and later; tried on 2.3.5.
     pub fn query_iterator(&self, collection: impl Into<String>) -> Query<'_, Row, Paged> {

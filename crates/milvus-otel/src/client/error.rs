@@ -1,10 +1,13 @@
 //! What can go wrong with a call, and in which trace it did.
 
-use super::connection::{LEGACY_RATE_LIMIT, RATE_LIMIT};
 use crate::layer::Code;
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use opentelemetry::{Context, StringValue};
 use std::fmt;
+
+/// Milvus's codes for a call that came too soon after others, which it doesn't process.
+pub(super) const RATE_LIMIT: i32 = 8;
+pub(super) const LEGACY_RATE_LIMIT: i32 = 49;
 
 /// What the client's methods return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,12 +1,12 @@
 //! Queries and searches of more rows than one answer should have.
 
-use super::MilvusClient;
 use super::data::{Query, into_typed, read_rows};
 use super::error::{Error, Result};
 use super::rows::Row;
 use super::schema::{DataType, Id, pair};
 use super::search::{Hit, Search, hits};
 use super::shape::Paged;
+use super::{CallFuture, MilvusClient};
 use crate::proto::milvus as m;
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
@@ -123,8 +123,18 @@ struct QueryCursor<T> {
     rows: PhantomData<fn() -> T>,
 }
 
+impl<'a, T: DeserializeOwned + 'static> IntoFuture for Query<'a, T, Paged> {
+    type Output = Result<Pages<Vec<T>>>;
+    type IntoFuture = CallFuture<'a, Pages<Vec<T>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (client, name, collection) = (self.client, self.name, self.collection.clone());
+        Box::pin(async move { client.operation(name, &collection, query_pages(self)).await })
+    }
+}
+
 /// The pages of `query`.
-pub(super) async fn query_pages<T: DeserializeOwned + 'static>(
+async fn query_pages<T: DeserializeOwned + 'static>(
     query: Query<'_, T, Paged>,
 ) -> Result<Pages<Vec<T>>> {
     check_batch_size(query.batch_size)?;
@@ -224,8 +234,22 @@ struct SearchCursor<T> {
     rows: PhantomData<fn() -> T>,
 }
 
+impl<'a, T: DeserializeOwned + 'static> IntoFuture for Search<'a, T, Paged> {
+    type Output = Result<Pages<Vec<Hit<T>>>>;
+    type IntoFuture = CallFuture<'a, Pages<Vec<Hit<T>>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (client, name, collection) = (self.client, self.name, self.collection.clone());
+        Box::pin(async move {
+            client
+                .operation(name, &collection, search_pages(self))
+                .await
+        })
+    }
+}
+
 /// The pages of `search`.
-pub(super) async fn search_pages<T: DeserializeOwned + 'static>(
+async fn search_pages<T: DeserializeOwned + 'static>(
     search: Search<'_, T, Paged>,
 ) -> Result<Pages<Vec<Hit<T>>>> {
     check_batch_size(search.limit)?;

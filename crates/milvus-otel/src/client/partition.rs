@@ -1,9 +1,8 @@
 //! Partitions of a collection.
 
 use super::MilvusClient;
-use super::collection::row_count;
 use super::error::Result;
-use super::schema::LoadState;
+use super::schema::{LoadState, row_count};
 use crate::proto::milvus as m;
 
 /// Partitions: making them, loading some of them, dropping them.

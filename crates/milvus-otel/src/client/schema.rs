@@ -880,3 +880,11 @@ pub(super) fn pairs(list: Vec<KeyValuePair>) -> BTreeMap<String, String> {
 pub(super) fn count(number: i64) -> Result<u64> {
     u64::try_from(number).map_err(|_| Error::unexpected(format!("a count came as {number}")))
 }
+
+/// The count of rows among statistics.
+pub(super) fn row_count(stats: Vec<KeyValuePair>) -> Result<u64> {
+    let count = pairs(stats)
+        .remove("row_count")
+        .and_then(|rows| rows.parse().ok());
+    count.ok_or_else(|| Error::unexpected("the statistics came without a count of rows"))
+}

@@ -2,7 +2,6 @@
 
 use super::data::{ids, into_typed, read_rows};
 use super::error::{Error, Result};
-use super::pages::{Pages, search_pages};
 use super::rows::{Row, sparse_bytes};
 use super::schema::{CollectionSchema, ConsistencyLevel, Id, MetricType, Vector, pair, pair_list};
 use super::shape::{All, One, Paged};
@@ -70,7 +69,7 @@ pub struct Hit<T = Row> {
 pub struct Search<'a, T = Row, S = All> {
     pub(super) client: &'a MilvusClient,
     pub(super) collection: String,
-    name: &'static str,
+    pub(super) name: &'static str,
     vectors: Vec<Vector>,
     field: Option<String>,
     filter: String,
@@ -95,20 +94,6 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Search<'a, T, One> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async { Ok(self.send().await?.into_iter().next().unwrap_or_default()) })
-    }
-}
-
-impl<'a, T: DeserializeOwned + 'static> IntoFuture for Search<'a, T, Paged> {
-    type Output = Result<Pages<Vec<Hit<T>>>>;
-    type IntoFuture = CallFuture<'a, Pages<Vec<Hit<T>>>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let (client, name, collection) = (self.client, self.name, self.collection.clone());
-        Box::pin(async move {
-            client
-                .operation(name, &collection, search_pages(self))
-                .await
-        })
     }
 }
 

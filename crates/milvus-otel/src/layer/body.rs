@@ -1,7 +1,6 @@
 //! A response's body, which carries its call's span to the status in the trailers.
 
-use super::BoxError;
-use super::call::CallSpan;
+use super::call::{BoxError, CallSpan};
 use super::status::Outcome;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;

@@ -1,18 +1,17 @@
-//! One call: its span, and the future of its response.
+//! One call: its span, and the caller's hold on it.
 
+#[cfg(feature = "metrics")]
+use super::metrics::Timer;
+use super::settings::Settings;
 use super::status::{Code, Outcome};
-use super::{BoxError, Settings, TracedBody};
 use crate::semconv;
-use http::Response;
-use http_body::Body;
 use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
-use pin_project_lite::pin_project;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{self, Poll, ready};
+
+/// The error of a traced service and of its bodies: the wrapped one's own, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The span of a call that hasn't ended. Dropping it ends it as CANCELLED, unless the caller has a hold on it.
 pub(super) struct CallSpan(Option<Open>);
@@ -23,7 +22,7 @@ struct Open {
     settings: Arc<Settings>,
     handle: Option<CallHandle>,
     #[cfg(feature = "metrics")]
-    timer: Option<super::metrics::Timer>,
+    timer: Option<Timer>,
 }
 
 impl CallSpan {
@@ -45,14 +44,14 @@ impl CallSpan {
     }
 
     #[cfg(feature = "metrics")]
-    pub(super) fn timed(mut self, timer: super::metrics::Timer) -> Self {
+    pub(super) fn timed(mut self, timer: Timer) -> Self {
         if let Some(open) = &mut self.0 {
             open.timer = Some(timer);
         }
         self
     }
 
-    fn context(&self) -> Option<&Context> {
+    pub(super) fn context(&self) -> Option<&Context> {
         self.0.as_ref().map(|open| &open.context)
     }
 
@@ -84,7 +83,11 @@ impl Open {
     fn end(self, outcome: Outcome) {
         #[cfg(feature = "metrics")]
         if let Some(timer) = &self.timer {
-            timer.stop(&self.settings, outcome.code);
+            timer.stop(
+                &self.settings.metrics,
+                self.settings.conventions,
+                outcome.code,
+            );
         }
         let span = self.context.span();
         if span.is_recording() {
@@ -194,67 +197,4 @@ impl CallHandle {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pin_project! {
-    /// The future of a traced call's response.
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
-        #[pin]
-        inner: F,
-        call: Option<CallSpan>,
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, call: Option<CallSpan>) -> Self {
-        Self { inner, call }
-    }
-}
-
-impl<F, B, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: Body,
-    E: Into<BoxError>,
-{
-    type Output = Result<Response<TracedBody<B>>, BoxError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let polled = {
-            let context = this.call.as_ref().and_then(CallSpan::context);
-            let _current = context.map(|context| context.clone().attach());
-            ready!(this.inner.poll(cx))
-        };
-        let call = this.call.take();
-        Poll::Ready(match polled {
-            Ok(response) => Ok(traced(response, call)),
-            Err(error) => {
-                let error = error.into();
-                if let Some(call) = call {
-                    call.end_with_error(&error);
-                }
-                Err(error)
-            }
-        })
-    }
-}
-
-/// A response whose headers are the whole of it ends its call; any other takes the call along in its body.
-fn traced<B: Body>(response: Response<B>, mut call: Option<CallSpan>) -> Response<TracedBody<B>> {
-    let outcome = Outcome::of_headers(response.headers())
-        .or_else(|| Outcome::of_http_status(response.status()))
-        .or_else(|| {
-            response
-                .body()
-                .is_end_stream()
-                .then(Outcome::without_status)
-        });
-    if let Some(outcome) = outcome
-        && let Some(call) = call.take()
-    {
-        call.end(outcome);
-    }
-    response.map(|body| TracedBody::new(body, call))
 }

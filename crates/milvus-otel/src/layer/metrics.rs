@@ -1,7 +1,8 @@
 //! How long calls take, as the RPC conventions have it.
 
-use super::{RpcMethod, Server, Settings};
-use crate::layer::status::Code;
+use super::method::RpcMethod;
+use super::server::Server;
+use super::status::Code;
 use crate::semconv;
 use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue, global};
@@ -31,7 +32,7 @@ impl Metrics {
     fn durations(&self, conventions: semconv::Conventions) -> &Durations {
         self.durations.get_or_init(|| match &self.meter {
             Some(meter) => Durations::new(meter, conventions),
-            None => Durations::new(&global::meter_with_scope(super::scope()), conventions),
+            None => Durations::new(&global::meter_with_scope(crate::scope()), conventions),
         })
     }
 }
@@ -81,9 +82,9 @@ impl Timer {
         }
     }
 
-    pub(super) fn stop(&self, settings: &Settings, code: Code) {
+    pub(super) fn stop(&self, metrics: &Metrics, conventions: semconv::Conventions, code: Code) {
         let seconds = self.start.elapsed().as_secs_f64();
-        let durations = settings.metrics.durations(settings.conventions);
+        let durations = metrics.durations(conventions);
         if let Some(histogram) = &durations.old {
             histogram.record(seconds * 1_000.0, &self.old_attributes(code));
         }

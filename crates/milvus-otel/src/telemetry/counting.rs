@@ -1,6 +1,5 @@
 //! Counting spans that start, that end, and that are accepted: the difference is what was lost.
 
-use super::LostSpans;
 use super::silence::Rejected;
 use super::warnings::Untold;
 use opentelemetry::Context;
@@ -13,6 +12,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
+
+/// Spans that were not delivered.
+///
+/// The queue had no room for them, they could not be sent, the receiver rejected them, or they were still open when the
+/// export ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{lost} of {} spans were not delivered: {reason}\n\nhint: {hint}", ended + open)]
+#[non_exhaustive]
+pub struct LostSpans {
+    /// How many sampled spans have ended in all.
+    pub ended: u64,
+    /// How many sampled spans were still open.
+    pub open: u64,
+    /// How many of both were not delivered.
+    pub lost: u64,
+    /// The last thing that went wrong.
+    pub reason: String,
+    hint: &'static str,
+}
 
 /// How many spans started and ended, how many of them were accepted, and the last thing that went wrong.
 #[derive(Debug, Default)]

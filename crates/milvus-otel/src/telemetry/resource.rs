@@ -3,7 +3,7 @@
 //! The SDK's own detector lets `OTEL_RESOURCE_ATTRIBUTES` win over `OTEL_SERVICE_NAME` and leaves values
 //! percent-encoded; the specification has both the other way round.
 
-use super::variable;
+use super::variable::variable;
 use super::warnings::Warnings;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
