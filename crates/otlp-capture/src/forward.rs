@@ -52,7 +52,7 @@ impl Forward {
 
 /// Where the requests go in; bounded by the budget that each of them holds a part of.
 #[derive(Clone, Debug)]
-pub(crate) struct Queue {
+pub(crate) struct ForwardQueue {
     items: mpsc::UnboundedSender<Item>,
     budget: Budget,
     ledger: Arc<Ledger>,
@@ -80,7 +80,7 @@ const GIVE_UP: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-impl Queue {
+impl ForwardQueue {
     /// Starts the task that sends. It ends when every queue is dropped and everything was sent or
     /// lost.
     pub(crate) fn start(
@@ -143,7 +143,7 @@ async fn send_all(mut peer: Peer, mut items: mpsc::UnboundedReceiver<Item>, ledg
 pub(crate) struct Peer {
     host: String,
     port: u16,
-    connection: Option<SendRequest<Message>>,
+    connection: Option<SendRequest<GrpcBody>>,
     /// Signals that it has no method for, as Jaeger has none for metrics.
     unsupported: Vec<Signal>,
 }
@@ -262,7 +262,7 @@ impl Peer {
         ))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
-        .body(Message::framed(outgoing.message.clone()))
+        .body(GrpcBody::framed(outgoing.message.clone()))
         .map_err(|error| error.to_string())?;
         let response = connection
             .send_request(request)
@@ -271,7 +271,7 @@ impl Peer {
         Outcome::of(response).await
     }
 
-    async fn connect(&self) -> Result<SendRequest<Message>, String> {
+    async fn connect(&self) -> Result<SendRequest<GrpcBody>, String> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .map_err(|error| error.to_string())?;
@@ -409,9 +409,9 @@ fn jittered(pause: Duration) -> Duration {
 
 /// The body of a gRPC call: the prefix and the message, which isn't copied.
 #[derive(Debug)]
-pub(crate) struct Message(Option<Chain<Bytes, Bytes>>);
+pub(crate) struct GrpcBody(Option<Chain<Bytes, Bytes>>);
 
-impl Message {
+impl GrpcBody {
     fn framed(message: Bytes) -> Self {
         // The limit on what is received is far below what 32 bits can say.
         let length = u32::try_from(message.len())
@@ -422,7 +422,7 @@ impl Message {
     }
 }
 
-impl Body for Message {
+impl Body for GrpcBody {
     type Data = Chain<Bytes, Bytes>;
     type Error = Infallible;
 

@@ -1,8 +1,8 @@
 //! The way of a request after its protocol: received in bounds, decompressed, transcoded, queued,
 //! acknowledged.
 
-use crate::Limits;
 use crate::budget::{Budget, Reservation};
+use crate::config::Limits;
 use crate::identity;
 use crate::inflate::Compression;
 use crate::ledger::{Ledger, Who};
@@ -11,7 +11,7 @@ use crate::schema::Signal;
 use crate::secrets::Secrets;
 use crate::transcode::{json_to_protobuf, protobuf_to_json};
 use crate::visit::Visit;
-use crate::writer::{Job, Line, Queue};
+use crate::writer::{Job, JobQueue, Line};
 use hyper::body::{Body, Bytes, Incoming};
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -33,7 +33,7 @@ pub(crate) struct Intake {
     pub(crate) limits: Limits,
     pub(crate) ledger: Arc<Ledger>,
     budget: Budget,
-    queue: Queue,
+    queue: JobQueue,
     secrets: Secrets,
     is_forwarding: bool,
 }
@@ -59,7 +59,7 @@ impl Intake {
     pub(crate) fn new(
         limits: Limits,
         ledger: Arc<Ledger>,
-        queue: Queue,
+        queue: JobQueue,
         secrets: Secrets,
         is_forwarding: bool,
     ) -> Self {

@@ -1,9 +1,11 @@
 //! The one thread that writes: a line a request, a file a signal, begun anew when it is full.
 
 use crate::budget::Reservation;
+use crate::config::{Observer, Rotation};
+use crate::error::Error;
+use crate::forward::ForwardQueue;
 use crate::ledger::{Ledger, SenderId};
 use crate::schema::Signal;
-use crate::{Error, Observer, Rotation, forward};
 use bytes::Bytes;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
 /// Where the lines go in; bounded by the budget that every line holds a part of.
-pub(crate) type Queue = mpsc::UnboundedSender<Job>;
+pub(crate) type JobQueue = mpsc::UnboundedSender<Job>;
 
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -54,9 +56,9 @@ impl Writer {
         dir: PathBuf,
         rotation: Option<Rotation>,
         observer: Option<Observer>,
-        forward: Option<forward::Queue>,
+        forward: Option<ForwardQueue>,
         ledger: Arc<Ledger>,
-    ) -> Result<(Self, Queue), Error> {
+    ) -> Result<(Self, JobQueue), Error> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -90,7 +92,7 @@ fn write(
     mut jobs: mpsc::UnboundedReceiver<Job>,
     mut files: Vec<LineFile>,
     mut observer: Option<Observer>,
-    forward: Option<forward::Queue>,
+    forward: Option<ForwardQueue>,
     ledger: &Ledger,
 ) {
     while let Some(job) = jobs.blocking_recv() {
