@@ -12,11 +12,11 @@ use std::io::{self, Write};
 
 use trace_parity::Traces;
 
-use crate::escape::{self, Charset};
+use crate::escape;
 use crate::run::Run;
 use crate::terminal::{TerminalStyle, terminal};
 use crate::words;
-use data::Page;
+use data::PageData;
 use spans::SpanBlock;
 
 pub use embedded::raw_spans;
@@ -54,7 +54,7 @@ const POLICY: &str = concat!(
 /// Those of `out`.
 pub fn html(run: &Run, traces: &Traces, raw: &[u8], mut out: impl Write) -> io::Result<()> {
     let spans = SpanBlock::of(&run.verdict, traces);
-    let page = Page::of(run, traces, &spans, raw.len());
+    let page = PageData::of(run, traces, &spans, raw.len());
     let mut rest = FRAME;
     while let Some((before, after)) = rest.split_once("{{") {
         let (slot, after) = after
@@ -107,11 +107,6 @@ fn text(run: &Run) -> String {
         .lines()
         .map(|line| escape::markup(line, usize::MAX) + "\n")
         .collect()
-}
-
-/// Text as the page shows it: nothing invisible, and of a length that can be looked at.
-fn shown(text: &str, columns: usize) -> String {
-    escape::clipped(text, columns, Charset::Unicode)
 }
 
 #[cfg(test)]

@@ -33,31 +33,31 @@ struct Report<'a> {
     arguments: &'a [String],
     stack: Option<&'a str>,
     verdict: Outcome,
-    notes: Vec<NoteView<'a>>,
+    notes: Vec<ReportNote<'a>>,
     wall_seconds: Option<f64>,
-    phases: Vec<Phase<'a>>,
-    examples: Vec<Example<'a>>,
-    steps: Vec<Step<'a>>,
-    timing: Vec<TimingView>,
-    findings: Vec<FindingView<'a>>,
-    expected_divergences: Vec<Divergence<'a>>,
+    phases: Vec<ReportPhase<'a>>,
+    examples: Vec<ReportExample<'a>>,
+    steps: Vec<ReportStep<'a>>,
+    timing: Vec<ReportTiming>,
+    findings: Vec<ReportFinding<'a>>,
+    expected_divergences: Vec<ReportDivergence<'a>>,
 }
 
 #[derive(Serialize)]
-struct NoteView<'a> {
+struct ReportNote<'a> {
     kind: &'static str,
     example: Option<&'a str>,
     text: &'a str,
 }
 
 #[derive(Serialize)]
-struct Phase<'a> {
+struct ReportPhase<'a> {
     name: &'a str,
     seconds: f64,
 }
 
 #[derive(Serialize)]
-struct Example<'a> {
+struct ReportExample<'a> {
     name: &'a str,
     command: Option<&'a [String]>,
     outcome: ExampleOutcome,
@@ -70,16 +70,16 @@ struct Example<'a> {
 }
 
 #[derive(Serialize)]
-struct Step<'a> {
+struct ReportStep<'a> {
     name: &'a str,
     cells: Cells<'a>,
 }
 
 /// The cells under their examples' names.
-struct Cells<'a>(Vec<(&'a str, Option<CellView<'a>>)>);
+struct Cells<'a>(Vec<(&'a str, Option<ReportCell<'a>>)>);
 
 #[derive(Serialize)]
-struct CellView<'a> {
+struct ReportCell<'a> {
     rpcs: &'a [String],
     count: u64,
     joined: u64,
@@ -91,29 +91,29 @@ struct CellView<'a> {
 }
 
 #[derive(Serialize)]
-struct TimingView {
+struct ReportTiming {
     step: String,
     per_poll: bool,
-    examples: BTreeMap<String, ExampleTimes>,
+    examples: BTreeMap<String, ReportExampleTimes>,
 }
 
 #[derive(Serialize)]
-struct ExampleTimes {
+struct ReportExampleTimes {
     runs: u64,
-    client_ms: Times,
-    server_ms: Option<Times>,
-    gap_ms: Option<Times>,
+    client_ms: ReportTimes,
+    server_ms: Option<ReportTimes>,
+    gap_ms: Option<ReportTimes>,
     outlier: bool,
 }
 
 #[derive(Serialize)]
-struct Times {
+struct ReportTimes {
     median: f64,
     worst: f64,
 }
 
 #[derive(Serialize)]
-struct FindingView<'a> {
+struct ReportFinding<'a> {
     rule: &'static str,
     severity: Severity,
     example: Option<&'a str>,
@@ -128,7 +128,7 @@ struct FindingView<'a> {
 }
 
 #[derive(Serialize)]
-struct Divergence<'a> {
+struct ReportDivergence<'a> {
     scope: &'a str,
     rule: &'static str,
     subject: &'a str,
@@ -146,12 +146,12 @@ impl<'a> Report<'a> {
             arguments: &run.arguments,
             stack: run.stack.as_deref(),
             verdict: verdict.outcome,
-            notes: run.notes.iter().map(NoteView::of).collect(),
+            notes: run.notes.iter().map(ReportNote::of).collect(),
             wall_seconds: run.wall_seconds.map(finite),
             phases: run
                 .phases
                 .iter()
-                .map(|p| Phase {
+                .map(|p| ReportPhase {
                     name: &p.name,
                     seconds: finite(p.seconds),
                 })
@@ -161,46 +161,49 @@ impl<'a> Report<'a> {
                 .steps
                 .iter()
                 .map(|row| {
-                    let cells = row.cells.iter().map(|cell| cell.as_ref().map(CellView::of));
-                    Step {
+                    let cells = row
+                        .cells
+                        .iter()
+                        .map(|cell| cell.as_ref().map(ReportCell::of));
+                    ReportStep {
                         name: &row.name,
                         cells: Cells(names.iter().copied().zip(cells).collect()),
                     }
                 })
                 .collect(),
-            timing: timing(verdict).into_iter().map(TimingView::of).collect(),
+            timing: timing(verdict).into_iter().map(ReportTiming::of).collect(),
             findings: verdict
                 .findings
                 .iter()
-                .map(|finding| FindingView::of(run, finding))
+                .map(|finding| ReportFinding::of(run, finding))
                 .collect(),
             expected_divergences: verdict
                 .expected_divergences
                 .iter()
-                .map(Divergence::of)
+                .map(ReportDivergence::of)
                 .collect(),
         }
     }
 }
 
 /// The judged examples, then those that were started and of which the verdict knows nothing.
-fn examples(run: &Run) -> Vec<Example<'_>> {
+fn examples(run: &Run) -> Vec<ReportExample<'_>> {
     let started = |name: &str| run.examples.iter().find(|e| e.name == name);
     let judged = |name: &str| run.verdict.examples.iter().any(|e| e.name == name);
     let known = run
         .verdict
         .examples
         .iter()
-        .map(|v| Example::of(&v.name, Some(v), started(&v.name)));
+        .map(|v| ReportExample::of(&v.name, Some(v), started(&v.name)));
     let unknown = run
         .examples
         .iter()
         .filter(|e| !judged(&e.name))
-        .map(|e| Example::of(&e.name, None, Some(e)));
+        .map(|e| ReportExample::of(&e.name, None, Some(e)));
     known.chain(unknown).collect()
 }
 
-impl<'a> Example<'a> {
+impl<'a> ReportExample<'a> {
     fn of(name: &'a str, verdict: Option<&'a ExampleVerdict>, run: Option<&'a ExampleRun>) -> Self {
         Self {
             name,
@@ -219,7 +222,7 @@ impl<'a> Example<'a> {
     }
 }
 
-impl<'a> NoteView<'a> {
+impl<'a> ReportNote<'a> {
     fn of(note: &'a Note) -> Self {
         Self {
             kind: note.kind.name(),
@@ -229,7 +232,7 @@ impl<'a> NoteView<'a> {
     }
 }
 
-impl<'a> CellView<'a> {
+impl<'a> ReportCell<'a> {
     fn of(cell: &'a Cell) -> Self {
         Self {
             rpcs: &cell.rpcs,
@@ -244,14 +247,14 @@ impl<'a> CellView<'a> {
     }
 }
 
-impl TimingView {
+impl ReportTiming {
     fn of(step: StepTiming) -> Self {
-        let times = |spread: Spread| Times {
+        let times = |spread: Spread| ReportTimes {
             median: milliseconds(spread.median),
             worst: milliseconds(spread.worst),
         };
         let examples = step.examples.into_iter().map(|timing| {
-            let view = ExampleTimes {
+            let view = ReportExampleTimes {
                 runs: timing.runs,
                 client_ms: times(timing.client),
                 server_ms: timing.server.map(times),
@@ -268,7 +271,7 @@ impl TimingView {
     }
 }
 
-impl<'a> FindingView<'a> {
+impl<'a> ReportFinding<'a> {
     fn of(run: &Run, finding: &'a Finding) -> Self {
         let actions = words::actions(run, finding).join("\n");
         Self {
@@ -287,7 +290,7 @@ impl<'a> FindingView<'a> {
     }
 }
 
-impl<'a> Divergence<'a> {
+impl<'a> ReportDivergence<'a> {
     fn of(divergence: &'a ObservedDivergence) -> Self {
         Self {
             scope: &divergence.scope,

@@ -1,15 +1,18 @@
 //! A run as text for a terminal: the verdict, the aligned table, what is wrong, and what to do next.
 
 pub(crate) mod layout;
+pub(crate) mod style;
 mod table;
 
-use anstyle::{AnsiColor, Style};
 use trace_parity::{Exit, Finding, ObservedDivergence, Outcome, Rule, Severity, TraceId, Verdict};
 
-use crate::escape::{self, Charset};
+use crate::escape;
 use crate::run::{ExampleRun, Run, Subject};
 use crate::words::{self, Counts};
 use layout::Page;
+use style::Role;
+
+pub use style::{Detail, TerminalStyle};
 
 /// Findings that are written out; the report has the rest.
 const FINDINGS_SHOWN: usize = 20;
@@ -19,83 +22,6 @@ const HEADLINE_PART: usize = 40;
 const LOG_LINES: usize = 12;
 /// Rules that the last lines offer to explain.
 const RULES_EXPLAINED: usize = 3;
-
-/// The terminal's abilities, and how much the reader wants to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TerminalStyle {
-    /// Columns; at least 40 are used.
-    pub width: usize,
-    pub color: bool,
-    /// Nothing but ASCII, for a locale that isn't UTF-8.
-    pub ascii: bool,
-    pub detail: Detail,
-}
-
-/// How much is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Detail {
-    /// The verdict, and a line for each finding.
-    Quiet,
-    #[default]
-    Normal,
-    /// Notes, times, phases and versions too.
-    Verbose,
-}
-
-impl Default for TerminalStyle {
-    /// Plain text, 80 columns wide.
-    fn default() -> Self {
-        Self {
-            width: 80,
-            color: false,
-            ascii: false,
-            detail: Detail::Normal,
-        }
-    }
-}
-
-/// The role of a piece of text. Its colour repeats what its words say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Plain,
-    Heading,
-    Good,
-    Bad,
-    Warning,
-    Known,
-    Faint,
-}
-
-impl TerminalStyle {
-    pub(crate) fn charset(&self) -> Charset {
-        if self.ascii {
-            Charset::Ascii
-        } else {
-            Charset::Unicode
-        }
-    }
-
-    pub(crate) fn separator(&self) -> &'static str {
-        if self.ascii { ", " } else { " · " }
-    }
-
-    fn paint(&self, role: Role, text: &str) -> String {
-        let style = match role {
-            Role::Plain => Style::new(),
-            Role::Heading => Style::new().bold(),
-            Role::Good => AnsiColor::Green.on_default().bold(),
-            Role::Bad => AnsiColor::Red.on_default().bold(),
-            Role::Warning => AnsiColor::Yellow.on_default().bold(),
-            Role::Known => AnsiColor::Cyan.on_default(),
-            Role::Faint => Style::new().dimmed(),
-        };
-        if self.color && !text.is_empty() {
-            format!("{style}{text}{style:#}")
-        } else {
-            text.to_owned()
-        }
-    }
-}
 
 /// The run as text, each line ended. Nothing read from a trace or a log acts on the terminal.
 pub fn terminal(run: &Run, style: &TerminalStyle) -> String {

@@ -4,7 +4,7 @@ use trace_parity::{Kind, Span, Status, Trace};
 
 use crate::escape::{self, Charset};
 use crate::terminal::layout::Page;
-use crate::terminal::{Detail, Role, TerminalStyle};
+use crate::terminal::style::{Detail, Role, TerminalStyle};
 use crate::words;
 
 /// Spans that are printed unless all are asked for.
@@ -75,7 +75,7 @@ fn head(page: &mut Page, trace: &Trace<'_>, spans: &[(usize, Span<'_>)]) {
 }
 
 /// A line: one span, or several equal siblings.
-struct Row<'t> {
+struct TreeRow<'t> {
     span: Span<'t>,
     depth: usize,
     /// No sibling comes after it.
@@ -137,16 +137,16 @@ impl<'t, 'a> Rows<'t, 'a> {
 }
 
 impl<'t> Iterator for Rows<'t, '_> {
-    type Item = Row<'t>;
+    type Item = TreeRow<'t>;
 
-    fn next(&mut self) -> Option<Row<'t>> {
+    fn next(&mut self) -> Option<TreeRow<'t>> {
         while let Some((_, to)) = self.jumps.pop_if(|(from, _)| *from == self.at) {
             self.at = to;
         }
         let first = self.at;
         let (depth, span) = *self.spans.get(first)?;
         let (last, count) = self.run(first);
-        let mut row = Row {
+        let mut row = TreeRow {
             span,
             depth,
             is_last: self.next_siblings[last].is_none(),
@@ -222,7 +222,7 @@ impl Columns {
         }
     }
 
-    fn print(&self, page: &mut Page, row: &Row<'_>, branches: &[bool], began: u64) {
+    fn print(&self, page: &mut Page, row: &TreeRow<'_>, branches: &[bool], began: u64) {
         let TerminalStyle { ascii, .. } = page.style;
         let charset = page.style.charset();
         let failed = row.span.status() == Status::Error;
@@ -270,7 +270,7 @@ impl Columns {
         );
     }
 
-    fn times(&self, row: &Row<'_>, began: u64, ascii: bool) -> Vec<String> {
+    fn times(&self, row: &TreeRow<'_>, began: u64, ascii: bool) -> Vec<String> {
         let offset = words::nanoseconds(row.span.start_ns().saturating_sub(began));
         let duration = words::nanoseconds(row.duration_ns);
         let times = if self.offset {

@@ -8,8 +8,7 @@ use trace_parity::{
     Outcome, Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Traces, Verdict, timing,
 };
 
-use super::shown;
-use super::spans::{Place, SpanBlock};
+use super::spans::{SpanBlock, SpanPlace, shown};
 use crate::escape::{self, Charset};
 use crate::run::{ExampleRun, Note, Run, Subject};
 use crate::words;
@@ -30,7 +29,7 @@ const SCOPES: usize = 8;
 const CALLS: usize = 1_000;
 
 #[derive(Serialize)]
-pub(super) struct Page {
+pub(super) struct PageData {
     verdict: Outcome,
     run: Option<String>,
     program: String,
@@ -40,14 +39,14 @@ pub(super) struct Page {
     notes: Vec<NoteView>,
     stack: Option<String>,
     wall_seconds: Option<f64>,
-    phases: Vec<Phase>,
-    examples: Vec<Example>,
-    steps: Vec<Step>,
-    timing: Vec<Timing>,
+    phases: Vec<PhaseView>,
+    examples: Vec<ExampleView>,
+    steps: Vec<StepView>,
+    timing: Vec<TimingView>,
     findings: Vec<FindingView>,
     /// How many there are in all.
     finding_count: usize,
-    expected: Vec<Divergence>,
+    expected: Vec<DivergenceView>,
     /// The pages of the rules that have findings, in Markdown.
     rules: BTreeMap<&'static str, &'static str>,
     /// Bytes of the raw spans in the page.
@@ -61,13 +60,13 @@ struct NoteView {
 }
 
 #[derive(Serialize)]
-struct Phase {
+struct PhaseView {
     name: String,
     seconds: f64,
 }
 
 #[derive(Serialize)]
-struct Example {
+struct ExampleView {
     name: String,
     command: Option<String>,
     language: Option<String>,
@@ -86,12 +85,12 @@ struct Example {
     /// The SDK and the instrumentation with their versions, as the client's spans name them.
     telemetry: Vec<(String, String)>,
     /// Calls that are in no step.
-    calls: Vec<Call>,
+    calls: Vec<CallView>,
     log: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Step {
+struct StepView {
     name: String,
     /// The words of each cell, as the terminal has them.
     words: Vec<String>,
@@ -102,25 +101,25 @@ struct Step {
 
 /// How long a step takes each example, its repeats taken together.
 #[derive(Serialize)]
-struct Timing {
+struct TimingView {
     step: String,
     per_poll: bool,
-    examples: Vec<ExampleTimes>,
+    examples: Vec<ExampleTimesView>,
 }
 
 #[derive(Serialize)]
-struct ExampleTimes {
+struct ExampleTimesView {
     example: String,
     runs: u64,
-    client: Times,
-    server: Option<Times>,
-    gap: Option<Times>,
+    client: TimesView,
+    server: Option<TimesView>,
+    gap: Option<TimesView>,
     outlier: bool,
 }
 
 /// In nanoseconds.
 #[derive(Serialize)]
-struct Times {
+struct TimesView {
     median: u64,
     worst: u64,
 }
@@ -134,15 +133,15 @@ struct CellView {
     client_ns: u64,
     server_ns: u64,
     differs: bool,
-    calls: Vec<Call>,
+    calls: Vec<CallView>,
 }
 
 /// Places of the client's span and of the server's that answers it, or should have.
 #[derive(Serialize)]
-struct Call {
-    client: Option<Place>,
-    server: Option<Place>,
-    elsewhere: Option<Place>,
+struct CallView {
+    client: Option<SpanPlace>,
+    server: Option<SpanPlace>,
+    elsewhere: Option<SpanPlace>,
 }
 
 #[derive(Serialize)]
@@ -155,7 +154,7 @@ struct FindingView {
     step: Option<String>,
     trace: Option<usize>,
     trace_id: Option<String>,
-    span: Option<Place>,
+    span: Option<SpanPlace>,
     span_id: Option<String>,
     subject: Option<String>,
     message: String,
@@ -166,7 +165,7 @@ struct FindingView {
 }
 
 #[derive(Serialize)]
-struct Divergence {
+struct DivergenceView {
     scope: String,
     rule: &'static str,
     subject: String,
@@ -174,11 +173,11 @@ struct Divergence {
     examples: Vec<String>,
 }
 
-impl Page {
+impl PageData {
     pub(super) fn of(run: &Run, traces: &Traces, spans: &SpanBlock, raw_bytes: usize) -> Self {
         let run = &failing_first(run);
         let verdict = &run.verdict;
-        let phase = |phase: &crate::run::Phase| Phase {
+        let phase = |phase: &crate::run::Phase| PhaseView {
             name: shown(&phase.name, NAME),
             seconds: phase.seconds,
         };
@@ -272,7 +271,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// The columns of the table: those of the verdict, then started examples that it doesn't know.
-fn examples(run: &Run, traces: &Traces, spans: &SpanBlock) -> Vec<Example> {
+fn examples(run: &Run, traces: &Traces, spans: &SpanBlock) -> Vec<ExampleView> {
     let judged = &run.verdict.examples;
     let process = |name: &str| run.examples.iter().find(|example| example.name == name);
     let unknown = run
@@ -294,11 +293,11 @@ fn example(
     verdict: Option<&ExampleVerdict>,
     run: Option<&ExampleRun>,
     spans: &SpanBlock,
-) -> Example {
+) -> ExampleView {
     let trace_id = verdict.and_then(|verdict| verdict.trace_id);
     let lines = run.map_or(&[][..], |run| &run.log_tail);
     let skipped = lines.len().saturating_sub(LOG_LINES);
-    Example {
+    ExampleView {
         name: shown(name, NAME),
         command: run.and_then(|run| {
             let (program, arguments) = run.command.split_first()?;
@@ -374,12 +373,12 @@ fn telemetry(verdict: &ExampleVerdict, traces: &Traces) -> Vec<(String, String)>
         .collect()
 }
 
-fn step(verdict: &Verdict, row: &StepRow, spans: &SpanBlock) -> Step {
+fn step(verdict: &Verdict, row: &StepRow, spans: &SpanBlock) -> StepView {
     let worst = verdict
         .examples
         .iter()
         .map(|example| words::worst_at(verdict, &example.name, &row.name));
-    Step {
+    StepView {
         name: shown(&row.name, NAME),
         words: words::cells(row)
             .iter()
@@ -394,12 +393,12 @@ fn step(verdict: &Verdict, row: &StepRow, spans: &SpanBlock) -> Step {
     }
 }
 
-fn times_of(step: StepTiming) -> Timing {
-    let times = |spread: Spread| Times {
+fn times_of(step: StepTiming) -> TimingView {
+    let times = |spread: Spread| TimesView {
         median: spread.median,
         worst: spread.worst,
     };
-    let examples = step.examples.iter().map(|timing| ExampleTimes {
+    let examples = step.examples.iter().map(|timing| ExampleTimesView {
         example: shown(&timing.example, NAME),
         runs: timing.runs,
         client: times(timing.client),
@@ -407,7 +406,7 @@ fn times_of(step: StepTiming) -> Timing {
         gap: timing.gap.map(times),
         outlier: timing.outlier,
     });
-    Timing {
+    TimingView {
         step: shown(&step.step, NAME),
         per_poll: step.per_poll,
         examples: examples.collect(),
@@ -432,11 +431,11 @@ fn cell_view(cell: &Cell, spans: &SpanBlock) -> CellView {
     }
 }
 
-fn call(call: &CellCall, spans: &SpanBlock) -> Call {
+fn call(call: &CellCall, spans: &SpanBlock) -> CallView {
     let place = |span: Option<(TraceId, SpanId)>| {
         span.and_then(|(trace, span)| spans.place(Some(trace), Some(span)))
     };
-    Call {
+    CallView {
         client: place(Some(call.client)),
         server: place(call.server),
         elsewhere: place(call.elsewhere),
@@ -471,8 +470,8 @@ fn finding(run: &Run, finding: &Finding, spans: &SpanBlock) -> FindingView {
     }
 }
 
-fn divergence(divergence: &ObservedDivergence) -> Divergence {
-    Divergence {
+fn divergence(divergence: &ObservedDivergence) -> DivergenceView {
+    DivergenceView {
         scope: shown(&divergence.scope, NAME),
         rule: divergence.rule.name(),
         subject: shown(&divergence.subject, SENTENCE),

@@ -24,9 +24,9 @@ pub(super) fn packed(bytes: &[u8], out: impl Write) -> io::Result<()> {
     packer.finish()?.finish().map(drop)
 }
 
-type Packer<W> = GzEncoder<EncoderWriter<'static, base64::engine::GeneralPurpose, W>>;
+type GzipInBase64<W> = GzEncoder<EncoderWriter<'static, base64::engine::GeneralPurpose, W>>;
 
-fn packer<W: Write>(out: W) -> Packer<W> {
+fn packer<W: Write>(out: W) -> GzipInBase64<W> {
     GzEncoder::new(EncoderWriter::new(out, &STANDARD), Compression::best())
 }
 

@@ -7,7 +7,7 @@ use trace_parity::{
     Attributes, Event, Kind, Span, SpanId, Status, Trace, TraceId, Traces, Value, Verdict, names_of,
 };
 
-use super::shown;
+use crate::escape::{self, Charset};
 
 /// Spans that a page draws; beyond them a browser gets slow and a reader lost.
 const SPANS: usize = 25_000;
@@ -17,6 +17,11 @@ const EVENTS: usize = 64;
 /// Columns of a name, and of a value.
 const NAME: usize = 400;
 const VALUE: usize = 2_000;
+
+/// Text as the page shows it: nothing invisible, and of a length that can be looked at.
+pub(super) fn shown(text: &str, columns: usize) -> String {
+    escape::clipped(text, columns, Charset::Unicode)
+}
 
 /// All traces of the page. Texts are places in `strings`.
 #[derive(Debug, Default, Serialize)]
@@ -28,11 +33,11 @@ pub(super) struct SpanBlock {
     concepts: BTreeMap<&'static str, BTreeSet<u32>>,
     pub(super) traces: Vec<TraceBlock>,
     #[serde(skip)]
-    places: HashMap<(TraceId, SpanId), Place>,
+    places: HashMap<(TraceId, SpanId), SpanPlace>,
 }
 
 /// A trace and a span in it, by their positions.
-pub(super) type Place = (usize, usize);
+pub(super) type SpanPlace = (usize, usize);
 
 /// One trace: a column per field, a row per span, parents before children.
 #[derive(Debug, Default, Serialize)]
@@ -90,7 +95,7 @@ impl SpanBlock {
         packer.block
     }
 
-    pub(super) fn place(&self, trace: Option<TraceId>, span: Option<SpanId>) -> Option<Place> {
+    pub(super) fn place(&self, trace: Option<TraceId>, span: Option<SpanId>) -> Option<SpanPlace> {
         self.places.get(&(trace?, span?)).copied()
     }
 

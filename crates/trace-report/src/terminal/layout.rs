@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Role, TerminalStyle};
+use super::style::{Role, TerminalStyle};
 use crate::escape;
 use crate::wrap::wrap;
 

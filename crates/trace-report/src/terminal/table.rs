@@ -7,8 +7,8 @@ use trace_parity::{
     ExampleOutcome, ExampleTiming, ExampleVerdict, Outcome, Severity, Spread, Verdict, timing,
 };
 
-use super::Role;
 use super::layout::Page;
+use super::style::Role;
 use crate::escape;
 use crate::run::Run;
 use crate::words;
@@ -18,7 +18,7 @@ const CELL_COLUMNS: RangeInclusive<usize> = 8..=20;
 const GAP: &str = "  ";
 
 /// A row: its label, and a cell for each example.
-struct Row {
+struct TableRow {
     label: String,
     cells: Vec<(Role, String)>,
 }
@@ -29,7 +29,7 @@ pub(super) fn outcome(page: &mut Page, run: &Run) {
     if verdict.outcome == Outcome::CouldNotRun {
         return;
     }
-    let mut rows: Vec<Row> = verdict
+    let mut rows: Vec<TableRow> = verdict
         .steps
         .iter()
         .map(|row| step_row(page, verdict, row))
@@ -67,9 +67,9 @@ pub(super) fn times(page: &mut Page, verdict: &Verdict) {
     let repeated = all.iter().any(|timing| timing.runs > 1);
     for (index, (title, time)) in TIMES.into_iter().enumerate() {
         let is_gap = index + 1 == TIMES.len();
-        let rows: Vec<Row> = steps
+        let rows: Vec<TableRow> = steps
             .iter()
-            .map(|step| Row {
+            .map(|step| TableRow {
                 label: format!(
                     "{}{}",
                     step.step,
@@ -112,7 +112,7 @@ fn spread(runs: u64, time: Spread, outlier: bool) -> (Role, String) {
     }
 }
 
-fn step_row(page: &Page, verdict: &Verdict, row: &trace_parity::StepRow) -> Row {
+fn step_row(page: &Page, verdict: &Verdict, row: &trace_parity::StepRow) -> TableRow {
     let texts = words::cells(row);
     let cells =
         row.cells
@@ -130,14 +130,14 @@ fn step_row(page: &Page, verdict: &Verdict, row: &trace_parity::StepRow) -> Row 
                     (Some(_), _) => (Role::Plain, text),
                 }
             });
-    Row {
+    TableRow {
         label: row.name.clone(),
         cells: cells.collect(),
     }
 }
 
 /// Where there is no contract there are no steps, and these say how much was seen.
-fn counts(page: &Page, verdict: &Verdict) -> [Row; 3] {
+fn counts(page: &Page, verdict: &Verdict) -> [TableRow; 3] {
     let row = |label: &str, count: fn(&ExampleVerdict) -> u64| {
         per_example(page, label, verdict, |_, example| {
             (Role::Plain, count(example).to_string())
@@ -155,7 +155,7 @@ fn per_example(
     label: &str,
     verdict: &Verdict,
     cell: impl Fn(&Verdict, &ExampleVerdict) -> (Role, String),
-) -> Row {
+) -> TableRow {
     let cells = verdict
         .examples
         .iter()
@@ -163,7 +163,7 @@ fn per_example(
             ExampleOutcome::CouldNotRun => nothing(page),
             _ => cell(verdict, example),
         });
-    Row {
+    TableRow {
         label: label.to_owned(),
         cells: cells.collect(),
     }
@@ -213,7 +213,7 @@ fn nothing(page: &Page) -> (Role, String) {
 }
 
 /// As many columns side by side as fit, the others in blocks below.
-fn print(page: &mut Page, title: &str, examples: &[&str], rows: &[Row]) {
+fn print(page: &mut Page, title: &str, examples: &[&str], rows: &[TableRow]) {
     let charset = page.style.charset();
     let names: Vec<String> = examples
         .iter()
