@@ -4,64 +4,23 @@
 //! comes of it, by the operator's rule, at the right example, step and span.
 
 mod capture;
+mod edit;
 mod operators;
+mod random;
 mod scale;
 mod variation;
 
 use std::fmt::Write as _;
 
-use trace_parity::{
-    Contract, Delivery, ExampleFacts, Exit, Finding, Input, Outcome, Rule, RunFacts, Severity,
-    SpanId, Verdict, judge, read,
-};
+use trace_parity::{Contract, Finding, Input, Rule, Severity, Verdict, judge, read};
 
-use capture::Capture;
+pub use edit::{NotClean, Operator};
 pub use operators::OPERATORS;
+pub use random::Random;
 pub use scale::scaled;
 pub use variation::variation;
 
-/// One way to break a capture.
-#[derive(Clone, Copy)]
-pub struct Operator {
-    pub name: &'static str,
-    /// The rule that should find it.
-    pub rule: Rule,
-    apply: fn(&mut Edit<'_>) -> Option<Expected>,
-}
-
-impl std::fmt::Debug for Operator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Operator({})", self.name)
-    }
-}
-
-/// A capture that an operator works on, and where.
-struct Edit<'c> {
-    capture: Capture,
-    clean: &'c Clean,
-    example: usize,
-    random: Random,
-}
-
-/// Where the finding should be; what is left out may be anything.
-#[derive(Clone, Debug, Default)]
-struct Expected {
-    /// `Some(None)` where no step is right.
-    step: Option<Vec<Option<String>>>,
-    spans: Option<Vec<SpanId>>,
-    /// Less or more than the rule's own severity.
-    severity: Option<Severity>,
-    /// No example is right.
-    nobodys: bool,
-    bytes: Option<Vec<u8>>,
-}
-
-/// A clean capture and what is known of it.
-struct Clean {
-    capture: Capture,
-    verdict: Verdict,
-    facts: RunFacts,
-}
+use edit::{Clean, Edit, Expected};
 
 /// One operator at one place.
 #[derive(Clone, Debug)]
@@ -80,18 +39,6 @@ pub struct Matrix {
     pub examples: Vec<String>,
     pub trials: Vec<Trial>,
 }
-
-/// A capture that faults can't be tried on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotClean(pub String);
-
-impl std::fmt::Display for NotClean {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the capture has findings of its own: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotClean {}
 
 /// Tries every operator on every example of `capture`, once per seed. The capture is OTLP JSON lines of one run.
 ///
@@ -116,53 +63,6 @@ pub fn matrix(capture: &[u8], seeds: &[u64]) -> Result<Matrix, NotClean> {
         }
     }
     Ok(Matrix { examples, trials })
-}
-
-impl Clean {
-    fn new(bytes: &[u8]) -> Result<Self, NotClean> {
-        let (traces, problems) = read(&[Input { label: None, bytes }]);
-        let contract = Contract::builtin();
-        let alone = judge(&traces, &problems, Some(&contract), None);
-        let run = traces
-            .iter()
-            .flat_map(|trace| trace.spans())
-            .find_map(|span| {
-                let mut attributes = span.resource_attributes();
-                attributes
-                    .find(|(key, _)| *key == "milvus_otel.run")
-                    .map(|(_, run)| run.to_string())
-            });
-        let facts = RunFacts {
-            run,
-            examples: alone
-                .examples
-                .iter()
-                .map(|example| ExampleFacts {
-                    name: example.name.clone(),
-                    exit: Exit::Code(0),
-                    trace_id: example.trace_id,
-                })
-                .collect(),
-            delivery: Some(Delivery::default()),
-            ..RunFacts::default()
-        };
-        let verdict = judge(&traces, &problems, Some(&contract), Some(&facts));
-        match verdict
-            .findings
-            .iter()
-            .find(|finding| finding.severity > Severity::Info)
-        {
-            Some(finding) => Err(NotClean(finding.message.clone())),
-            None if verdict.outcome == Outcome::CouldNotRun => {
-                Err(NotClean("it holds no example".to_owned()))
-            }
-            None => Ok(Clean {
-                capture: Capture::parse(bytes),
-                verdict,
-                facts,
-            }),
-        }
-    }
 }
 
 /// `None` where the example has no place for the operator.
@@ -278,36 +178,5 @@ impl Matrix {
             OPERATORS.len()
         );
         out
-    }
-}
-
-/// SplitMix64: small, seeded, the same everywhere.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    #[must_use]
-    pub fn new(seed: u64, operator: &str, example: &str) -> Self {
-        let text = operator.bytes().chain(example.bytes());
-        Random(text.fold(seed, |state, byte| {
-            (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        }))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`, which isn't zero.
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn pick<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
-        (!items.is_empty()).then(|| &items[self.below(items.len())])
     }
 }

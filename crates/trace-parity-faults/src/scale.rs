@@ -1,6 +1,6 @@
 //! A real capture made large: copies of it under other ids, other names and later times, until there are spans enough.
 
-use crate::Random;
+use crate::random::Random;
 
 /// At least `spans` spans, in whole copies of `capture`. Written as text, so that a million spans take a second or two.
 #[must_use]

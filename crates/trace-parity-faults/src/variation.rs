@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::Random;
 use crate::capture::{Capture, Children};
+use crate::random::Random;
 
 /// A clean capture made over in ways that mean nothing.
 #[must_use]

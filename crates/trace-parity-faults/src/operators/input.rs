@@ -1,6 +1,6 @@
 //! The records as they are written.
 
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 use trace_parity::Severity;
 
 /// Lines whose spans are all this example's or nobody's, and that hold a call, a server span of a call or the root.

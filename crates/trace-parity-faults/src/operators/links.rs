@@ -1,6 +1,6 @@
 //! Parents, ids and traces.
 
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 
 pub(super) fn cut_call(edit: &mut Edit<'_>) -> Option<Expected> {
     let place = edit.call()?;

@@ -1,6 +1,6 @@
 //! Spans that are gone.
 
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 
 pub(super) fn drop_call(edit: &mut Edit<'_>) -> Option<Expected> {
     let place = edit.call()?;

@@ -1,7 +1,7 @@
 //! What resources say.
 
 use super::words::rename_service;
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 
 pub(super) fn rename_client(edit: &mut Edit<'_>) -> Option<Expected> {
     for index in edit.client() {

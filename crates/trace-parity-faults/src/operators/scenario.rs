@@ -1,8 +1,8 @@
 //! Steps and calls.
 
-use super::Place;
+use super::place::Place;
 use super::words::rename_rpc;
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 
 const SERVICE: &str = "milvus.proto.milvus.MilvusService";
 

@@ -1,6 +1,6 @@
 //! Starts and ends.
 
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::capture::find;
-use crate::{Edit, Expected};
+use crate::edit::{Edit, Expected};
 
 pub(super) fn rename_rpc(edit: &mut Edit<'_>, index: usize, method: &str) {
     let name = edit.capture.spans[index].text("name").to_owned();

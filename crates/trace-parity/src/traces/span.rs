@@ -2,24 +2,25 @@
 
 use std::fmt;
 
-use super::{
-    Attributes, Kind, NONE, Rarities, ResourceRecord, ScopeRecord, SpanRecord, Status, TraceRecord,
-    Traces,
+use super::record::{
+    Kind, NONE, Rarities, ResourceRecord, ScopeRecord, SpanRecord, Status, TraceRecord,
 };
+use super::store::Traces;
+use super::value::Attributes;
 use crate::ids::{SpanId, TraceId};
 
 /// One trace.
 #[derive(Clone, Copy)]
 pub struct Trace<'t> {
-    pub(super) traces: &'t Traces,
-    pub(super) index: u32,
+    traces: &'t Traces,
+    index: u32,
 }
 
 /// One span.
 #[derive(Clone, Copy)]
 pub struct Span<'t> {
-    pub(super) traces: &'t Traces,
-    pub(super) index: u32,
+    traces: &'t Traces,
+    index: u32,
 }
 
 /// One event of a span.
@@ -45,6 +46,65 @@ pub struct Link<'t> {
     pub flags: u32,
     /// How many attributes a limit of the SDK cut off.
     pub dropped_attributes: u32,
+}
+
+impl Traces {
+    /// All traces, in order of first appearance.
+    pub fn iter(&self) -> impl Iterator<Item = Trace<'_>> {
+        (0..self.traces.len() as u32).map(|index| self.trace(index))
+    }
+
+    /// The traces whose id begins with `prefix`, in hex of either case.
+    pub fn find(&self, prefix: &str) -> impl Iterator<Item = Trace<'_>> {
+        let prefix = prefix.to_ascii_lowercase();
+        self.iter()
+            .filter(move |trace| trace.id().to_string().starts_with(&prefix))
+    }
+
+    /// The traces that `keep` chooses, whole.
+    #[must_use]
+    pub fn chosen(mut self, keep: impl Fn(Trace<'_>) -> bool) -> Self {
+        let kept: Vec<bool> = self.iter().map(keep).collect();
+        let mut next = 0;
+        let numbers: Vec<u32> = kept
+            .iter()
+            .map(|&kept| {
+                next += u32::from(kept);
+                next.saturating_sub(1)
+            })
+            .collect();
+        self.spans.retain_mut(|span| {
+            let trace = span.trace as usize;
+            span.trace = numbers[trace];
+            kept[trace]
+        });
+        let copies = std::mem::take(&mut self.copies);
+        let mut index = 0;
+        self.traces.retain(|_| {
+            index += 1;
+            kept[index - 1]
+        });
+        self.index();
+        let of_kept = copies.iter().filter(|(trace, _)| kept[*trace as usize]);
+        self.copies = of_kept
+            .map(|&(trace, count)| (numbers[trace as usize], count))
+            .collect();
+        self
+    }
+
+    pub(crate) fn trace(&self, index: u32) -> Trace<'_> {
+        Trace {
+            traces: self,
+            index,
+        }
+    }
+
+    pub(crate) fn span(&self, index: u32) -> Span<'_> {
+        Span {
+            traces: self,
+            index,
+        }
+    }
 }
 
 impl<'t> Trace<'t> {

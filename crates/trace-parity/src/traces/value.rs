@@ -1,103 +1,9 @@
-//! Attributes: how they are kept, in sixteen bytes each, and how they are shown.
+//! Attributes as they are handed out.
 
 use std::fmt;
 
-use super::{Slice, Traces};
-use crate::intern::Str;
-
-/// One key and its value, 16 bytes. A list within a value is equal to another if it is the same one: equal lists share a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Attribute {
-    pub(crate) key: Str,
-    tag: Tag,
-    low: u32,
-    high: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Tag {
-    Empty,
-    Str,
-    Bool,
-    Int,
-    Double,
-    Bytes,
-    Array,
-    Map,
-}
-
-/// An attribute's value before it is given its place in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Scalar {
-    #[default]
-    Empty,
-    Str(Str),
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    /// Base64 text.
-    Bytes(Str),
-    Array(Slice),
-    Map(Slice),
-}
-
-impl Attribute {
-    pub(crate) fn new(key: Str, value: Scalar) -> Self {
-        let (tag, bits) = match value {
-            Scalar::Empty => (Tag::Empty, 0),
-            Scalar::Str(string) => (Tag::Str, u64::from(string.raw())),
-            Scalar::Bool(value) => (Tag::Bool, u64::from(value)),
-            Scalar::Int(value) => (Tag::Int, value.cast_unsigned()),
-            Scalar::Double(value) => (Tag::Double, value.to_bits()),
-            Scalar::Bytes(string) => (Tag::Bytes, u64::from(string.raw())),
-            Scalar::Array(slice) => (Tag::Array, pack(slice)),
-            Scalar::Map(slice) => (Tag::Map, pack(slice)),
-        };
-        Attribute {
-            key,
-            tag,
-            low: (bits & u64::from(u32::MAX)) as u32,
-            high: (bits >> 32) as u32,
-        }
-    }
-
-    pub(crate) fn scalar(self) -> Scalar {
-        let bits = u64::from(self.high) << 32 | u64::from(self.low);
-        match self.tag {
-            Tag::Empty => Scalar::Empty,
-            Tag::Str => Scalar::Str(Str::from_raw(self.low)),
-            Tag::Bool => Scalar::Bool(bits != 0),
-            Tag::Int => Scalar::Int(bits.cast_signed()),
-            Tag::Double => Scalar::Double(f64::from_bits(bits)),
-            Tag::Bytes => Scalar::Bytes(Str::from_raw(self.low)),
-            Tag::Array => Scalar::Array(unpack(bits)),
-            Tag::Map => Scalar::Map(unpack(bits)),
-        }
-    }
-
-    /// The same in another store.
-    pub(crate) fn moved(self, string: impl Fn(Str) -> Str, list: impl Fn(Slice) -> Slice) -> Self {
-        let value = match self.scalar() {
-            Scalar::Str(text) => Scalar::Str(string(text)),
-            Scalar::Bytes(text) => Scalar::Bytes(string(text)),
-            Scalar::Array(items) => Scalar::Array(list(items)),
-            Scalar::Map(items) => Scalar::Map(list(items)),
-            plain => plain,
-        };
-        Attribute::new(string(self.key), value)
-    }
-}
-
-fn pack(slice: Slice) -> u64 {
-    u64::from(slice.len) << 32 | u64::from(slice.start)
-}
-
-fn unpack(bits: u64) -> Slice {
-    Slice {
-        start: (bits & u64::from(u32::MAX)) as u32,
-        len: (bits >> 32) as u32,
-    }
-}
+use super::attribute::{Attribute, Scalar, Slice};
+use super::store::Traces;
 
 /// An attribute's value.
 #[derive(Clone, Copy)]
@@ -117,8 +23,8 @@ pub enum Value<'t> {
 /// Values within a value.
 #[derive(Clone, Copy)]
 pub struct Nested<'t> {
-    pub(super) traces: &'t Traces,
-    pub(super) items: &'t [Attribute],
+    traces: &'t Traces,
+    items: &'t [Attribute],
 }
 
 impl<'t> Nested<'t> {
@@ -210,8 +116,8 @@ fn show(value: Value<'_>, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Resu
 /// Key and value pairs, in the order in which they were written.
 #[derive(Clone)]
 pub struct Attributes<'t> {
-    pub(super) traces: &'t Traces,
-    pub(super) items: std::slice::Iter<'t, Attribute>,
+    traces: &'t Traces,
+    items: std::slice::Iter<'t, Attribute>,
 }
 
 impl<'t> Iterator for Attributes<'t> {
@@ -234,5 +140,39 @@ impl fmt::Debug for Attributes<'_> {
 impl fmt::Debug for Nested<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.iter().fmt(f)
+    }
+}
+
+impl Traces {
+    pub(crate) fn attribute_named(&self, slice: Slice, key: &str) -> Option<Value<'_>> {
+        let key = self.strings.find(key)?;
+        self.attribute(slice, key).map(|found| self.value(found))
+    }
+
+    pub(crate) fn value(&self, attribute: Attribute) -> Value<'_> {
+        match attribute.scalar() {
+            Scalar::Empty => Value::Empty,
+            Scalar::Str(string) => Value::Str(self.str(string)),
+            Scalar::Bool(value) => Value::Bool(value),
+            Scalar::Int(value) => Value::Int(value),
+            Scalar::Double(value) => Value::Double(value),
+            Scalar::Bytes(string) => Value::Bytes(self.str(string)),
+            Scalar::Array(slice) => Value::Array(self.nested(slice)),
+            Scalar::Map(slice) => Value::Map(self.nested(slice)),
+        }
+    }
+
+    fn nested(&self, slice: Slice) -> Nested<'_> {
+        Nested {
+            traces: self,
+            items: &self.attributes[slice.range()],
+        }
+    }
+
+    pub(super) fn attributes_of(&self, slice: Slice) -> Attributes<'_> {
+        Attributes {
+            traces: self,
+            items: self.attributes[slice.range()].iter(),
+        }
     }
 }
