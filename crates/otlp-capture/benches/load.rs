@@ -1,11 +1,11 @@
-//! The same load for the capture and for any other OTLP/gRPC receivers, in turn: 200,000 spans in
-//! ready-made requests of 500. What is measured is the receiver: its CPU time and its peak memory,
-//! as Linux counts them.
+//! Sends the same load to the capture and to other OTLP/gRPC receivers, in turn: 200,000 spans in
+//! ready-made requests of 500. Measures the receiver's CPU time and peak memory, as Linux counts
+//! them.
 //!
 //!     cargo bench -p otlp-capture --bench load -- [--rounds N] [--json] [NAME=ENDPOINT@PID]…
 //!
-//! as in `jaeger=127.0.0.1:4317@4711`. A receiver that is given should be freshly started: its peak
-//! is that of its whole life.
+//! For example `jaeger=127.0.0.1:4317@4711`. Start such a receiver just before the benchmark: its
+//! peak is that of its whole life.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -33,8 +33,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const SPANS: usize = 200_000;
 const SPANS_PER_REQUEST: usize = 500;
-/// Calls under way at a time, on one connection, as an exporter has them that doesn't wait for each
-/// answer.
+/// Concurrent calls on one connection, as from an exporter that doesn't wait for each response.
 const CONCURRENCY: usize = 4;
 
 fn main() -> Result<()> {
@@ -44,7 +43,7 @@ fn main() -> Result<()> {
     {
         return serve(dir);
     }
-    // `cargo test --benches` runs it too, and wants to know whether it builds.
+    // `cargo test --benches` runs this only to see whether it builds.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
@@ -85,7 +84,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Receives until its standard input ends: what the capture's own process does.
+/// Runs the capture's own process: receives until its standard input ends.
 fn serve(dir: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -98,7 +97,7 @@ fn serve(dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// The capture as a process of its own, so that its CPU time and memory can be told from the
+/// The capture in a separate process, so that its CPU time and memory can be told from the
 /// client's.
 struct OwnCapture {
     receiver: Receiver,
@@ -128,7 +127,7 @@ impl OwnCapture {
         })
     }
 
-    /// Ends it, and makes sure that it kept everything.
+    /// Ends the capture, and checks that it stored everything.
     fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         let kept = line(&mut self.output)?;
@@ -219,10 +218,10 @@ impl Receiver {
         Ok(())
     }
 
-    /// User and system time so far, in hundredths of a second as Linux counts it.
+    /// User and system time so far. Linux counts it in hundredths of a second.
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        // The name stands in brackets and may hold anything.
+        // The name is in brackets and may contain anything.
         let fields = stat
             .rsplit_once(')')
             .ok_or("no name in `stat`")?
@@ -236,7 +235,7 @@ impl Receiver {
         Ok(ticks / 100.0)
     }
 
-    /// Waits until what came after the last answer is done too.
+    /// Waits until the work after the last response is done too.
     async fn cpu_seconds_at_rest(&self) -> Result<f64> {
         let mut before = self.cpu_seconds()?;
         loop {
@@ -287,7 +286,7 @@ async fn call(sender: &mut SendRequest<Full<Bytes>>, url: &str, request: Bytes) 
     }
 }
 
-/// Spans as a traced client makes them: four a trace, eight attributes each.
+/// Spans as a traced client sends them: four per trace, eight attributes each.
 fn requests() -> Vec<Bytes> {
     (0..SPANS / SPANS_PER_REQUEST)
         .map(|number| framed(&request(number as u64)))

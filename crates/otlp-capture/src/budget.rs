@@ -1,4 +1,4 @@
-//! A fixed amount of memory for requests, from their first byte received until they are written.
+//! A fixed amount of memory for requests, from their first received byte until they are written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,7 +9,7 @@ pub(crate) struct Budget {
     capacity: usize,
 }
 
-/// One request's part of the budget, given back when it is dropped.
+/// One request's part of the budget. Dropping it returns the part.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Budget,
@@ -33,8 +33,8 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Changes what is reserved, unless that is more than is left. A request that is alone gets
-    /// what it asks for, so that none is refused for ever.
+    /// Changes the reserved amount, unless too little is left. A request that is alone always gets
+    /// its amount, so that no request is refused forever.
     #[must_use]
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let (own, capacity) = (self.bytes, self.budget.capacity);

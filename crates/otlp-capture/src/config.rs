@@ -8,29 +8,31 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Called with every line, without its line feed, after it was written.
+/// Called with each line, without its line feed, after it is written.
 pub type Observer = Box<dyn FnMut(Signal, &[u8]) + Send>;
 
-/// What to listen on, where to write, and how much to take.
+/// The addresses to listen on, the files to write, and the limits.
 pub struct Config {
-    /// Where OTLP/gRPC is received; port 0 takes a free one.
+    /// The address for OTLP/gRPC; port 0 selects a free port.
     pub grpc: SocketAddr,
-    /// Where OTLP/HTTP is received; port 0 takes a free one.
+    /// The address for OTLP/HTTP; port 0 selects a free port.
     pub http: SocketAddr,
-    /// The directory of the files; it is made if it isn't there. Files that are there are appended
+    /// The directory of the files. It is created if it doesn't exist. Existing files are appended
     /// to.
     pub dir: PathBuf,
-    /// How much is taken at once.
+    /// Limits on requests, memory and connections.
     pub limits: Limits,
-    /// When a new file is begun; `None`: never.
+    /// When to start a new file; `None`: never.
     pub rotation: Option<Rotation>,
-    /// Where what was stored is sent on to; `None`: nowhere.
+    /// The receiver to which stored requests are forwarded; `None`: nowhere.
     pub forward: Option<Forward>,
-    /// What is starred out wherever it stands in a request, before that is stored, sent on, or quoted.
+    /// Texts that are replaced with stars everywhere in a request before it is stored, forwarded or
+    /// quoted.
     pub secrets: Secrets,
-    /// Origins whose pages may send from a browser (CORS), as `http://localhost:3000`; `*` is any. Default: none.
+    /// Origins whose web pages may send (CORS), such as `http://localhost:3000`; `*` allows any.
+    /// Default: none.
     pub allowed_origins: Vec<String>,
-    /// Sees every line, on the writer's thread: what it takes long for delays the writing.
+    /// Called with each line on the writer's thread, so it delays the writing.
     pub observer: Option<Observer>,
 }
 
@@ -69,7 +71,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// How much is taken at once.
+/// Limits on requests, memory and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request as it is received. Default: 64 MiB, as OTLP recommends.
@@ -77,13 +79,14 @@ pub struct Limits {
     /// Bytes of a request after decompression. Default: 64 MiB, as OTLP recommends.
     pub decompressed_bytes: usize,
     /// Bytes of all requests that are being received or waiting to be written. A single request may
-    /// exceed it, when it is alone. Default: 32 MiB.
+    /// exceed it if it is alone. Default: 32 MiB.
     pub queue_bytes: usize,
-    /// Connections at a time, over gRPC and HTTP each; another is closed at once. Default: 256.
+    /// Concurrent connections, for gRPC and HTTP each. Further ones are closed immediately.
+    /// Default: 256.
     pub connections: usize,
-    /// Senders whose accounts are kept apart; those of all others are summed up. Default: 256.
+    /// The number of senders with their own account. Further senders share one. Default: 256.
     pub senders: usize,
-    /// How long the sending of one request may take. Default: 30 s.
+    /// The time limit for receiving one request. Default: 30 s.
     pub receive_timeout: Duration,
 }
 
@@ -101,12 +104,12 @@ impl Default for Limits {
     }
 }
 
-/// When a new file is begun: `capture.jsonl` becomes `capture-1.jsonl`, that `capture-2.jsonl`, and
-/// so on.
+/// When to start a new file: `capture.jsonl` becomes `capture-1.jsonl`, that becomes
+/// `capture-2.jsonl`, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The size that a file doesn't exceed, unless a single line does.
+    /// The maximum size of a file, unless a single line is larger.
     pub max_bytes: u64,
-    /// How many older files are kept for each signal, besides the current one.
+    /// The number of older files to keep for each signal.
     pub keep: u32,
 }

@@ -1,4 +1,4 @@
-//! Pages that send from a browser (CORS): only those of origins that were allowed.
+//! CORS: accepts requests of web pages only from allowed origins.
 
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -9,12 +9,12 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-/// The origins whose pages may send; `*` is any.
+/// The allowed origins; `*` allows any.
 #[derive(Debug)]
 pub(crate) struct Origins(pub(crate) Vec<String>);
 
 impl Origins {
-    /// The request's origin, where its page may send.
+    /// The request's origin, if it is allowed.
     pub(crate) fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(ORIGIN)?;
         let is_allowed =
@@ -22,7 +22,7 @@ impl Origins {
         self.0.iter().any(is_allowed).then(|| origin.clone())
     }
 
-    /// The answer to a browser that asks before it sends; `None`: the request is no such question.
+    /// The response to a preflight request; `None` if the request isn't one.
     pub(crate) fn preflight<B>(
         &self,
         request: &Request<B>,
@@ -51,7 +51,7 @@ impl Origins {
     }
 }
 
-/// Lets the page read the answer.
+/// Lets the page read the response.
 pub(crate) fn permit(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(VARY, HeaderValue::from_static("origin"));

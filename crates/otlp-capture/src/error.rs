@@ -4,36 +4,36 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a capture could not start, or not stop in order.
+/// The reason why a capture couldn't start, or didn't stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A port is taken, or may not be used.
+    /// A port is taken, or can't be used.
     #[error("cannot listen on `{address}` for OTLP over {protocol}: {source}")]
     Listen {
-        /// As it was asked for.
+        /// The requested address.
         address: SocketAddr,
         /// `gRPC` or `HTTP`.
         protocol: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file can't be made.
+    /// A file can't be created.
     #[error("cannot write `{path}`: {source}")]
     File {
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What was stored can't be sent on to there.
+    /// The address for forwarding is invalid.
     #[error("cannot forward to `{endpoint}`: {reason}")]
     Forward {
-        /// As it was asked for.
+        /// The requested address.
         endpoint: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
-    /// The observer panicked, and nothing was written after that.
+    /// The observer panicked. Nothing was written after that.
     #[error("the writer of the captured requests panicked")]
     WriterPanicked,
 }

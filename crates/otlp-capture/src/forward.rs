@@ -1,8 +1,8 @@
-//! What was stored, sent on over OTLP/gRPC: from a queue of its own, as it came, again where OTLP
-//! says so.
+//! Forwards stored requests over OTLP/gRPC, unchanged, from a separate queue, and retries where
+//! OTLP says so.
 //!
-//! Nothing here holds the capture up. What doesn't fit the queue, or can't be delivered, is counted
-//! as lost; it is in the files all the same.
+//! Forwarding never delays the capture. Requests that don't fit the queue or can't be delivered are
+//! counted as lost; they are still in the files.
 
 use crate::budget::{Budget, Reservation};
 use crate::ledger::{Ledger, SenderId};
@@ -31,17 +31,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Where to send what was stored.
+/// The receiver of stored requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
-    /// The receiver's OTLP/gRPC address, as `http://127.0.0.1:4317`.
+    /// The receiver's OTLP/gRPC address, such as `http://127.0.0.1:4317`.
     pub endpoint: String,
-    /// Bytes of requests that may wait to be sent. Default: 32 MiB.
+    /// Bytes of requests that can wait in the queue. Default: 32 MiB.
     pub queue_bytes: usize,
 }
 
 impl Forward {
-    /// To that address, with the default queue.
+    /// Forwards to this address, with the default queue.
     pub fn to(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -50,7 +50,7 @@ impl Forward {
     }
 }
 
-/// Where the requests go in; bounded by the budget that each of them holds a part of.
+/// The requests to send. The queue is bounded by the budget, of which each request holds a part.
 #[derive(Clone, Debug)]
 pub(crate) struct ForwardQueue {
     items: mpsc::UnboundedSender<Item>,
@@ -73,16 +73,16 @@ struct Outgoing {
     _reservation: Reservation,
 }
 
-/// How long one attempt may take: OTLP's default for exporters.
+/// The timeout of one attempt: OTLP's default for exporters.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// How long a request is tried.
+/// The time after which a request isn't retried any more.
 const GIVE_UP: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl ForwardQueue {
-    /// Starts the task that sends. It ends when every queue is dropped and everything was sent or
-    /// lost.
+    /// Starts the task that sends. It ends when every queue is dropped and every request was sent
+    /// or lost.
     pub(crate) fn start(
         peer: Peer,
         queue_bytes: usize,
@@ -98,7 +98,7 @@ impl ForwardQueue {
         }
     }
 
-    /// Takes a request, or counts it as lost.
+    /// Queues a request, or counts it as lost.
     pub(crate) fn offer(&self, signal: Signal, message: Bytes, records: u64, sender: SenderId) {
         self.ledger.forwarding(sender, records);
         let mut reservation = self.budget.reserve();
@@ -119,11 +119,11 @@ impl ForwardQueue {
         }
     }
 
-    /// Waits until everything that was taken before was sent or lost.
+    /// Waits until every request queued before was sent or lost.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.items.send(Item::Flush { done }).is_ok() {
-            // An error means that the task has ended, and then there is nothing to wait for.
+            // An error means that the task has ended, so there is nothing to wait for.
             let _ = flushed.await;
         }
     }
@@ -138,17 +138,17 @@ async fn send_all(mut peer: Peer, mut items: mpsc::UnboundedReceiver<Item>, ledg
     }
 }
 
-/// The receiver at the other end.
+/// The connection to the receiver.
 #[derive(Debug)]
 pub(crate) struct Peer {
     host: String,
     port: u16,
     connection: Option<SendRequest<GrpcBody>>,
-    /// Signals that it has no method for, as Jaeger has none for metrics.
+    /// Signals for which the receiver has no method, as Jaeger for metrics.
     unsupported: Vec<Signal>,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 enum Outcome {
     Sent {
         rejected: u64,
@@ -165,7 +165,7 @@ enum Outcome {
 }
 
 impl Peer {
-    /// Reads an address, without connecting.
+    /// Parses an address, without connecting.
     pub(crate) fn at(endpoint: &str) -> Result<Self, &'static str> {
         let uri: Uri = endpoint.parse().map_err(|_| "not a URL")?;
         match (uri.scheme_str(), uri.path(), uri.host(), uri.port_u16()) {
@@ -184,7 +184,7 @@ impl Peer {
         }
     }
 
-    /// Whether it is what listens on that address.
+    /// Whether this capture itself listens on the address.
     pub(crate) async fn is(&self, address: SocketAddr) -> bool {
         let is_same = |found: SocketAddr| {
             found == address
@@ -248,7 +248,7 @@ impl Peer {
         })
     }
 
-    /// One call; an error is one of the connection, which is not used again.
+    /// Makes one call. An error concerns the connection, which isn't used again.
     async fn export(&mut self, outgoing: &Outgoing) -> Result<Outcome, String> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             self.connection = Some(self.connect().await?);
@@ -275,11 +275,11 @@ impl Peer {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .map_err(|error| error.to_string())?;
-        // It only delays small requests where it fails.
+        // A failure only delays small requests.
         let _ = stream.set_nodelay(true);
         let connected = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
         let (sender, connection) = connected.map_err(|error| error.to_string())?;
-        // Its errors are those of the calls on it.
+        // Its errors also appear in the calls on the connection.
         tokio::spawn(connection);
         Ok(sender)
     }
@@ -317,7 +317,7 @@ impl Outcome {
         }
     }
 
-    /// What OTLP makes of a gRPC status.
+    /// The meaning of a gRPC status in OTLP.
     fn failed(status: u16, headers: &HeaderMap) -> Self {
         let message = format!(
             "gRPC status {status}: {}",
@@ -333,14 +333,14 @@ impl Outcome {
     }
 }
 
-/// The largest answer that is read: OTLP's limit.
+/// The largest response to read: OTLP's limit.
 const MAX_RESPONSE: usize = 4 << 20;
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// How many records were rejected, from an `Export*ServiceResponse` with its prefix.
+/// The number of rejected records in a framed `Export*ServiceResponse`.
 fn partial_success(response: &[u8]) -> (u64, String) {
     let partial = response
         .get(5..)
@@ -353,7 +353,7 @@ fn partial_success(response: &[u8]) -> (u64, String) {
     )
 }
 
-/// The delay of a `google.rpc.RetryInfo` among the details of a `google.rpc.Status`.
+/// The delay in a `google.rpc.RetryInfo` among the details of a `google.rpc.Status`.
 fn retry_delay(details: &str) -> Option<Duration> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
@@ -401,19 +401,19 @@ fn value_in(message: &[u8], number: u32) -> Option<Value<'_>> {
     None
 }
 
-/// Between half of a pause and the whole, so that clients don't come back all at once.
+/// A random time between half the pause and the whole, so that clients don't all return at once.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) as u32;
     pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX)) / 2
 }
 
-/// The body of a gRPC call: the prefix and the message, which isn't copied.
+/// The body of a gRPC call: the prefix, and the message, which isn't copied.
 #[derive(Debug)]
 pub(crate) struct GrpcBody(Option<Chain<Bytes, Bytes>>);
 
 impl GrpcBody {
     fn framed(message: Bytes) -> Self {
-        // The limit on what is received is far below what 32 bits can say.
+        // The limit on received requests is far below 32 bits.
         let length = u32::try_from(message.len())
             .unwrap_or(u32::MAX)
             .to_be_bytes();

@@ -1,9 +1,9 @@
-//! OTLP/gRPC: unary calls with one message each, and the statuses that OTLP gives a meaning.
+//! OTLP/gRPC: unary calls with one message each, and the statuses that have a meaning in OTLP.
 //!
-//! A unary call is five bytes of framing and a trailer, so this stands on hyper alone. It also
-//! keeps the two things in our hands that OTLP is particular about and that gRPC libraries decide
-//! otherwise: a message over the limit is `RESOURCE_EXHAUSTED` (tonic says `OUT_OF_RANGE`, upon
-//! which a client sends it again, for ever), and memory is bounded while a message arrives.
+//! A unary call needs only five bytes of framing and a trailer, so hyper is enough. gRPC libraries
+//! also don't fit two requirements of OTLP: a message over the limit must be `RESOURCE_EXHAUSTED`
+//! (tonic sends `OUT_OF_RANGE`, which clients retry forever), and memory must be bounded while a
+//! message arrives.
 
 use crate::inflate::{self, Compression};
 use crate::intake::{Encoding, Intake, Received};
@@ -17,7 +17,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use protobuf_wire::{put_bytes_field, put_varint_field};
 
-/// The codes of gRPC's that are used here.
+/// The gRPC codes used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Cancelled = 1,
@@ -28,7 +28,7 @@ pub(crate) enum Code {
     Unavailable = 14,
 }
 
-/// What a client is told to wait before it sends again.
+/// The time that a client must wait before it retries.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 1;
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -38,10 +38,10 @@ const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// A compressed flag and the length.
+/// The flag for compression and the length.
 const PREFIX: usize = 5;
 
-/// Answers one request of gRPC.
+/// Handles one gRPC request.
 pub(crate) async fn answer(
     intake: &Intake,
     visit: &mut Visit<'_>,
@@ -53,7 +53,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// Whether a request is gRPC's, with messages in protobuf.
+/// Whether a request is gRPC with protobuf messages.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     matches!(
@@ -62,7 +62,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     )
 }
 
-/// A response that carries a status and nothing else.
+/// A response with only a status.
 fn failure(code: Code, message: &str) -> Response<Reply> {
     let mut response = Response::new(Reply::default());
     let headers = response.headers_mut();
@@ -72,7 +72,7 @@ fn failure(code: Code, message: &str) -> Response<Reply> {
     response
 }
 
-/// `google.rpc.Status`, which both protocols show details in.
+/// `google.rpc.Status`, which contains details in both protocols.
 pub(crate) fn status(code: Code, message: &str) -> Vec<u8> {
     let mut status = Vec::new();
     put_varint_field(&mut status, 1, code as u64);
@@ -153,7 +153,7 @@ fn success() -> Response<Reply> {
     response
 }
 
-/// The answer to a call that was refused.
+/// The response to a refused call.
 pub(crate) fn refused(refusal: &Refusal, message: &str) -> Response<Reply> {
     let code = refusal.code();
     let mut response = failure(code, message);

@@ -1,5 +1,5 @@
-//! OTLP/HTTP: a path for each signal, protobuf and JSON, and the statuses that OTLP gives a
-//! meaning.
+//! OTLP/HTTP: a path for each signal, protobuf and JSON, and the statuses that have a meaning in
+//! OTLP.
 
 use crate::grpc::{self, Code, RETRY_AFTER_SECONDS};
 use crate::inflate::{self, Compression};
@@ -16,15 +16,15 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-/// Where [`Stats`](crate::Stats) are to be had as JSON.
+/// The path that returns [`Stats`](crate::Stats) as JSON.
 pub(crate) const STATS: &str = "/stats";
 
-/// Whether somebody wants to know what came; that is no request to be counted.
+/// Whether this is a request for the stats, which isn't counted.
 pub(crate) fn asks_for_stats<B>(request: &Request<B>) -> bool {
     request.method() == Method::GET && request.uri().path() == STATS
 }
 
-/// What came before now, from whom, and what became of it.
+/// The stats so far.
 pub(crate) async fn stats(intake: &Intake) -> Response<Reply> {
     intake.flush().await;
     let stats = serde_json::to_vec(&intake.ledger.snapshot()).expect("written to memory");
@@ -35,7 +35,7 @@ pub(crate) async fn stats(intake: &Intake) -> Response<Reply> {
     response
 }
 
-/// Answers one request of HTTP.
+/// Handles one HTTP request.
 pub(crate) async fn answer(
     intake: &Intake,
     visit: &mut Visit<'_>,
@@ -48,7 +48,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// Refuses a request of HTTP.
+/// Refuses an HTTP request.
 pub(crate) async fn refuse(
     visit: &mut Visit<'_>,
     refusal: &Refusal,
@@ -96,7 +96,7 @@ async fn export(
     Ok(encoding)
 }
 
-/// The content type as a message names it.
+/// The content type for messages.
 fn quoted(headers: &HeaderMap) -> String {
     headers.get(CONTENT_TYPE).map_or_else(
         || "not given".to_owned(),

@@ -1,14 +1,14 @@
-//! Who sent a request, as far as its resources say.
+//! Identifies the sender of a request from its resources.
 
 use crate::ledger::Program;
 use protobuf_wire::{Reader, Value};
 use serde::Deserialize;
 
-/// The program that a request in protobuf names. Resources of several programs in one request, as a Collector sends them,
-/// name none.
+/// The program that a protobuf request names; `None` if it has resources of several programs, as
+/// from a Collector.
 pub(crate) fn of_protobuf(request: &[u8]) -> Option<Program> {
     let mut programs = Programs::default();
-    // What stands before a fault may be read.
+    // Fields before a fault can still be read.
     for_each_message(request, 1, |resource_telemetry| {
         let mut program = Program::default();
         for_each_message(resource_telemetry, 1, |resource| {
@@ -23,7 +23,7 @@ pub(crate) fn of_protobuf(request: &[u8]) -> Option<Program> {
     programs.only()
 }
 
-/// The program that a request in JSON names, though it couldn't be read as OTLP.
+/// The program that a JSON request names, even if the request isn't valid OTLP.
 pub(crate) fn of_json(request: &[u8]) -> Option<Program> {
     let request: Request = serde_json::from_slice(request).ok()?;
     let mut programs = Programs::default();
@@ -37,7 +37,7 @@ pub(crate) fn of_json(request: &[u8]) -> Option<Program> {
     programs.only()
 }
 
-/// The only program among those that were noted.
+/// The noted program, if there is only one.
 #[derive(Default)]
 struct Programs {
     first: Option<Program>,
@@ -70,10 +70,11 @@ impl Program {
     }
 }
 
-/// Characters of a name that are kept; whose names agree so far share an account.
+/// The length to which a name is truncated. Programs whose names agree up to there share an
+/// account.
 const MAX_NAME: usize = 200;
 
-/// Calls `each` with every message of that number.
+/// Calls `each` with every message in fields of this number.
 fn for_each_message(message: &[u8], number: u32, mut each: impl FnMut(&[u8])) {
     for_each(message, |of, bytes| {
         if of == number {
@@ -82,7 +83,7 @@ fn for_each_message(message: &[u8], number: u32, mut each: impl FnMut(&[u8])) {
     });
 }
 
-/// An attribute's key and value, where that is text.
+/// An attribute's key and value, if the value is a string.
 fn text_attribute(attribute: &[u8]) -> Option<(&str, &str)> {
     let (mut key, mut value) = (None, None);
     for_each(attribute, |number, bytes| match number {
@@ -97,7 +98,7 @@ fn text_attribute(attribute: &[u8]) -> Option<(&str, &str)> {
     Some((key?, value?))
 }
 
-/// Calls `each` with the number and content of every field that has a length, as far as the wire format can be followed.
+/// Calls `each` with the number and content of every length-delimited field, up to the first fault.
 fn for_each<'a>(message: &'a [u8], mut each: impl FnMut(u32, &'a [u8])) {
     let mut reader = Reader::new(message);
     while let Ok(Some(entry)) = reader.entry() {

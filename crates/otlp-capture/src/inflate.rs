@@ -1,4 +1,4 @@
-//! The compressions that a Collector takes too, read up to a limit and no further.
+//! The compressions that the Collector accepts, read up to a limit.
 
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use hyper::header::HeaderValue;
@@ -9,19 +9,19 @@ use std::io::{self, Read};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     Gzip,
-    /// RFC 1950, which HTTP calls `deflate`.
+    /// RFC 1950, called `deflate` in HTTP.
     Zlib,
     Zstd,
 }
 
-/// What is taken, in the spelling of `accept-encoding` and `grpc-accept-encoding`.
+/// The accepted compressions, for `accept-encoding` and `grpc-accept-encoding`.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip,deflate,zstd,identity");
 
 impl Compression {
-    /// The compression of a `content-encoding` or a `grpc-encoding`, where it has one.
+    /// The compression of a `content-encoding` or `grpc-encoding`, if it has one.
     ///
     /// # Errors
-    /// The name, where it isn't known.
+    /// The name, if it is unknown.
     pub(crate) fn named(name: Option<&HeaderValue>) -> Result<Option<Self>, String> {
         let name = name.map_or(&b""[..], HeaderValue::as_bytes);
         match &name.to_ascii_lowercase()[..] {
@@ -41,7 +41,7 @@ impl Compression {
         }
     }
 
-    /// How many bytes of the content a reader holds as well, once it has read `inflated` of them.
+    /// The bytes that a reader itself needs after it has read `inflated` bytes of content.
     pub(crate) fn window(self, inflated: usize) -> usize {
         match self {
             Self::Gzip | Self::Zlib => 32 << 10,
@@ -49,7 +49,7 @@ impl Compression {
         }
     }
 
-    /// A reader of the content.
+    /// A reader of the decompressed content.
     pub(crate) fn reader(self, compressed: &[u8]) -> Box<dyn Read + '_> {
         match self {
             Self::Gzip => Box::new(MultiGzDecoder::new(compressed)),
@@ -62,7 +62,7 @@ impl Compression {
     }
 }
 
-/// The content of one zstd frame after the other; those that are to be skipped are.
+/// The content of a sequence of zstd frames, without skippable frames.
 struct ZstdFrames<'b> {
     rest: &'b [u8],
     frame: Option<Frame<'b>>,
@@ -98,7 +98,7 @@ impl ZstdFrames<'_> {
                 length,
                 ..
             })) => {
-                // A magic number and the length stand before what is skipped.
+                // A skippable frame begins with a magic number and its length.
                 let skipped = self.rest.get(8 + length as usize..);
                 self.rest = skipped.ok_or(io::ErrorKind::UnexpectedEof)?;
             }

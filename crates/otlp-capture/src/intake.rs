@@ -1,5 +1,5 @@
-//! The way of a request after its protocol: received in bounds, decompressed, transcoded, queued,
-//! acknowledged.
+//! Handles a request independently of its protocol: receives it within limits, decompresses,
+//! transcodes, queues and acknowledges it.
 
 use crate::budget::{Budget, Reservation};
 use crate::config::Limits;
@@ -38,21 +38,22 @@ pub(crate) struct Intake {
     is_forwarding: bool,
 }
 
-/// A request's bytes, with the memory that is reserved for them.
+/// A request's bytes, with their reserved memory.
 #[derive(Debug)]
 pub(crate) struct Received {
     buffer: Vec<u8>,
-    /// Where the request begins in the buffer.
+    /// The offset of the request in the buffer.
     start: usize,
     reservation: Reservation,
 }
 
-/// Even an empty request costs something while it waits.
+/// The cost of an empty request while it waits.
 const OVERHEAD: usize = 512;
 const INFLATE_STEP: usize = 64 << 10;
-/// How much of a request it is recognized by, beside its length. The ids of its first spans stand there.
+/// The bytes of a request that identify it when it is retried, together with its length. They
+/// include the ids of its first spans.
 const DIGESTED: usize = 16 << 10;
-/// How long the rest of a refused request is read, so that its client comes to read the answer.
+/// The time for which the rest of a refused request is read, so that its client reads the response.
 const LINGER: Duration = Duration::from_secs(1);
 
 impl Intake {
@@ -104,7 +105,7 @@ impl Intake {
         read.map(|()| received)
     }
 
-    /// Decompresses what was received, and stops where the limit is passed.
+    /// Decompresses a received request, and stops at the limit.
     pub(crate) fn inflate(
         &self,
         received: Received,
@@ -147,7 +148,7 @@ impl Intake {
         }
     }
 
-    /// Stores a request, and returns once it is written.
+    /// Stores a request, and returns after it is written.
     pub(crate) async fn accept(
         &self,
         visit: &mut Visit<'_>,
@@ -167,7 +168,7 @@ impl Intake {
         self.queue
             .send(Job::Write { line, done })
             .map_err(|_| Refusal::Stopping)?;
-        // The writer counts it, whether or not anybody waits for that.
+        // The writer counts the request, even if nothing waits for the result.
         visit.hand_over();
         match written.await {
             Ok(Ok(())) => Ok(()),
@@ -176,16 +177,16 @@ impl Intake {
         }
     }
 
-    /// Waits until everything that was queued before is written.
+    /// Waits until everything queued before is written.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.queue.send(Job::Flush { done }).is_ok() {
-            // An error means that the writer has ended, and then there is nothing to wait for.
+            // An error means that the writer has ended, so there is nothing to wait for.
             let _ = flushed.await;
         }
     }
 
-    /// The request in protobuf, without secrets, and what it came as is gone.
+    /// Returns the protobuf request without secrets, and drops the original.
     fn protobuf(
         &self,
         visit: &mut Visit<'_>,
@@ -217,7 +218,7 @@ impl Intake {
         Ok((Bytes::from(protobuf).slice(start..), reservation))
     }
 
-    /// The line to store; `None` for a request without any record.
+    /// The line to store; `None` for a request without records.
     fn line(
         &self,
         visit: &Visit<'_>,
@@ -225,7 +226,7 @@ impl Intake {
         protobuf: Bytes,
         mut reservation: Reservation,
     ) -> Result<Option<Line>, Refusal> {
-        // Names, quotes and digits make about three times as much of what SDKs send.
+        // JSON is about three times as large as protobuf for the data that SDKs send.
         let mut json = Vec::with_capacity(protobuf.len() * 3);
         let records = protobuf_to_json(signal, &protobuf, &mut json)?;
         if records == 0 {
@@ -254,12 +255,12 @@ impl Received {
         &self.buffer[self.start..]
     }
 
-    /// Leaves out what stands before the request.
+    /// Skips the bytes before the request.
     pub(crate) fn skip(&mut self, length: usize) {
         self.start += length;
     }
 
-    /// Reads a body until its end, or until it is larger than `most`; the client is told of `limit`.
+    /// Reads a body to its end, or until it is larger than `most`. The error names `limit`.
     async fn read(
         &mut self,
         body: &mut Incoming,
@@ -284,13 +285,13 @@ impl Received {
         Ok(())
     }
 
-    /// Reads the rest of a body that there is no room for, for what it is recognized by when it comes again. Its memory
-    /// is free at once.
+    /// Reads the rest of a body for which there is no memory, to recognize the request when it is
+    /// retried. Its memory is free immediately.
     async fn digest_to_the_end(&mut self, body: &mut Incoming) -> Option<u64> {
         let mut length = self.buffer.len();
         self.buffer.truncate(DIGESTED);
         self.buffer.shrink_to_fit();
-        // Less is always possible.
+        // Reducing the reserved memory always succeeds.
         let _ = self.reservation.resize(OVERHEAD);
         let read = timeout(LINGER, async {
             while let Some(chunk) = next_chunk(body).await? {
@@ -313,15 +314,15 @@ impl Received {
     }
 }
 
-/// What a request of that length is recognized by when it comes again.
+/// The digest that identifies a request of this length when it is retried.
 fn digest(received: &[u8], length: usize) -> u64 {
     const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
-    /// Where gzip's header says when it was written, which differs from one attempt to the next.
+    /// The position of the time in a gzip header, which differs between attempts.
     const TIME: std::ops::Range<usize> = 4..8;
     let mut hasher = DefaultHasher::new();
     hasher.write_usize(length);
     let mut head = &received[..received.len().min(DIGESTED)];
-    // It stands at the beginning, or after gRPC's prefix.
+    // The gzip header is at the beginning, or after gRPC's prefix.
     if let Some(gzip) = [0, 5].into_iter().find(|&at| {
         let header = head.get(at..at + TIME.end);
         header.is_some_and(|header| header.starts_with(&GZIP))
@@ -333,7 +334,7 @@ fn digest(received: &[u8], length: usize) -> u64 {
     hasher.finish()
 }
 
-/// Reads what is left of a refused request. The client may be gone, or never end: either way it has had its chance.
+/// Reads the rest of a refused request. If the client is gone or never ends, that is its own loss.
 pub(crate) async fn linger(body: &mut Incoming) {
     let _ = timeout(LINGER, async {
         while let Ok(Some(_)) = next_chunk(body).await {}
@@ -341,7 +342,7 @@ pub(crate) async fn linger(body: &mut Incoming) {
     .await;
 }
 
-/// The next piece of a body's data; `None` at its end.
+/// The next chunk of a body; `None` at its end.
 pub(crate) async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
         if let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() {

@@ -1,7 +1,7 @@
-//! The accounting: what came from each sender and what became of it.
+//! The accounts of senders: their requests and the outcome of each.
 //!
-//! One lock guards all of it, so that a snapshot is exact: every request that has ended is counted once, as stored, as
-//! refused for good, or as asked to come again.
+//! One lock guards the whole ledger, so a snapshot is exact: every completed request is counted
+//! once, as stored, as refused permanently, or as asked to retry.
 
 use crate::schema::Signal;
 use crate::secrets::Secrets;
@@ -10,48 +10,48 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a capture received, from whom, and what became of it.
+/// All requests that a capture received, by sender and outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
-    /// In the order in which they came. [`Who::Others`] stands last, where there were too many to tell apart.
+    /// In order of arrival. [`Who::Others`], if there is one, is last.
     pub senders: Vec<Sender>,
-    /// Connections that were closed at once because too many were open.
+    /// Connections that were closed immediately because too many were open.
     pub refused_connections: u64,
-    /// The latest thing that went wrong with a file.
+    /// The latest error of a file.
     pub last_file_error: Option<String>,
-    /// The latest thing that went wrong with sending on, even if it went right afterwards.
+    /// The latest error of the forwarding, even if a retry succeeded.
     pub last_forward_error: Option<String>,
 }
 
 /// A sender and its account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
-    /// Whose account it is.
+    /// The sender.
     pub who: Who,
-    /// The `user-agent` of its latest request that had one: the exporter's name and version.
+    /// The `user-agent` of the latest request that had one: the exporter's name and version.
     pub user_agent: Option<String>,
-    /// What came and what became of it.
+    /// The sender's requests and their outcomes.
     pub account: Account,
 }
 
-/// As much as is known of who sent a request.
+/// The sender of a request, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// The program that its resource names.
     Program(Program),
-    /// Nothing in the request could be read, and the connection carried nothing else that could.
+    /// The peer, if neither the request nor the connection's earlier ones name a program.
     Peer {
-        /// The address, without the port, which is another one for each connection.
+        /// The address without the port, which differs for each connection.
         address: IpAddr,
-        /// What the sender calls itself.
+        /// The `user-agent`.
         user_agent: Option<String>,
     },
-    /// All who came after [`Limits::senders`](crate::Limits::senders) others.
+    /// All senders after the first [`Limits::senders`](crate::Limits::senders).
     Others,
 }
 
-/// What a resource says about its program.
+/// The attributes of a resource that identify its program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Program {
     /// The resource attribute `milvus_otel.run`.
@@ -62,10 +62,10 @@ pub struct Program {
     pub service: Option<String>,
 }
 
-/// What came from a sender and what became of it.
+/// A sender's requests and their outcomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Requests that came and whose fate is decided: the sum of those stored, refused and asked to come again.
+    /// Completed requests: the sum of those stored, refused and asked to retry.
     pub requests: u64,
     /// Stored spans.
     pub traces: SignalStats,
@@ -73,82 +73,84 @@ pub struct Account {
     pub metrics: SignalStats,
     /// Stored log records.
     pub logs: SignalStats,
-    /// What was refused for good, by kind.
+    /// Permanently refused requests, by kind.
     pub refused: Vec<Refused>,
-    /// Requests that were told to come again: the queue was full, or the file couldn't be written.
+    /// Requests that were asked to retry, because the queue was full or the file couldn't be
+    /// written.
     pub asked_again: u64,
-    /// Those of them that did come again.
+    /// Requests asked to retry that were retried.
     pub came_again: u64,
-    /// Records in requests that couldn't be written, and were told to come again.
+    /// Records in requests that couldn't be written and were asked to retry.
     pub unwritten_records: u64,
-    /// What was sent on. All of it is in the files too.
+    /// Forwarded requests. All of them are in the files too.
     pub forward: ForwardStats,
 }
 
-/// What was received of one signal.
+/// The stored data of one signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignalStats {
     /// Requests that were acknowledged.
     pub requests: u64,
-    /// Spans, data points or log records in them.
+    /// Spans, data points or log records in these requests.
     pub records: u64,
-    /// Bytes that were written for them.
+    /// Bytes written for these requests.
     pub bytes: u64,
 }
 
-/// Requests that were refused for good in one way.
+/// Requests that were refused permanently for one kind of reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// In which way.
+    /// The kind.
     pub kind: RefusedAs,
-    /// How many.
+    /// The number of requests.
     pub requests: u64,
-    /// Why the latest was.
+    /// The reason of the latest.
     pub reason: String,
-    /// What the sender of the latest calls itself.
+    /// The `user-agent` of the latest.
     pub user_agent: Option<String>,
-    /// What can be done about it.
+    /// Advice for the user.
     pub advice: String,
 }
 
-/// Why a request is refused for good.
+/// A kind of permanent refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusedAs {
-    /// It isn't OTLP: its content doesn't decompress or decode, or holds an id of the wrong length.
+    /// Not OTLP: the content can't be decompressed or decoded, or contains an id of the wrong
+    /// length.
     Malformed,
-    /// It is larger than a request may be.
+    /// Larger than the limit for requests.
     TooLarge,
-    /// It is compressed in a way that can't be read.
+    /// An unsupported compression.
     UnknownEncoding,
-    /// It is neither protobuf nor JSON.
+    /// Neither protobuf nor JSON.
     UnknownContentType,
-    /// There is nothing at its path.
+    /// An unknown path.
     UnknownPath,
-    /// Its method isn't POST.
+    /// A method other than POST.
     UnknownMethod,
-    /// A browser asked whether a page of another origin may send, and it may not.
+    /// A preflight request from an origin that isn't allowed.
     CrossOrigin,
-    /// OTLP over HTTP came to the port of gRPC.
+    /// OTLP/HTTP on the gRPC port.
     HttpOnGrpcPort,
-    /// OTLP over gRPC came to the port of HTTP.
+    /// OTLP/gRPC on the HTTP port.
     GrpcOnHttpPort,
-    /// Its bytes aren't HTTP at all: TLS, or another protocol.
+    /// Not HTTP: TLS, or another protocol.
     NotHttp,
-    /// Its sender broke off in the middle, or took too long.
+    /// Interrupted by the sender, or timed out.
     BrokenOff,
 }
 
-/// What was sent on, in records: spans, data points and log records.
+/// Forwarded records: spans, data points and log records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForwardStats {
-    /// The receiver has taken them.
+    /// Accepted by the receiver.
     pub sent_records: u64,
-    /// They found no room in the queue, or the receiver refused them or wasn't there in time.
+    /// Lost: the queue was full, the receiver refused them, or it couldn't be reached in time.
     pub lost_records: u64,
-    /// The receiver takes nothing of their signal, as Jaeger takes no metrics.
+    /// Not supported by the receiver, as metrics by Jaeger.
     pub unsupported_records: u64,
-    /// They are in the queue.
+    /// Still in the queue.
     pub waiting_records: u64,
 }
 
@@ -156,9 +158,9 @@ pub struct ForwardStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SenderId(usize);
 
-/// How many requests that were told to come again are recognized when they do. Any more count as not come.
+/// The number of requests asked to retry that are remembered. Further ones count as not retried.
 const AWAITED: usize = 1 << 16;
-/// Characters of a text that a sender chose.
+/// The length to which a sender's text is truncated.
 const MAX_TEXT: usize = 400;
 
 #[derive(Debug)]
@@ -173,7 +175,7 @@ pub(crate) struct Ledger {
 struct Book {
     senders: Vec<Sender>,
     numbers: HashMap<Who, SenderId>,
-    /// Who was told to come again, by the digest of the request.
+    /// The senders that were asked to retry, by the digest of the request.
     awaited: HashMap<u64, SenderId>,
     refused_connections: u64,
     last_file_error: Option<String>,
@@ -181,7 +183,7 @@ struct Book {
     is_closed: bool,
 }
 
-/// What can be done about a refusal. Some of it depends on the ports.
+/// The advice for each kind of refusal. Some depends on the ports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Advice {
     pub(crate) grpc: SocketAddr,
@@ -198,7 +200,7 @@ impl Stats {
         total
     }
 
-    /// What came since `earlier`, which is an older snapshot of the same capture.
+    /// The difference to `earlier`, an older snapshot of the same capture.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
@@ -227,18 +229,18 @@ impl Account {
         }
     }
 
-    /// Requests that were refused for good, in whatever way.
+    /// Requests that were refused permanently, of any kind.
     pub fn refused_requests(&self) -> u64 {
         self.refused.iter().map(|refused| refused.requests).sum()
     }
 
-    /// Requests that were refused for good in that way.
+    /// Requests that were refused permanently, of this kind.
     pub fn refused_as(&self, kind: RefusedAs) -> u64 {
         let of_kind = self.refused.iter().filter(|refused| refused.kind == kind);
         of_kind.map(|refused| refused.requests).sum()
     }
 
-    /// Requests whose last answer was to come again, and that did not.
+    /// Requests that were asked to retry and weren't retried.
     pub fn missing_requests(&self) -> u64 {
         self.asked_again - self.came_again
     }
@@ -251,7 +253,7 @@ impl Account {
         }
     }
 
-    /// Adds a way of being refused, of which `other` is the latest.
+    /// Adds a kind of refusal. `other` is the later one.
     fn refuse(&mut self, other: &Refused) {
         match self
             .refused
@@ -281,7 +283,7 @@ impl Account {
     }
 
     fn subtract(&mut self, earlier: &Self) {
-        // A request that was told to come again before may have come since.
+        // A request asked to retry before `earlier` may have been retried since.
         self.combine(earlier, u64::saturating_sub);
         self.asked_again = self.asked_again.max(self.came_again);
         for refused in &mut self.refused {
@@ -344,7 +346,7 @@ impl Ledger {
         }
     }
 
-    /// The account of a sender, which is opened where there is room for another.
+    /// The account of a sender. It is created if there is room for another.
     pub(crate) fn sender(&self, who: Who, user_agent: Option<&str>) -> SenderId {
         let mut book = self.book();
         let id = book.number(who, self.most_senders);
@@ -368,7 +370,7 @@ impl Ledger {
         stored.bytes += bytes as u64;
     }
 
-    /// Counts a request that was refused for good.
+    /// Counts a permanently refused request.
     pub(crate) fn refused(
         &self,
         id: SenderId,
@@ -389,7 +391,7 @@ impl Ledger {
         account.refuse(&refused);
     }
 
-    /// Counts a request that was told to come again. It is recognized by its digest, where that is known.
+    /// Counts a request that was asked to retry. The digest, if known, identifies the retry.
     pub(crate) fn asked_again(&self, id: SenderId, digest: Option<u64>) {
         let mut book = self.book();
         let account = book.account(id);
@@ -402,7 +404,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that a request came, which may be one that was told to come again.
+    /// Notes the arrival of a request, which may be a retry.
     pub(crate) fn came(&self, digest: u64) {
         let mut book = self.book();
         if let Some(id) = book.awaited.remove(&digest) {
@@ -421,7 +423,7 @@ impl Ledger {
         self.book().refused_connections += 1;
     }
 
-    /// Counts records that are to be sent on.
+    /// Counts records that are queued for forwarding.
     pub(crate) fn forwarding(&self, id: SenderId, records: u64) {
         self.book().account(id).forward.waiting_records += records;
     }
@@ -444,7 +446,7 @@ impl Ledger {
         self.book().last_forward_error = Some(error);
     }
 
-    /// Counts what still waits to be sent on as lost.
+    /// Counts the records that are still queued for forwarding as lost.
     pub(crate) fn abandon_forwarding(&self) {
         for sender in &mut self.book().senders {
             let forward = &mut sender.account.forward;
@@ -452,7 +454,7 @@ impl Ledger {
         }
     }
 
-    /// From now on a request that breaks off does so because the ports are closed.
+    /// From now on, an interrupted request is one that the closing of the ports interrupted.
     pub(crate) fn close(&self) {
         self.book().is_closed = true;
     }
@@ -464,7 +466,7 @@ impl Ledger {
     pub(crate) fn snapshot(&self) -> Stats {
         let book = self.book();
         let mut senders = book.senders.clone();
-        // In the order in which they came, and those who can't be told apart last.
+        // In order of arrival, with [`Who::Others`] last.
         senders.sort_by_key(|sender| sender.who == Who::Others);
         Stats {
             senders,
@@ -474,7 +476,7 @@ impl Ledger {
         }
     }
 
-    /// A text that quotes a sender, as it may be kept: without secrets, and not too long.
+    /// A text from a sender, without secrets and truncated.
     pub(crate) fn text(&self, text: &str) -> String {
         let mut text = self.secrets.redacted(text);
         if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
@@ -515,7 +517,7 @@ impl Book {
         &mut self.senders[id.0].account
     }
 
-    /// The account of what is sent on, less `records` that no longer wait.
+    /// The account of forwarded records, with `records` fewer in the queue.
     fn forward(&mut self, id: SenderId, records: u64) -> &mut ForwardStats {
         let forward = &mut self.account(id).forward;
         forward.waiting_records -= records;

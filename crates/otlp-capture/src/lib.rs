@@ -1,17 +1,16 @@
-//! An OpenTelemetry receiver that writes what it is sent to files, as OTLP JSON, one request a
-//! line.
+//! Receives OpenTelemetry data and writes it to files as OTLP JSON, one request per line.
 //!
-//! It takes traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON; plain, gzip,
-//! deflate or zstd) and judges nothing about them. `capture.jsonl`, `metrics.jsonl` and `logs.jsonl` can be
-//! read by anything that reads what the Collector's file exporter writes.
+//! It accepts traces, metrics and logs over OTLP/gRPC and OTLP/HTTP (protobuf and JSON;
+//! uncompressed, gzip, deflate or zstd), and doesn't interpret them. Every program that reads the
+//! Collector's file exporter can read `capture.jsonl`, `metrics.jsonl` and `logs.jsonl`.
 //!
-//! **Acknowledgement.** A request is answered with success once its line was handed to the
-//! operating system whole; so what a client was told is kept survives the end of this process,
-//! though not of the machine. Until then it is held in memory, of which there is a fixed amount
-//! ([`Limits::queue_bytes`]); what doesn't fit is refused with the error that OTLP calls retryable.
-//! A line that can't be written is cut off the file again, its client is told to retry, and its
-//! records are counted as [unwritten](Account::unwritten_records). A client that gives up waiting and
-//! sends again may be stored twice.
+//! **Acknowledgement.** A request is acknowledged after its whole line was passed to the operating
+//! system. An acknowledged request survives the end of this process, but not a crash of the
+//! machine. Until then it is in memory, which is limited ([`Limits::queue_bytes`]); a request that
+//! doesn't fit is refused with an error that OTLP calls retryable. If a line can't be written, it
+//! is removed from the file, its client is asked to retry, and its records are counted as
+//! [unwritten](Account::unwritten_records). If a client times out and retries, its request may be
+//! stored twice.
 
 mod budget;
 mod config;
@@ -55,7 +54,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use writer::Writer;
 
-/// A running receiver. Dropping it closes its ports too, without waiting for what is under way.
+/// A running receiver. Dropping it closes its ports without waiting for requests in progress.
 #[derive(Debug)]
 pub struct Capture {
     grpc_addr: SocketAddr,
@@ -68,15 +67,15 @@ pub struct Capture {
     forwarder: JoinSet<()>,
 }
 
-/// How long what waits to be sent on is sent after the capture was told to stop.
+/// The time for which queued requests are still forwarded after the capture was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
 impl Capture {
     /// Opens the files and both ports.
     ///
     /// # Errors
-    /// A port that can't be listened on, a file that can't be opened, an address that can't be
-    /// forwarded to.
+    /// A port that can't be opened, a file that can't be opened, or an invalid address for
+    /// forwarding.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let Config {
             grpc,
@@ -135,31 +134,31 @@ impl Capture {
         })
     }
 
-    /// Where OTLP/gRPC is received.
+    /// The address for OTLP/gRPC.
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc_addr
     }
 
-    /// Where OTLP/HTTP is received.
+    /// The address for OTLP/HTTP.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
     }
 
-    /// The path on the HTTP port where another process has the [`Stats`], as JSON.
+    /// The path on the HTTP port that returns the [`Stats`] as JSON, for other processes.
     pub const STATS_PATH: &'static str = http::STATS;
 
-    /// What was received so far, from whom, and what became of it.
+    /// The stats so far.
     pub fn stats(&self) -> Stats {
         self.ledger.snapshot()
     }
 
-    /// Waits until everything that was accepted before is written and the observer has seen it.
+    /// Waits until every request accepted before is written, and the observer has seen it.
     pub async fn flush(&self) {
         self.desk.intake.flush().await;
     }
 
-    /// Waits until everything that was accepted before was also sent on, or is lost; for as long as
-    /// the receiver makes it wait.
+    /// Waits until every request accepted before was also forwarded or is lost, as long as the
+    /// receiver takes.
     pub async fn flush_forward(&self) {
         self.flush().await;
         if let Some(forwarding) = &self.forwarding {
@@ -167,9 +166,9 @@ impl Capture {
         }
     }
 
-    /// Takes no more, finishes the requests under way (for two seconds at most, whatever their
-    /// clients do), writes what was accepted, and sends on what waits to be (for five seconds at
-    /// most; the rest is counted as lost).
+    /// Accepts no more requests, finishes those in progress (for at most two seconds), writes all
+    /// accepted requests, and forwards those in the queue (for at most five seconds; the rest is
+    /// counted as lost).
     ///
     /// # Errors
     /// A panic of the observer.

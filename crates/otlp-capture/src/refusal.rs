@@ -1,4 +1,4 @@
-//! Why a request isn't accepted, and whether it may come again.
+//! The reason why a request isn't accepted, and whether it may be retried.
 
 use crate::ledger::RefusedAs;
 use crate::transcode::Malformed;
@@ -58,7 +58,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// As what it is refused for good; `None`: it may come again.
+    /// The kind of a permanent refusal; `None`: the request may be retried.
     pub(crate) fn kind(&self) -> Option<RefusedAs> {
         Some(match self {
             Self::Malformed(_) | Self::Framing(_) | Self::Damaged { .. } => RefusedAs::Malformed,

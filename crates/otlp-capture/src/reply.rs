@@ -1,4 +1,4 @@
-//! The body of a response: a few bytes, and trailers where gRPC wants them.
+//! The body of a response: a few bytes, with trailers for gRPC.
 
 use hyper::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, SizeHint};

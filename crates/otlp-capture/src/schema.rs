@@ -1,15 +1,14 @@
-//! OTLP's messages as data: field number, JSON name and kind, for traces, metrics, logs and what
-//! they share.
+//! OTLP's messages as tables: field number, JSON name and kind, for traces, metrics, logs and their
+//! common messages.
 //!
-//! Both directions of the transcoder are driven by these tables alone. They follow
-//! opentelemetry-proto 1.11.
+//! Both directions of the transcoder use only these tables. They follow opentelemetry-proto 1.11.
 
 use Kind::{
     Bool, Bytes, Double, Enum, Fixed32, Fixed64, Int32, Message as Of, Sfixed64, Sint32, String,
     Uint32, Uint64,
 };
 
-/// What kind of telemetry a request carries.
+/// The kind of telemetry in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {
     /// Spans.
@@ -24,8 +23,8 @@ impl Signal {
     /// Every signal, in the order of the file names.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
-    /// The name of the file that its requests are written to, which is number 0. Those that were rotated away are
-    /// numbered from 1 on, the newest first.
+    /// The name of the signal's file `number`. Number 0 is the current file; rotated files are
+    /// numbered from 1, the newest first.
     pub fn file_name(self, number: u32) -> std::string::String {
         let stem = match self {
             Signal::Traces => "capture",
@@ -38,7 +37,7 @@ impl Signal {
         }
     }
 
-    /// The path of its gRPC method.
+    /// The path of the signal's gRPC method.
     pub fn grpc_path(self) -> &'static str {
         match self {
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -47,7 +46,7 @@ impl Signal {
         }
     }
 
-    /// Its path over HTTP.
+    /// The signal's path over HTTP.
     pub fn http_path(self) -> &'static str {
         match self {
             Signal::Traces => "/v1/traces",
@@ -65,12 +64,12 @@ impl Signal {
     }
 }
 
-/// A message: its fields in the order of their numbers.
+/// A message. Its fields are ordered by number.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) name: &'static str,
     pub(crate) fields: &'static [Field],
-    /// Whether this is what a signal is counted in: a span, a data point, a log record.
+    /// Whether this message is counted as a record: a span, a data point, a log record.
     pub(crate) is_record: bool,
     /// Position in `fields` by number.
     positions: [u8; MAX_NUMBER + 1],
@@ -80,28 +79,28 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) number: u32,
-    /// The JSON name as it is written: in quotes, with its colon.
+    /// The JSON name in quotes, with the colon.
     pub(crate) key: &'static str,
     pub(crate) kind: Kind,
     pub(crate) label: Label,
-    /// The number and name that it had before OTLP 0.15, which old SDKs still send.
+    /// The field's number and name before OTLP 0.15, which old SDKs still send.
     former: Option<(u32, &'static str)>,
 }
 
-/// How often a field stands in its message, and when it is written.
+/// How often a field occurs in its message, and when it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Label {
-    /// Once; its default is not written.
+    /// Once; a default value isn't written.
     Implicit,
-    /// Once; written whenever it is there.
+    /// Once; written if present.
     Explicit,
-    /// A member of the message's oneof; written whenever it is there.
+    /// A member of the message's oneof; written if present.
     Oneof,
     /// Any number of times.
     Repeated,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Bool,
@@ -115,17 +114,17 @@ pub(crate) enum Kind {
     Sfixed64,
     Double,
     String,
-    /// Bytes that JSON shows in base64.
+    /// Bytes, in base64 in JSON.
     Bytes,
-    /// A trace or span id of that many bytes, or none; JSON shows it in hexadecimal.
+    /// A trace or span id of this many bytes, or empty; in hexadecimal in JSON.
     Id(usize),
-    /// A number that JSON shows as such; the names are accepted on input.
+    /// An enum, a number in JSON; input may also use the names.
     Enum(&'static [(&'static str, i32)]),
     Message(&'static Message),
 }
 
 impl Message {
-    /// The field of that number, where this message has one.
+    /// The field with this number, if the message has one.
     pub(crate) fn field(&self, number: u32) -> Option<&'static Field> {
         match self.positions.get(number as usize) {
             Some(&position) => self.fields.get(position as usize),
@@ -133,7 +132,7 @@ impl Message {
         }
     }
 
-    /// The field of that name, in JSON's lowerCamelCase or in the definition's snake_case.
+    /// The field with this name, in JSON's lowerCamelCase or the definition's snake_case.
     pub(crate) fn field_named(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.is_named(name))
     }
@@ -144,7 +143,7 @@ impl Field {
         &self.key[1..self.key.len() - 2]
     }
 
-    /// Whether it has that number, or had it.
+    /// Whether the field has, or had, this number.
     pub(crate) fn has_number(&self, number: u32) -> bool {
         self.number == number || self.former.is_some_and(|(former, _)| former == number)
     }

@@ -1,7 +1,7 @@
-//! Secrets: found in whatever passes, in clear or in base64, and starred out.
+//! Finds secrets in data, in clear and in base64, and replaces them with stars.
 //!
-//! A secret is replaced by as many asterisks as it has bytes. So nothing moves: the lengths in a protobuf message stay
-//! right, and a stream needs no more memory than the longest secret.
+//! A secret is replaced with as many asterisks as it has bytes. The lengths in a protobuf message
+//! stay right, and a stream needs no more memory than the longest secret.
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use memchr::memmem::Finder;
@@ -10,19 +10,21 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Texts that may be kept nowhere.
+/// Texts that must not be stored.
 #[derive(Clone, Default)]
 pub struct Secrets {
     needles: Arc<[Finder<'static>]>,
 }
 
-/// A part of a token that is shorter isn't a secret: `root` stands in many texts.
+/// The minimum length of a secret part of a token. Shorter parts, such as `root`, occur in many
+/// texts.
 const SHORTEST_PART: usize = 8;
-/// The shortest form that is looked for: what is left of a short secret's base64 may stand in any text.
+/// The minimum length of a searched form. The rest of a short secret's base64 could occur in any
+/// text.
 const SHORTEST_FORM: usize = 6;
 
 impl Secrets {
-    /// These texts, each of them in clear, in JSON's and in a URL's spelling, and in base64.
+    /// These texts, each in clear, escaped for JSON and for URLs, and in base64.
     pub fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
         let mut forms: Vec<Vec<u8>> = texts.into_iter().flat_map(forms_of).collect();
         forms.sort();
@@ -35,7 +37,7 @@ impl Secrets {
         }
     }
 
-    /// A token, and its parts (`user:password`) where they are long enough to be secrets.
+    /// A token, and those of its parts (`user:password`) that are long enough.
     pub fn token(token: &str) -> Vec<&str> {
         let parts = token
             .split_once(':')
@@ -44,12 +46,12 @@ impl Secrets {
         std::iter::once(token).chain(long).collect()
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.needles.is_empty()
     }
 
-    /// Stars out what stands whole in `bytes`.
+    /// Replaces the secrets that are complete in `bytes`.
     pub fn redact(&self, bytes: &mut [u8]) {
         for range in self.found_in(bytes) {
             bytes[range].fill(b'*');
@@ -63,7 +65,8 @@ impl Secrets {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// A writer that passes everything on but the secrets, however they are split over writes.
+    /// A writer that passes on everything except secrets, even if they are split over several
+    /// writes.
     pub fn writer<W: Write>(&self, inner: W) -> Redacting<W> {
         Redacting {
             secrets: self.clone(),
@@ -73,7 +76,7 @@ impl Secrets {
         }
     }
 
-    /// Where secrets stand; they may overlap.
+    /// The positions of secrets, which may overlap.
     fn found_in(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         for needle in self.needles.iter() {
@@ -86,7 +89,7 @@ impl Secrets {
         found
     }
 
-    /// The length of the longest end of `bytes` that a secret may begin with.
+    /// The length of the longest suffix of `bytes` that may be the beginning of a secret.
     fn begun_in(&self, bytes: &[u8]) -> usize {
         let begun = |needle: &Finder<'_>| {
             let needle = needle.needle();
@@ -105,20 +108,20 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-/// Passes on what is written to it, without secrets. What may be the beginning of one is held back until more is
-/// written, or until the end.
+/// Passes on data without secrets. Bytes that may be the beginning of a secret are held back until
+/// more is written, or until the end.
 #[derive(Debug)]
 pub struct Redacting<W: Write> {
     secrets: Secrets,
     inner: W,
-    /// Bytes that may begin a secret, as they came.
+    /// Unchanged bytes that may begin a secret.
     held: Vec<u8>,
-    /// How many of them belong to a secret that was found already.
+    /// The number of these bytes that belong to a secret already found.
     starred: usize,
 }
 
 impl<W: Write> Redacting<W> {
-    /// Passes on what was held back: there is no more.
+    /// Passes on the bytes held back at the end of the data.
     ///
     /// # Errors
     /// Those of the inner writer.
@@ -154,7 +157,7 @@ impl<W: Write> Write for Redacting<W> {
         Ok(bytes.len())
     }
 
-    /// What is held back stays so: a secret may be flushed in halves.
+    /// Doesn't pass on the bytes held back: a secret may be flushed in halves.
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
@@ -162,12 +165,12 @@ impl<W: Write> Write for Redacting<W> {
 
 impl<W: Write> Drop for Redacting<W> {
     fn drop(&mut self) {
-        // Who wants to know of an error calls `finish`.
+        // To see an error, call `finish`.
         let _ = self.pass_on(0);
     }
 }
 
-/// The spellings in which a text may be met.
+/// The forms in which a text can occur.
 fn forms_of(text: &str) -> Vec<Vec<u8>> {
     let json = serde_json::to_string(text).expect("a text is written to memory");
     let plain = [
@@ -185,7 +188,7 @@ fn forms_of(text: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// The digits that are the text's alone in the base64 of something that it begins in, `offset` bytes after a whole
+/// The base64 digits that depend only on the text, if the text begins `offset` bytes after a whole
 /// group of three; in both alphabets.
 fn base64_at(offset: usize, text: &[u8]) -> [Vec<u8>; 2] {
     let padded = [&[0; 2][..offset], text].concat();
@@ -254,7 +257,7 @@ mod tests {
                         let encoded = alphabet.encode(&text);
                         let redacted = secrets().redacted(&format!("<{encoded}>"));
                         let digits: Vec<u8> = redacted.bytes().filter(|&b| b != b'*').collect();
-                        // What is left are the neighbours' digits, and those that they share with the secret.
+                        // The remaining digits also encode neighboring bytes.
                         let most = 2 + (before.len() + after.len()) * 4 / 3 + 6;
                         assert!(digits.len() <= most, "{text}: {redacted}");
                     }

@@ -1,4 +1,4 @@
-//! The two ports: connections accepted, limited in number, served, and closed in order.
+//! The two ports: accepts a limited number of connections, serves them, and closes them in order.
 
 use crate::cors::{Origins, permit};
 use crate::intake::Intake;
@@ -21,14 +21,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Which protocol a port takes.
+/// The protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     Grpc,
     Http,
 }
 
-/// What every request is answered with.
+/// Shared by the handlers of all requests.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) intake: Intake,
@@ -45,13 +45,13 @@ pub(crate) struct Doors {
     tasks: JoinSet<()>,
 }
 
-/// How long requests that are under way may take when the ports are closed.
+/// The time for requests in progress when the ports are closed.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a request's head may take, and how long a peer may leave a ping unanswered.
+/// The time limit for a request's head, and for the response to a ping.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What the first record of a TLS connection begins with.
+/// The first bytes of a TLS connection.
 const TLS_HANDSHAKE: [u8; 1] = [0x16];
-/// How long nothing is accepted after an error such as too many open files.
+/// The pause after an error such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Doors {
@@ -75,7 +75,7 @@ impl Doors {
 
     pub(crate) async fn close(mut self) {
         self.is_closing.send_replace(true);
-        // After the grace, what is left is broken off.
+        // After the grace period, the remaining connections are closed.
         let _ = timeout(GRACE, async {
             while self.tasks.join_next().await.is_some() {}
         })
@@ -126,7 +126,7 @@ async fn serve(
     desk: Arc<Desk>,
     mut is_closing: watch::Receiver<bool>,
 ) {
-    // It only delays small answers where it fails.
+    // A failure only delays small responses.
     let _ = stream.set_nodelay(true);
     let mut first = [0];
     let is_tls = tokio::select! {
@@ -156,7 +156,7 @@ async fn serve(
             serving.await
         }
     };
-    // A connection that breaks later on has told its request so.
+    // A connection that fails later has reported that to its request.
     let failed = served
         .err()
         .and_then(|error| error.downcast::<hyper::Error>().ok());
@@ -167,7 +167,7 @@ async fn serve(
     }
 }
 
-/// Returns when the ports are being closed, in order or because the capture was dropped.
+/// Returns when the ports are closed, in order or because the capture was dropped.
 async fn closing(is_closing: &mut watch::Receiver<bool>) {
     let _ = is_closing.wait_for(|is_closing| *is_closing).await;
 }

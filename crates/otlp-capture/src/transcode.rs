@@ -1,13 +1,13 @@
-//! OTLP requests to lines of OTLP JSON, in the one shape in which they are stored.
+//! Converts OTLP requests to lines of OTLP JSON in one format.
 //!
-//! Protobuf is walked by the tables of `crate::schema` and written as it is met; no request is
-//! ever held as a tree. A message whose fields stand in the order of their numbers, as every
-//! encoder writes them, is written in one pass. Any other is legal too (fields interleaved,
-//! repeated, a message in pieces); it is read once for each field of its table, which keeps the
-//! cost linear and needs no memory.
+//! Protobuf is read with the tables of `crate::schema` and written in the same pass, without a
+//! tree. A message whose fields are in the order of their numbers, as every encoder writes them,
+//! needs one pass. Other messages are valid too (fields interleaved or repeated, a message in
+//! pieces). They are read once for each field of their table, which keeps the cost linear and needs
+//! no memory.
 //!
-//! JSON input becomes protobuf first, by the same tables, so that there is one writer and one
-//! shape.
+//! JSON input is first converted to protobuf with the same tables, so there is one writer and one
+//! format.
 
 mod json;
 #[cfg(test)]
@@ -17,10 +17,10 @@ use crate::schema::{Field, Kind, Label, Message, Signal};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use protobuf_wire::{Entry, Fault, Reader, Value, unzigzag};
 
-/// How deeply the JSON that is written may nest. Readers stop at 128 as a rule (`serde_json`).
+/// The maximum nesting of the written JSON. Most readers stop at 128 (`serde_json`).
 pub const MAX_DEPTH: usize = 100;
 
-/// A request that is not OTLP, with the place where it shows.
+/// A request that isn't OTLP, with the place of the error.
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
     /// Not protobuf, or not of the request's type.
@@ -28,7 +28,7 @@ pub enum Malformed {
     Protobuf {
         /// Bytes from the beginning of the message.
         offset: usize,
-        /// What was met there.
+        /// The problem.
         what: String,
     },
     /// Not JSON, or not of the request's type.
@@ -36,23 +36,24 @@ pub enum Malformed {
     Json(#[from] serde_json::Error),
 }
 
-/// Appends a request in protobuf to `line` as OTLP JSON, without a line feed, and counts its
-/// records: spans, data points or log records.
+/// Appends a protobuf request to `line` as OTLP JSON, without a line feed, and counts its records:
+/// spans, data points or log records.
 ///
-/// Names are in lowerCamelCase, ids in hexadecimal, 64-bit integers in strings, enums numbers,
-/// other bytes in base64; defaults and unknown fields are left out, fields stand in the order of
-/// their numbers.
+/// Names are in lowerCamelCase, ids in hexadecimal, 64-bit integers are strings, enums are numbers,
+/// other bytes are in base64. Default values and unknown fields are left out. Fields are in the
+/// order of their numbers.
 ///
 /// # Errors
-/// Input that isn't protobuf, has a known field of another type, text that isn't UTF-8, an id of the
-/// wrong length, or nests too deeply. `line` is as it was then.
+/// Input that isn't protobuf, has a known field of the wrong type, text that isn't UTF-8, an id of
+/// the wrong length, or nests too deeply. `line` is unchanged then.
 pub fn protobuf_to_json(
     signal: Signal,
     request: &[u8],
     line: &mut Vec<u8>,
 ) -> Result<u64, Malformed> {
     let start = line.len();
-    // Senders write fields in order, so a request is written while it is read; one that can't be is begun anew, with care.
+    // Senders write fields in order, so a request is first converted in one pass. If that fails,
+    // conversion restarts with a check of each message.
     let mut attempt = |is_careful| {
         line.truncate(start);
         let mut writer = Writer {
@@ -73,17 +74,18 @@ pub fn protobuf_to_json(
     })
 }
 
-/// Appends a request in JSON to `out` as protobuf.
+/// Appends a JSON request to `out` as protobuf.
 ///
-/// Takes what proto3's JSON mapping allows, ids in hexadecimal as OTLP has it: integers as numbers
-/// or strings, enums as numbers or names, names in lowerCamelCase or snake_case, `null` for absent,
-/// `NaN` and `Infinity` in strings, base64 of either alphabet. Unknown names are ignored. Half of a surrogate pair, which
-/// JavaScript and Python write for a text that was cut, is read as U+FFFD. The names that OTLP had before 0.15
-/// (`instrumentationLibrarySpans`) are taken too.
+/// Accepts everything that proto3's JSON mapping allows, with ids in hexadecimal as in OTLP:
+/// integers as numbers or strings, enums as numbers or names, names in lowerCamelCase or
+/// snake_case, `null` for absent values, `NaN` and `Infinity` in strings, base64 of both alphabets.
+/// Unknown names are ignored. Half of a surrogate pair, which JavaScript and Python write for a
+/// truncated text, is read as U+FFFD. Names from before OTLP 0.15 (`instrumentationLibrarySpans`)
+/// are accepted too.
 ///
 /// # Errors
 /// Input that isn't JSON, a value of the wrong type or out of range, an id of the wrong length, a
-/// name or a oneof given twice, and nesting that is too deep.
+/// name or a oneof that occurs twice, and nesting that is too deep.
 pub fn json_to_protobuf(
     signal: Signal,
     request: &[u8],
@@ -107,12 +109,13 @@ pub fn json_to_protobuf(
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
     records: u64,
-    /// Each message is looked through before it is written. Without it one that isn't in order is a fault.
+    /// Whether each message is checked before it is written. Without the check, a message that
+    /// isn't in order is a fault.
     is_careful: bool,
 }
 
 impl Writer<'_> {
-    /// Writes a message that came in one piece, or in several that are to be merged.
+    /// Writes a message from one piece, or from several to be merged.
     fn message(
         &mut self,
         table: &'static Message,
@@ -195,8 +198,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes one entry of a field: a scalar unless it is to be left out, a message, or the next of
-    /// an array.
+    /// Writes one entry of a field: a scalar (unless it is a default value), a message, or the next
+    /// element of an array.
     fn field(
         &mut self,
         table: &'static Message,
@@ -273,8 +276,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A comma, unless this is the first thing in its object or array; no value ends in an opening
-    /// bracket.
+    /// Writes a comma, unless this is the first item of its object or array. No value ends with an
+    /// opening bracket.
     fn separate(&mut self) {
         if !matches!(self.out.last(), Some(b'{' | b'[')) {
             self.out.push(b',');
@@ -381,7 +384,7 @@ impl Writer<'_> {
 struct Array(Option<u32>);
 
 impl Kind {
-    /// Whether it may come packed.
+    /// Whether the field can be packed.
     fn is_number(self) -> bool {
         !matches!(
             self,
@@ -389,7 +392,7 @@ impl Kind {
         )
     }
 
-    /// Whether the upper half of a varint has no meaning.
+    /// Whether the upper half of a varint is ignored.
     fn is_32_bits(self) -> bool {
         matches!(
             self,
@@ -415,16 +418,16 @@ impl Kind {
     }
 }
 
-/// Whether a text stands in JSON as it is, as nearly all do. Without an early end, so that it is
-/// done many bytes at a time.
+/// Whether a text needs no escaping in JSON, like most. The loop has no early exit, so that the
+/// compiler vectorizes it.
 fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |is_plain, byte| {
         is_plain & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
     })
 }
 
-/// What has come of a message that is written while it is read: no field before one of a lower number, nothing but a
-/// repeated field twice, and one member of its oneof at most.
+/// The state of a message that is written in one pass. Field numbers must not decrease, only
+/// repeated fields may occur twice, and at most one member of the oneof may occur.
 #[derive(Default)]
 struct Order {
     previous: u32,
@@ -442,7 +445,7 @@ impl Order {
     }
 }
 
-/// Whether a message can be written while it is read.
+/// Whether a message can be written in one pass.
 fn is_in_order(table: &'static Message, piece: &[u8]) -> Result<bool, Fault> {
     let mut reader = Reader::new(piece);
     let mut order = Order::default();
@@ -483,7 +486,7 @@ fn entries_of<'a>(
     })
 }
 
-/// The member that a message's oneof holds in the end: the last one that was set.
+/// The final member of a message's oneof: the last one that was set.
 fn last_of_oneof(table: &'static Message, pieces: &[&[u8]]) -> Result<Option<u32>, Fault> {
     entries(pieces).try_fold(None, |last, entry| {
         let number = entry?.number;
@@ -494,8 +497,8 @@ fn last_of_oneof(table: &'static Message, pieces: &[&[u8]]) -> Result<Option<u32
     })
 }
 
-/// The pieces that a field's message is merged from. Another member of its oneof clears those
-/// before it; an empty piece adds nothing after the first.
+/// The pieces of a field's message, to be merged. Another member of the oneof clears earlier
+/// pieces. An empty piece adds nothing after the first.
 fn pieces_of<'a>(
     table: &'static Message,
     field: &'static Field,

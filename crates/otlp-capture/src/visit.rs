@@ -1,4 +1,4 @@
-//! One request from its head to its end, and the connection that it came over.
+//! One request from its head to its end, and its connection.
 
 use crate::ledger::{Ledger, SenderId, Who};
 use crate::refusal::Refusal;
@@ -6,7 +6,7 @@ use hyper::header::{HeaderMap, USER_AGENT};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A peer, and who sends over its connection as far as its requests have shown.
+/// A peer, and the sender of its connection, as far as its requests have shown.
 #[derive(Debug)]
 pub(crate) struct Connection {
     peer: IpAddr,
@@ -17,18 +17,18 @@ pub(crate) struct Connection {
 enum Known {
     Nobody,
     One(SenderId),
-    /// What can't be read could be anybody's.
+    /// An unreadable request could be from any of them.
     Several,
 }
 
-/// A request whose fate isn't decided yet. Dropped so, it has broken off.
+/// A request in progress. If it is dropped, it was interrupted.
 #[derive(Debug)]
 pub(crate) struct Visit<'a> {
     ledger: &'a Ledger,
     connection: &'a Connection,
     user_agent: Option<String>,
     sender: Option<SenderId>,
-    /// What the request is recognized by when it comes again.
+    /// The digest that identifies the request when it is retried.
     digest: Option<u64>,
     is_decided: bool,
 }
@@ -64,7 +64,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Notes whose request it is.
+    /// Notes the sender of the request.
     pub(crate) fn identify(&mut self, who: Who) {
         let sender = self.ledger.sender(who, self.user_agent.as_deref());
         self.sender = Some(sender);
@@ -76,19 +76,19 @@ impl<'a> Visit<'a> {
         };
     }
 
-    /// Notes what the request is recognized by when it comes again; and that it came, if it was told to come again.
+    /// Notes the digest of the request, and whether it is a retry.
     pub(crate) fn recognize(&mut self, digest: u64) {
         self.digest = Some(digest);
         self.ledger.came(digest);
     }
 
-    /// The account that the request is counted in from now on, by whoever decides its fate.
+    /// The account in which the caller counts the request from now on.
     pub(crate) fn hand_over(&mut self) -> SenderId {
         self.is_decided = true;
         self.sender()
     }
 
-    /// Counts a refusal, unless its fate was decided by then, and returns what the client is told.
+    /// Counts a refusal, unless the request is already counted, and returns the response.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) -> String {
         let message = self.ledger.text(&refusal.to_string());
         if !self.is_decided {

@@ -1,4 +1,4 @@
-//! The one thread that writes: a line a request, a file a signal, begun anew when it is full.
+//! The only thread that writes: one line per request and one file per signal, with rotation.
 
 use crate::budget::Reservation;
 use crate::config::{Observer, Rotation};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
-/// Where the lines go in; bounded by the budget that every line holds a part of.
+/// The lines to write. The queue is bounded by the budget, of which each line holds a part.
 pub(crate) type JobQueue = mpsc::UnboundedSender<Job>;
 
 #[derive(Debug)]
@@ -30,18 +30,18 @@ pub(crate) enum Job {
     },
 }
 
-/// A request as it is to be written, with its line feed.
+/// A request's line, with its line feed.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) signal: Signal,
     pub(crate) json: Vec<u8>,
     pub(crate) records: u64,
-    /// The request in protobuf, where it is to be sent on.
+    /// The protobuf request, if it is to be forwarded.
     pub(crate) message: Option<Bytes>,
     pub(crate) reservation: Reservation,
-    /// In whose account it is counted.
+    /// The account of the sender.
     pub(crate) sender: SenderId,
-    /// What the request is recognized by when it comes again.
+    /// The digest that identifies the request when it is retried.
     pub(crate) digest: Option<u64>,
 }
 
@@ -97,7 +97,7 @@ fn write(
 ) {
     while let Some(job) = jobs.blocking_recv() {
         match job {
-            // A client or a caller that is gone has no use for the answer.
+            // The client or the caller may be gone.
             Job::Flush { done } => drop(done.send(())),
             Job::Write { line, done } => {
                 let Line {
@@ -129,7 +129,7 @@ fn write(
     }
 }
 
-/// A file of lines that are there whole or not at all.
+/// A file that contains only whole lines.
 #[derive(Debug)]
 struct LineFile {
     dir: PathBuf,
@@ -137,7 +137,7 @@ struct LineFile {
     rotation: Option<Rotation>,
     file: File,
     length: u64,
-    /// A part of a line that could not be written is still there.
+    /// The file ends with a part of a line.
     is_torn: bool,
 }
 
@@ -159,7 +159,8 @@ impl LineFile {
 
     fn append(&mut self, line: &[u8]) -> Result<(), String> {
         self.try_append(line).map_err(|error| {
-            // At once, so that nobody reads half a line; if it isn't possible, before the next one.
+            // Truncate immediately, so that nobody reads half a line. If that fails, the next write
+            // tries again.
             drop(self.mend());
             format!("cannot write `{}`: {error}", self.path(0).display())
         })
@@ -194,7 +195,7 @@ impl LineFile {
 
     fn rotate(&mut self, keep: u32) -> io::Result<()> {
         let current = self.path(0);
-        // It isn't there where an earlier attempt got no further than to move it.
+        // The file is missing if an earlier attempt failed after the rename.
         if current.try_exists()? {
             for number in (0..keep).rev() {
                 match fs::rename(self.path(number), self.path(number + 1)) {
@@ -215,8 +216,8 @@ impl LineFile {
     }
 }
 
-/// Opens a file to append to. A part of a line at its end, which a crash may have left, is closed
-/// with a line feed.
+/// Opens a file to append to. A partial line at its end, from a crash, is terminated with a line
+/// feed.
 fn open_after_whole_line(path: &Path) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
     options.create(true).read(true).append(true);
@@ -245,7 +246,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut file = LineFile::open(dir.path(), Signal::Traces, None).expect("opened");
         file.append(b"one\n").expect("written");
-        // As `write_all` leaves it when the disk is full.
+        // The state that `write_all` leaves when the disk is full.
         file.file.write_all(b"tw").expect("written");
         file.is_torn = true;
         file.append(b"three\n").expect("written");

@@ -1,10 +1,10 @@
-//! What has to hold for any input. The fuzzers try to break it, and a test holds the kept corpus
-//! against it.
+//! Properties that must hold for any input. The fuzzers try to violate them; a test checks them on
+//! the corpus.
 
 use otlp_capture::Signal;
 use otlp_capture::transcode::{json_to_protobuf, protobuf_to_json};
 
-/// Any bytes as a request in protobuf. The first byte chooses the signal.
+/// Any bytes as a protobuf request. The first byte selects the signal.
 pub fn protobuf(data: &[u8]) {
     let Some((signal, request)) = split(data) else {
         return;
@@ -16,7 +16,7 @@ pub fn protobuf(data: &[u8]) {
     }
 }
 
-/// Any bytes as a request in JSON. The first byte chooses the signal.
+/// Any bytes as a JSON request. The first byte selects the signal.
 pub fn json(data: &[u8]) {
     let Some((signal, request)) = split(data) else {
         return;
@@ -39,7 +39,7 @@ fn split(data: &[u8]) -> Option<(Signal, &[u8])> {
     Some((Signal::ALL[usize::from(first % 3)], request))
 }
 
-/// A line is one line, is JSON, and comes out of being read and written again as it was.
+/// A line is a single line and valid JSON, and stays the same when it is read and written again.
 fn is_stable(signal: Signal, line: &[u8]) {
     assert!(!line.contains(&b'\n'), "one line");
     serde_json::from_slice::<serde::de::IgnoredAny>(line).expect("JSON");

@@ -1,4 +1,4 @@
-//! OTLP JSON to protobuf: a deserializer that is driven by the tables and writes what it meets.
+//! Converts OTLP JSON to protobuf: a deserializer that uses the tables and writes immediately.
 
 use super::MAX_DEPTH;
 use crate::schema::{Field, Kind, Label, Message};
@@ -13,7 +13,7 @@ use serde::de::{
 };
 use std::fmt;
 
-/// Appends a request in JSON to `out` as protobuf.
+/// Appends a JSON request to `out` as protobuf.
 pub(super) fn request(
     table: &'static Message,
     json: &[u8],
@@ -108,7 +108,7 @@ impl Visitor<'_> for NameSeed {
     }
 }
 
-/// Writes a field, or one element of it, and says whether it was there: `null` is not.
+/// Writes a field or one of its elements, and returns whether it was present. `null` isn't.
 struct FieldSeed<'o> {
     field: &'static Field,
     out: &'o mut Vec<u8>,
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
 }
 
 impl FieldSeed<'_> {
-    /// What a single value is here; nothing where an array is wanted.
+    /// Converts a single value; an error if an array is expected.
     fn single(&self) -> Option<Kind> {
         (self.field.label != Label::Repeated || self.is_element).then_some(self.field.kind)
     }
@@ -261,7 +261,7 @@ impl FieldSeed<'_> {
     }
 }
 
-/// Writes a number, if it is one that the kind can hold.
+/// Writes a number, if it fits the kind.
 fn put_number(out: &mut Vec<u8>, field: u32, kind: Kind, number: Number) -> Option<()> {
     match kind {
         Kind::Double => put_fixed64_field(out, field, number.double().to_bits()),
@@ -287,7 +287,7 @@ enum Number {
 }
 
 impl Number {
-    /// Reads a number as JSON writes it, or one of the three names that it can't.
+    /// Reads a JSON number, or one of the three names for values that JSON can't write.
     fn parse(text: &str) -> Option<Self> {
         match text {
             "NaN" => return Some(Self::Double(f64::NAN)),
@@ -319,14 +319,14 @@ impl Number {
     fn integer<T: TryFrom<i128>>(self) -> Option<T> {
         match self {
             Self::Integer(n) => n.try_into().ok(),
-            // What is out of range for an `i128` is out of range for every `T`, and the cast
+            // A value out of range for an `i128` is out of range for every `T`, and the cast
             // saturates.
             Self::Double(n) => (n.fract() == 0.0).then_some(n as i128)?.try_into().ok(),
         }
     }
 }
 
-/// The request with U+FFFD for each half of a surrogate pair; `None` where there is none.
+/// The request with U+FFFD for each half of a surrogate pair; `None` if there is none.
 pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
     let mut mended = json.to_vec();
     let (mut at, mut is_mended) = (0, false);
@@ -340,7 +340,7 @@ pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
                 is_mended = true;
                 6
             }
-            // A backslash that is escaped escapes nothing.
+            // An escaped backslash doesn't escape the next character.
             _ => 2,
         };
         at = at.min(json.len());
@@ -348,13 +348,13 @@ pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
     is_mended.then_some(mended)
 }
 
-/// The UTF-16 code unit that `\uXXXX` stands for, where one begins there.
+/// The UTF-16 code unit of the `\uXXXX` that begins here, if any.
 fn code_unit(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// An id of that length, or an empty one.
+/// An id of this length, or an empty one.
 fn unhex(text: &str, length: usize) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
         return None;

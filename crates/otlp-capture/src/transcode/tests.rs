@@ -1,5 +1,4 @@
-//! The transcoder against the definitions themselves: OTLP's descriptors, as protobuf's reflection
-//! understands them.
+//! Compares the transcoder with OTLP's descriptors, as interpreted by protobuf's reflection.
 
 use super::{Malformed, json_to_protobuf, protobuf_to_json};
 use crate::schema::{Kind, Label, Message, Signal};
@@ -113,7 +112,7 @@ fn line_of(signal: Signal, request: &[u8]) -> Result<String, Malformed> {
         .map(|_| String::from_utf8(line).expect("JSON is UTF-8"))
 }
 
-/// What protobuf's own JSON mapping makes of a request, with OTLP's ids.
+/// A request in protobuf's own JSON mapping, with OTLP's ids.
 fn reference(signal: Signal, request: &[u8]) -> Value {
     let message = DynamicMessage::decode(descriptor(signal), request).expect("a request");
     let options = SerializeOptions::new()
@@ -146,9 +145,8 @@ fn hex_ids(json: &mut Value) {
     }
 }
 
-/// Requests of every shape that the definitions allow, made from arbitrary bytes: fields in any
-/// order and any number of times, messages in pieces, numbers packed or not, unknown fields and
-/// groups between them.
+/// Generates requests of every valid shape from arbitrary bytes: fields in any order and number,
+/// messages in pieces, numbers packed or not, unknown fields and groups in between.
 struct Maker<'a> {
     entropy: std::slice::Iter<'a, u8>,
 }
@@ -267,7 +265,7 @@ fn request_from(entropy: &[u8]) -> (Signal, Vec<u8>) {
     };
     let signal = Signal::ALL[usize::from(maker.byte() % 3)];
     let mut request = Vec::new();
-    // Most of the entropy should go into what is deep inside.
+    // Use most of the entropy for deeply nested content.
     for _ in 0..2 {
         maker.message(signal.request(), &mut request, 12);
     }
@@ -304,8 +302,8 @@ proptest! {
         let at = at % (request.len() + 1);
         request.splice(at..(at + bytes.len() / 2).min(request.len()), bytes);
         let line = line_of(signal, &request);
-        // The definitions don't say how long an id is. The other way round doesn't hold either: a value that a later one
-        // replaces is not looked into.
+        // The definitions don't limit the length of ids. The converse doesn't hold either: a value
+        // that a later one replaces isn't checked.
         let is_length = matches!(&line, Err(error) if error.to_string().contains(" bytes, not "));
         if !is_length && DynamicMessage::decode(descriptor(signal), &request[..]).is_ok() {
             let json: Value = serde_json::from_str(&line.expect("a request")).expect("JSON");
@@ -314,7 +312,7 @@ proptest! {
     }
 }
 
-/// A request for traces with this in place of its span.
+/// A trace request with this content as its span.
 fn with_span(span: &str) -> String {
     format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#)
 }
@@ -401,7 +399,7 @@ fn json_is_taken_as_proto3_allows() {
             r#"{"stringValue":null,"intValue":1}"#,
             r#"{"intValue":"1"}"#,
         ),
-        // Unset, and no zero.
+        // Unset, not zero.
         (r#"{"doubleValue":null}"#, "{}"),
     ] {
         check(with_value, given, expected);
@@ -448,7 +446,7 @@ fn what_otlp_was_before_0_15_becomes_what_it_is() {
         .expect(old);
         assert_eq!(line_of(signal, &protobuf).expect(old), expected);
 
-        // In protobuf the list had the number 1000, and stands after the schema's address.
+        // In protobuf the list had the number 1000, so it comes after the schema URL.
         let mut old_protobuf = Vec::new();
         let nested = put_nested_field::<()>(&mut old_protobuf, 1, |out| {
             put_bytes_field(out, 1, b"");
