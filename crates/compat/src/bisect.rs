@@ -1,4 +1,4 @@
-//! Finds the version at which a trace changes, by halving.
+//! Finds the version at which a trace changes, by bisection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -20,36 +20,36 @@ use crate::plan::{ExamplePlan, Variant};
 use crate::record::{Measured, judged};
 use crate::registry;
 
-/// What to look for.
+/// Options of a bisection.
 #[derive(Clone, Debug, Default)]
 pub struct BisectOptions {
     pub example: String,
     pub axis: String,
-    /// The oldest version; the example's own where it is `None`. Part of one is enough: `2.20` is the first 2.20.x.
+    /// The oldest version; `None`: the example's own. A part is enough: `2.20` is the first 2.20.x.
     pub from: Option<String>,
-    /// The newest version; the registry's newest where it is `None`.
+    /// The newest version; `None`: the registry's newest.
     pub to: Option<String>,
-    /// Versions of other axes, for all that is tried.
+    /// Versions of other axes, for all probes.
     pub with: BTreeMap<String, String>,
     pub folders: Vec<PathBuf>,
     pub plan: Option<PathBuf>,
 }
 
-/// What halving came to.
+/// The result of a bisection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bisection {
     pub axis: String,
     pub from: String,
     pub to: String,
-    /// Versions between the ends, the ends included.
+    /// The number of versions between the ends, including the ends.
     pub versions: usize,
-    /// What was tried, in order.
+    /// The probes, in order.
     pub probes: Vec<Probe>,
-    /// `None` where both ends come to the same.
+    /// `None` if both ends have the same result.
     pub border: Option<Border>,
 }
 
-/// One version that was tried.
+/// A tried version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     pub version: String,
@@ -58,16 +58,16 @@ pub struct Probe {
     pub folder: PathBuf,
 }
 
-/// Two neighbours that come to different things.
+/// Two neighboring versions with different results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Border {
     pub before: Probe,
     pub after: Probe,
-    /// What else is different in what they sent, such as `traceparent flags 01 -> 03`. Unescaped.
+    /// Other differences in the spans they sent, such as `traceparent flags 01 -> 03`. Unescaped.
     pub changes: Vec<String>,
 }
 
-/// Tries both ends, then halves.
+/// Tries both ends, then bisects.
 pub async fn bisect(
     workspace: &Workspace,
     options: &BisectOptions,
@@ -226,7 +226,7 @@ impl Probe {
     }
 }
 
-/// Halving needs an answer; a registry that is away is none.
+/// A bisection needs results, so an unreachable registry is an error.
 fn unless_unknown(version: &str, measured: &Measured) -> Result<()> {
     match &measured.record.unready {
         Some(unready) if unready.outcome == Outcome::CouldNotRun => Err(Failure::new(format!(
@@ -239,7 +239,7 @@ fn unless_unknown(version: &str, measured: &Measured) -> Result<()> {
     }
 }
 
-/// The versions from one to another, both included.
+/// The versions in a range, including both ends.
 fn between(all: &[String], from: Option<&str>, to: Option<&str>) -> Result<Vec<String>> {
     let is_part = |version: &str, part: &str| {
         version == part
@@ -271,7 +271,7 @@ fn between(all: &[String], from: Option<&str>, to: Option<&str>) -> Result<Vec<S
     Ok(versions)
 }
 
-/// What two clients may do differently although their program is the same.
+/// Properties in which two clients can differ although their program is the same.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Traits {
     flags: BTreeSet<String>,
@@ -281,7 +281,7 @@ struct Traits {
 }
 
 impl Traits {
-    /// Of the spans that come from a program that says which SDK it uses.
+    /// The properties of the spans that a run's programs sent.
     fn of(traces: &Traces) -> Self {
         let mut traits = Self::default();
         for trace in traces.iter() {
@@ -292,7 +292,7 @@ impl Traits {
                 if !from_client {
                     continue;
                 }
-                // The lowest byte is what `traceparent` carries.
+                // `traceparent` carries the lowest byte.
                 traits.flags.insert(format!("{:02x}", span.flags() & 0xff));
                 traits.scopes.insert(span.scope_name().to_owned());
                 if let Some((prefix, _)) = span.name().split_once("milvus.proto.milvus.") {

@@ -1,4 +1,4 @@
-//! Why a variant could not be prepared, told from what its tools printed.
+//! Finds out from the tools' output why a variant couldn't be prepared.
 
 use std::path::{Path, PathBuf};
 
@@ -8,25 +8,25 @@ use supervise::{Failure, disk, log};
 
 use crate::outcome::{Cause, Outcome};
 
-/// As every system and most tools say it, one in capitals, one not.
+/// The message of every system and of most tools, with or without a capital letter.
 const FULL: &str = "no space left on device";
-/// A disk with less is as good as full.
+/// A disk with less free space counts as full.
 const ROOM: u64 = 1 << 20;
 
-/// Why a variant has nothing to run.
+/// The reason why a variant can't be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unready {
     pub outcome: Outcome,
     pub cause: Cause,
-    /// The line that says it. Unescaped.
+    /// The line of output with the reason. Unescaped.
     pub message: String,
     pub log: Option<PathBuf>,
 }
 
-/// What the failure of a preparation comes to. What isn't known for anything else is a build that fails.
+/// The outcome of a failed preparation. An unknown failure counts as a failed build.
 pub(super) fn diagnosed(failure: &Failure, log: &Path, signs: &Signs) -> Unready {
     let end = log::end_of(log).unwrap_or_default();
-    // The signs stand in order of how much they say.
+    // The signs are in order of significance.
     let said = |signs: &[String]| {
         let line_with = |sign: &String| end.lines().find(|line| line.contains(sign.as_str()));
         signs.iter().find_map(line_with).map(str::to_owned)
@@ -54,7 +54,7 @@ pub(super) fn diagnosed(failure: &Failure, log: &Path, signs: &Signs) -> Unready
     }
 }
 
-/// The line that says that the disk is full; what says so may itself have found no room in the log.
+/// The line of output that reports a full disk. It may be missing, because the log itself had no space.
 fn full_disk(failure: &Failure, end: &str, log: &Path) -> Option<String> {
     let says_full = |line: &&str| line.to_ascii_lowercase().contains(FULL);
     let mut lines = std::iter::once(failure.message.as_str()).chain(end.lines());
@@ -83,7 +83,7 @@ mod tests {
             assert_eq!((unready.cause, unready.message.as_str()), (cause, message));
         };
         let unreachable = Cause::RegistryUnreachable;
-        // A registry that is away has no versions either.
+        // With an unreachable registry, no version can be found either.
         check("x not found\n refused: y\n", unreachable, "refused: y");
         check(
             "error: a\nx not found\n",
@@ -97,7 +97,7 @@ mod tests {
             "ENOSPC: no space left on device, write",
         );
         check("whatever\n", Cause::BuildFailed, "exit code 1");
-        // What is too long to be quoted is not too long to be read.
+        // A line that is too long to quote can still contain a sign.
         let long = format!("error: {} refused\n", "x".repeat(1_000));
         let quoted = format!("error: {}…", "x".repeat(393));
         check(&long, unreachable, &quoted);

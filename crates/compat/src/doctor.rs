@@ -1,4 +1,4 @@
-//! What is wrong with this machine, this project or the stack that is up, each with its cure.
+//! Problems of this machine, this project or the stack that is up, each with its fix.
 
 mod checks;
 mod examination;
@@ -14,7 +14,7 @@ use supervise::{IoContext, Result};
 
 use crate::doctor::examination::{Patient, SCHEMA};
 
-/// Looks at everything.
+/// Runs all checks.
 pub async fn doctor(workspace: &Workspace) -> Result<Examination> {
     let patient = Patient {
         workspace: workspace.clone(),
@@ -32,7 +32,7 @@ pub async fn doctor(workspace: &Workspace) -> Result<Examination> {
     })
 }
 
-/// The current folder and those directly in it, but what is hidden or built.
+/// The current folder and the folders directly in it, except hidden and build folders.
 fn project_folders() -> Result<Vec<PathBuf>> {
     let here = PathBuf::from(".");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&here)

@@ -1,4 +1,4 @@
-//! Draws the map: what was measured, judged anew.
+//! Draws the map: judges all measurements again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -143,7 +143,7 @@ fn found(measured: &Measured, expected: &Expected, folder: &Path) -> Found {
     }
 }
 
-/// The finding that an outcome's name comes from is told first.
+/// The finding that decides the outcome comes first.
 fn decides(outcome: Outcome, rule: &str) -> bool {
     match outcome {
         Outcome::ServerHalfLost => matches!(rule, "context-lost" | "no-server-span"),
@@ -176,7 +176,7 @@ fn message(measured: &Measured, decisive: Option<&FoundFinding>) -> String {
     }
 }
 
-/// The same on every machine: where a home or a checkout is doesn't matter.
+/// Removes paths of homes and checkouts, so that the text is the same on every machine.
 fn anywhere(line: &str) -> String {
     let home = std::env::var("HOME").unwrap_or_default();
     match home.len() {
@@ -185,7 +185,7 @@ fn anywhere(line: &str) -> String {
     }
 }
 
-/// A variant that was never installed has the example's own version of what it doesn't set.
+/// A variant that was never installed keeps the example's own versions on the axes that it doesn't set.
 fn fill_in_own_versions(variants: &mut [Entry]) {
     let own = variants
         .iter()

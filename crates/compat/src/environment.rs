@@ -1,4 +1,4 @@
-//! A variant's own copy of an example, with other versions.
+//! The copy of an example with a variant's versions.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,21 +18,21 @@ use crate::diagnosis::{Unready, diagnosed};
 use crate::outcome::{Cause, Outcome};
 use crate::plan::{ExamplePlan, Variant};
 
-/// How long one variant's preparation may take.
+/// The time limit for the preparation of one variant.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
-/// Asks for whatever version goes with the others.
+/// Requests any version that fits the others.
 const ANY: &str = "*";
-/// The version that a package gets which is a file of this machine.
+/// The version of a package that is a local file.
 const LOCAL_VERSION: &str = "0-local";
 
-/// What a variant is made from.
+/// A variant's inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     pub example: Arc<Example>,
     pub variant: Variant,
-    /// The version or path of each package that isn't the example's own.
+    /// The version or path of each package that differs from the example.
     pub packages: BTreeMap<String, String>,
-    /// The folder that stands first on `PATH`; the first of its candidates that exists.
+    /// The folder to put before `PATH`: the first candidate that exists.
     runtime: Option<std::result::Result<PathBuf, String>>,
 }
 
@@ -74,7 +74,7 @@ impl Recipe {
         })
     }
 
-    /// Changes whenever anything that the outcome depends on does.
+    /// A fingerprint of everything that the outcome depends on.
     pub(crate) fn fingerprint(&self) -> Result<String> {
         let mut parts: Vec<Vec<u8>> = vec![
             part(&self.packages),
@@ -95,26 +95,26 @@ impl Recipe {
             parts.push(jiff::Timestamp::now().to_string().into_bytes());
         }
         if self.packages.is_empty() {
-            // What isn't copied may be prepared from files that are elsewhere.
+            // An example that isn't copied may be prepared from files elsewhere.
             parts.push(task::fingerprint_of(&Task::from(&*self.example))?.into_bytes());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Ok(fingerprint(&parts))
     }
 
-    /// The files and folders of this machine that it is made with.
+    /// The local files and folders that it is made from.
     fn local(&self) -> impl Iterator<Item = PathBuf> {
         self.packages
             .values()
             .filter_map(|version| local_path(version))
     }
 
-    /// Nobody knows what changed in a checkout.
+    /// Whether it is made from a local folder, whose changes can't be detected.
     fn has_local_folder(&self) -> bool {
         self.local().any(|path| path.is_dir())
     }
 
-    /// Changes with the content of the files of this machine that it is made with.
+    /// A fingerprint of the contents of the local files that it is made from.
     fn local_content(&self) -> Result<String> {
         let mut parts = Vec::new();
         for file in self.local().filter(|path| path.is_file()) {
@@ -125,7 +125,7 @@ impl Recipe {
         ))
     }
 
-    /// Installs and builds it, unless that is done; a failure is an outcome.
+    /// Installs and builds the variant, unless that is done. A failure is an outcome.
     pub(crate) async fn prepare(
         &self,
         workspace: &Workspace,
@@ -164,7 +164,7 @@ impl Recipe {
         }
     }
 
-    /// While it holds the environment's lock, which its clean-up needs as well.
+    /// Runs with the environment's lock held, which the cleanup needs too.
     async fn prepare_alone(
         &self,
         workspace: &Workspace,
@@ -187,7 +187,7 @@ impl Recipe {
             .as_ref()
             .is_err_and(|why| why.cause == Cause::DiskFull)
         {
-            // Half of an environment is of no use, and the others need the room.
+            // An incomplete environment is useless, and the others need the space.
             for part in ["source", "state"] {
                 let _ = std::fs::remove_dir_all(folder.join(part));
             }
@@ -214,7 +214,7 @@ impl Recipe {
         Ok(Ready { example, versions })
     }
 
-    /// One folder for one set of versions: variants that differ in settings alone share it.
+    /// One folder per set of versions. Variants that differ only in settings share it.
     fn folder(&self, workspace: &Workspace) -> Result<PathBuf> {
         let name = if self.packages.is_empty() {
             "own".to_owned()
@@ -272,7 +272,7 @@ impl Recipe {
         Ok(example)
     }
 
-    /// Fails where a package manager chose another version than it was told to.
+    /// Fails if a package manager chose a version other than the requested one.
     fn checked(&self, ready: Ready) -> std::result::Result<Ready, Unready> {
         let asked = self
             .packages
@@ -313,12 +313,12 @@ impl Recipe {
     }
 }
 
-/// Whether a resolved version is the one that was asked for.
+/// Whether a resolved version is the requested one.
 fn fits(resolved: &str, asked: &str) -> bool {
     asked == ANY || versions::compare(resolved, asked).is_eq()
 }
 
-/// The version that was resolved, by the package's name as anybody spells it.
+/// The resolved version of a package, in any spelling of its name.
 pub(crate) fn resolved<'a>(versions: &'a Versions, package: &str) -> Option<&'a str> {
     let same = |name: &str| normal(name) == normal(package);
     versions
@@ -327,12 +327,12 @@ pub(crate) fn resolved<'a>(versions: &'a Versions, package: &str) -> Option<&'a 
         .map(|(_, version)| version.as_str())
 }
 
-/// Python's registry takes `_` for `-` and capitals for small letters.
+/// Python's registry treats `_` as `-` and ignores case.
 fn normal(package: &str) -> String {
     package.to_ascii_lowercase().replace('_', "-")
 }
 
-/// A version that has a slash is a file or folder of this machine.
+/// A version with a slash is a local file or folder.
 pub(crate) fn local_path(version: &str) -> Option<PathBuf> {
     version.contains('/').then(|| PathBuf::from(version))
 }
@@ -378,7 +378,7 @@ fn edit(example: &Example, package: &str, version: &str) -> Result<Vec<Vec<Strin
     Ok(commands.iter().map(fill).collect())
 }
 
-/// What git would commit: neither what was built nor what was installed.
+/// The files that git would commit, without build results and installed packages.
 fn tracked_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = Command::new("git")
         .args([

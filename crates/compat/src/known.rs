@@ -1,4 +1,4 @@
-//! What the map knows of a project's lock files.
+//! Looks up a project's lock files in the map.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::environment::resolved;
 use crate::map::SCHEMA;
 use crate::outcome::Outcome;
 
-/// A package in a lock file whose version was measured to break traces.
+/// A package in a lock file with a version that was measured to break traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownBad {
     pub file: PathBuf,
     pub package: String,
-    /// As the file has it.
+    /// The version in the file.
     pub version: String,
-    /// The version that was measured: this one, or the nearest before it where the next after it is no better.
+    /// The measured version: this one, or the nearest earlier one if the next later one is no better.
     pub measured: String,
     pub outcome: Outcome,
     pub why: String,
@@ -63,7 +63,7 @@ struct FoundPart {
 /// The axis of a language's Milvus SDK.
 const SDK: &str = "sdk";
 
-/// One version of one axis, everything else being the example's own.
+/// One version of one axis, with the example's own versions on the other axes.
 struct Tried<'a> {
     version: &'a str,
     outcome: Outcome,
@@ -71,7 +71,7 @@ struct Tried<'a> {
 }
 
 impl KnownBad {
-    /// Such as "`x` 2.26.1 in `pom.xml`: server half lost, because …".
+    /// For example: "`x` 2.26.1 in `pom.xml`: server half lost, because …".
     pub fn message(&self) -> String {
         let measured = match self.measured == self.version {
             true => String::new(),
@@ -98,10 +98,10 @@ impl KnownBad {
     }
 }
 
-/// Looks the packages of a lock file up in the map that was published with this version.
+/// Looks up the packages of a lock file in the published map.
 ///
-/// Reads `package-lock.json`, `pom.xml`, `go.mod`, requirements files and what has `[[package]]` tables, such as
-/// `uv.lock`. What can't be understood is an error.
+/// Reads `package-lock.json`, `pom.xml`, `go.mod`, requirements files, and files with `[[package]]` tables such as
+/// `uv.lock`. A file that can't be parsed is an error.
 pub fn known_bad(file: &Path, text: &str) -> Result<Vec<KnownBad>> {
     let locked = locked(file, text)?;
     let map = published();
@@ -112,7 +112,7 @@ pub fn known_bad(file: &Path, text: &str) -> Result<Vec<KnownBad>> {
         .collect())
 }
 
-/// Part of the executable, so that it is there wherever the project is.
+/// Embedded in the executable, so that it is available for every project.
 fn published() -> Document {
     let text = include_str!("../../../docs/compatibility.json");
     let map: Document = serde_json::from_str(text).expect("a test reads it");
@@ -120,7 +120,7 @@ fn published() -> Document {
     map
 }
 
-/// One finding for a cause: packages that go in lockstep are told by the first of them.
+/// One result per cause: of packages that change in lockstep, only the first is named.
 fn judged(language: &LanguagePart, file: &Path, locked: &Versions) -> Vec<KnownBad> {
     let mut found: Vec<KnownBad> = Vec::new();
     let has_sdk = language
@@ -155,8 +155,8 @@ fn judged(language: &LanguagePart, file: &Path, locked: &Versions) -> Vec<KnownB
     found
 }
 
-/// What is known of an axis, ordered by version: what was tried of it alone, or together with those that go in
-/// lockstep with it, everything else being the example's own.
+/// The results for an axis, ordered by version: measurements of the axis alone, or together with the axes that change
+/// in lockstep with it, with the example's own versions on the others.
 fn tried<'a>(language: &'a LanguagePart, axis: &str) -> Vec<Tried<'a>> {
     let alone = [axis.to_owned()];
     let set = match goes_alone(language, axis) {
@@ -180,7 +180,7 @@ fn tried<'a>(language: &'a LanguagePart, axis: &str) -> Vec<Tried<'a>> {
     tried
 }
 
-/// Whether a trace was whole with this axis alone in another version.
+/// Whether a trace was whole when only this axis had another version.
 fn goes_alone(language: &LanguagePart, axis: &str) -> bool {
     language.variants.iter().any(|variant| {
         let whole = variant
@@ -191,7 +191,7 @@ fn goes_alone(language: &LanguagePart, axis: &str) -> bool {
     })
 }
 
-/// The fewest axes that were set together with this one, none of which goes alone.
+/// The smallest set of axes that were changed together with this one, none of which works alone.
 fn lockstep<'a>(language: &'a LanguagePart, axis: &str) -> Option<&'a [String]> {
     let together = |set: &&[String]| {
         set.len() > 1
@@ -209,15 +209,15 @@ fn lockstep<'a>(language: &'a LanguagePart, axis: &str) -> Option<&'a [String]> 
 }
 
 impl VariantPart {
-    /// It differs from the example in versions alone.
+    /// Whether the variant differs from the example only in versions.
     fn is_plain(&self) -> bool {
         self.env.is_empty() && self.runtime.is_none()
     }
 }
 
-/// Measured to be bad, or between two that were, or after the newest that was.
+/// Whether the version was measured to be bad, or is between two bad ones, or later than the newest if that is bad.
 ///
-/// What doesn't build does so in company: of a project that has no Milvus SDK it says nothing.
+/// A failed build depends on all packages together, so it says nothing about a project without a Milvus SDK.
 fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str, has_sdk: bool) -> Option<&'t Tried<'a>> {
     let is_bad = |one: &&Tried<'_>| match one.outcome {
         Outcome::DoesNotBuild => has_sdk,
@@ -244,7 +244,7 @@ fn nearest_good(tried: &[Tried<'_>], version: &str) -> Option<String> {
     before.or(after).map(|one| one.version.to_owned())
 }
 
-/// The versions that a lock file pins.
+/// The versions pinned in a lock file.
 fn locked(file: &Path, text: &str) -> Result<Versions> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let wrong = |error: String| Failure::new(format!("can't read `{}`: {error}", file.display()));
@@ -289,7 +289,8 @@ fn tables(lock: &toml::Table) -> Versions {
         .collect()
 }
 
-/// What has a group, an artifact and a version, as dependencies, plugins and artifact items have; enough for one file without parents.
+/// Elements with a group, an artifact and a version: dependencies, plugins and artifact items. Enough for one file
+/// without parents.
 fn maven(pom: &str) -> std::result::Result<Versions, roxmltree::Error> {
     let document = roxmltree::Document::parse(pom)?;
     let text = |node: roxmltree::Node<'_, '_>, name: &str| {
@@ -320,7 +321,7 @@ fn maven(pom: &str) -> std::result::Result<Versions, roxmltree::Error> {
     Ok(elements().filter_map(pinned).collect())
 }
 
-/// A line of go.mod, of a requirements file or of a list of installed packages.
+/// Parses a line of go.mod, of a requirements file or of a list of installed packages.
 fn line(line: &str) -> Option<(String, String)> {
     let line = line.split("//").next().unwrap_or_default();
     let line = line
@@ -384,7 +385,7 @@ mod tests {
         assert!(locked(Path::new("pom.xml"), "<project><dependency>").is_err());
     }
 
-    /// `file: package version`, measured version, nearest good one of all that is found.
+    /// Checks `file: package version`, the measured version, and the nearest good version of all results.
     fn told(file: &str, text: &str) -> Vec<(String, String, String)> {
         known_bad(Path::new(file), text)
             .unwrap()
@@ -438,7 +439,7 @@ mod tests {
             Some(("io.milvus:milvus-sdk-java 2.6.22", "2.6.22", "2.6.17")),
         );
 
-        // The API, SDK, exporter and instrumentation go in lockstep: one cause, told once.
+        // API, SDK, exporter and instrumentation change in lockstep: one cause, one result.
         let python = |otel: &str, beta: &str| {
             format!(
                 "pymilvus==2.6.0\nopentelemetry-api=={otel}\nopentelemetry-sdk=={otel}\n\
@@ -468,7 +469,7 @@ mod tests {
             &go(&[client, &new]),
             Some((&format!("{otelgrpc} 0.65.0"), "0.61.0", "0.60.0")),
         );
-        // Nothing but the Milvus client keeps it from building.
+        // Only the Milvus client keeps it from building.
         check("go.mod", &go(&[&new]), None);
 
         let node = |package: &str, version: &str| {

@@ -1,4 +1,4 @@
-//! The one Milvus and capture that variants run against, one after the other.
+//! The Milvus and the capture that all variants use, one after the other.
 
 use std::fs::File;
 use std::future::Future;
@@ -28,12 +28,12 @@ use crate::diagnosis::Unready;
 use crate::environment::{Ready, Recipe};
 use crate::record::{Measured, Record};
 
-/// A variant that is to be measured.
+/// A variant to measure.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     pub recipe: Recipe,
     pub fingerprint: String,
-    /// Where its record, capture and logs go.
+    /// The folder for its record, capture and logs.
     pub folder: PathBuf,
 }
 
@@ -54,7 +54,7 @@ struct Beginning {
     capture: Option<Stats>,
 }
 
-/// Opens a lab for `body`, and stops everything whatever becomes of it.
+/// Opens a lab for `body`, and always stops everything afterwards.
 pub(super) async fn in_lab<T>(
     workspace: &Workspace,
     contract: &Contract,
@@ -99,7 +99,7 @@ impl Task {
 }
 
 impl Lab<'_> {
-    /// Runs one prepared variant, and writes down what came of it.
+    /// Runs one prepared variant, and writes the record.
     pub(super) async fn measure(
         &mut self,
         task: &Task,
@@ -155,7 +155,7 @@ impl Lab<'_> {
             None,
             log,
         );
-        // What a failed program left behind is never found by another.
+        // Another variant must not find the collection of a failed program.
         if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
             *collection += &format!("_{}", self.runs);
         }
@@ -189,7 +189,7 @@ impl Lab<'_> {
         })
     }
 
-    /// The variant's own reports, which the map links to.
+    /// The variant's reports, which the map links to.
     fn report(
         &self,
         folder: &RunFolder,
@@ -208,7 +208,7 @@ impl Lab<'_> {
         report::write(&judged, folder)
     }
 
-    /// Milvus and the capture, started for the first variant that has something to run.
+    /// Milvus and the capture, which are started for the first variant that can run.
     async fn bring_up(&mut self) -> Result<(RunningStack, Spans)> {
         let choice = StackChoice::default();
         let (workspace, supervisor, events) = (self.workspace, &self.supervisor, self.events);
@@ -233,7 +233,7 @@ impl Beginning {
         })
     }
 
-    /// Copies what was captured since, and returns the account of it.
+    /// Copies the new part of the capture, and returns its account.
     async fn copy_since(&self, session: &mut Session, to: &Path) -> Result<Option<Stats>> {
         session.flush_capture().await?;
         let capture = session.folder.path.join("capture.jsonl");
@@ -244,7 +244,7 @@ impl Beginning {
     }
 }
 
-/// Two maps of one checkout would write over each other's captures.
+/// Two measurements in one checkout would overwrite each other's captures.
 fn only_one(folder: &Path) -> Result<File> {
     let path = folder.with_extension("lock");
     let lock = File::create(&path).at("write", &path)?;
@@ -272,10 +272,10 @@ fn length(path: &Path) -> Result<u64> {
     }
 }
 
-/// Copies what a file got since it had `from` bytes: whole lines only.
+/// Copies the bytes of a file after `from`, whole lines only.
 fn copy_lines(file: &Path, from: u64, to: &Path) -> Result<()> {
     let mut source = File::open(file).at("read", file)?;
-    // The byte before is a line feed, unless a line was being written just then.
+    // The byte before `from` is a line feed, unless a line was being written at that time.
     source
         .seek(SeekFrom::Start(from.saturating_sub(1)))
         .at("read", file)?;
@@ -308,7 +308,7 @@ mod tests {
         check("one\ntwo\n", 0, "one\ntwo\n");
         check("one\ntwo\n", 4, "two\n");
         check("one\ntwo\n", 8, "");
-        // A line that was being written at the beginning is the one before's, one at the end the next one's.
+        // A line that was being written at the beginning belongs to the previous variant; one at the end, to the next.
         check("one\ntwo\nthree\n", 6, "three\n");
         check("one\ntwo\nthr", 4, "two\n");
         check("one\ntw", 4, "");

@@ -1,8 +1,8 @@
-//! The compatibility map: which versions keep a trace whole; and what looks versions up in it.
+//! The compatibility map: which versions keep a trace whole. Also `bisect` and `doctor`, which use it.
 //!
-//! `matrix.toml` lists variants of the examples. Each is made by changing versions and settings only, runs against one
-//! Milvus, is captured alone and judged alone. What came of it stays in a folder of its own, so that the map can be
-//! drawn again without measuring, and an interrupted one goes on where it stopped.
+//! `matrix.toml` lists variants of the examples, which differ only in versions and settings. All run against one
+//! Milvus, and each is captured and judged alone. The results stay in a folder per variant, so the map can be drawn
+//! again without measuring, and an interrupted measurement can be continued.
 
 mod bisect;
 mod diagnosis;

@@ -1,4 +1,4 @@
-//! The map itself: one value that every form of it is made from.
+//! The map: the one value from which every format is made.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,24 +10,24 @@ use trace_parity::{Family, Severity};
 use crate::outcome::{Cause, Outcome};
 use crate::plan::Unmeasured;
 
-/// What `schema` says in the map's JSON.
+/// The value of `schema` in the map's JSON.
 pub const SCHEMA: &str = "milvus-otel.compatibility/1";
 
 /// The JSON Schema of the map's JSON.
 pub const JSON_SCHEMA: &str = include_str!("compatibility.schema.json");
 
-/// What was measured, and what was made of it.
+/// All measurements and their judgment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Map {
     pub schema: &'static str,
-    /// Such as `Milvus 2.3.5 embedded`.
+    /// For example `Milvus 2.3.5 embedded`.
     pub server: String,
     pub machine: Machine,
     pub examples: Vec<Language>,
     pub unmeasured: Vec<Unmeasured>,
 }
 
-/// What it was measured on.
+/// The machine of the measurements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Machine {
     pub system: String,
@@ -35,7 +35,7 @@ pub struct Machine {
     pub memory_gib: u64,
 }
 
-/// One example and all that was tried of it.
+/// One example and its variants.
 #[derive(Clone, Debug, Serialize)]
 pub struct Language {
     pub name: String,
@@ -49,44 +49,44 @@ pub struct AxisInfo {
     pub packages: Vec<String>,
 }
 
-/// One variant: what it was, what was expected, what was found.
+/// One variant: its versions, the expected outcome and the result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     pub name: String,
-    /// Versions by axis, as resolved; a path as it was given.
+    /// Resolved versions by axis; a path is unchanged.
     pub versions: BTreeMap<String, String>,
-    /// The axes that are not the example's own.
+    /// The axes with other versions than the example.
     pub set: Vec<String>,
     pub env: BTreeMap<String, String>,
     pub runtime: Option<String>,
     pub newest: bool,
     pub expected: Outcome,
     pub expected_rules: Vec<String>,
-    /// Why it is expected not to be whole.
+    /// The reason why it isn't expected to be whole.
     pub reason: Option<String>,
-    /// `None` where it was not measured yet.
+    /// `None` if it wasn't measured yet.
     pub found: Option<Found>,
 }
 
-/// What was found.
+/// The result of a measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     pub outcome: Outcome,
     pub as_expected: bool,
     pub rules: Vec<String>,
     pub cause: Option<Cause>,
-    /// One line about it. Unescaped.
+    /// A description in one line. Unescaped.
     pub message: String,
     pub hint: Option<String>,
-    /// The nearest variant that is whole, and what to change for it.
+    /// The nearest whole variant, and the changes that lead to it.
     pub mend: Option<String>,
     pub client_rpcs: u64,
     pub joined: u64,
-    /// Differences that the contract expects.
+    /// Expected divergences.
     pub divergences: Vec<String>,
     /// RFC 3339, UTC.
     pub measured: String,
-    /// The worst finding's severity by family of rules; for the page's cells.
+    /// The worst severity per family of rules, for the page's cells.
     #[serde(skip)]
     pub families: Vec<(Family, Severity)>,
     /// For the page's details.
@@ -96,7 +96,7 @@ pub struct Found {
     pub all_versions: Versions,
     #[serde(skip)]
     pub seconds: (f64, f64),
-    /// Where capture, logs and report are.
+    /// The folder with capture, logs and report.
     #[serde(skip)]
     pub folder: PathBuf,
 }
@@ -117,7 +117,7 @@ impl Map {
             .flat_map(|language| language.variants.iter().map(move |entry| (language, entry)))
     }
 
-    /// Every variant was measured, and none was better or worse than expected.
+    /// Whether every variant was measured with the expected outcome.
     pub fn is_as_expected(&self) -> bool {
         self.entries()
             .all(|(_, entry)| entry.found.as_ref().is_some_and(|found| found.as_expected))
@@ -127,7 +127,7 @@ impl Map {
         self.entries().all(|(_, entry)| entry.found.is_some())
     }
 
-    /// The first and last day of measuring, as `2026-11-22`.
+    /// The first and last day of the measurements, such as `2026-11-22`.
     pub fn days(&self) -> Option<(String, String)> {
         let mut days: Vec<String> = self
             .entries()
@@ -138,7 +138,7 @@ impl Map {
         Some((days.first()?.clone(), days.last()?.clone()))
     }
 
-    /// How many variants came out how, the best first.
+    /// The number of variants per outcome, the best first.
     pub fn counts(&self) -> Vec<(Outcome, usize)> {
         let count = |outcome| {
             let same = |entry: &Entry| {
@@ -159,7 +159,7 @@ impl Map {
             .collect()
     }
 
-    /// As the schema beside the documentation describes it.
+    /// The map as JSON, as described by the schema in the documentation.
     pub fn json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("a map has strings for keys");
         text.push('\n');
@@ -168,7 +168,7 @@ impl Map {
 }
 
 impl Entry {
-    /// Such as `agent 2.26.1`, of what isn't the example's own.
+    /// The versions that differ from the example, such as `agent 2.26.1`.
     pub fn changes(&self) -> String {
         let versions = self
             .set
@@ -258,7 +258,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A map with one of everything, and text that tries to be more than text.
+    /// A map with one of everything, and with hostile text.
     pub(crate) fn sample() -> Map {
         let evil = "<script>alert(1)</script> | `x` \u{1b}[31m*bold*";
         let mut variants = vec![

@@ -1,11 +1,11 @@
-//! The map as a page of the documentation.
+//! The map as a documentation page.
 
 use trace_report::escape;
 
 use crate::map::{Entry, Found, Language, Map};
 use crate::outcome::Outcome;
 
-/// Wide enough for a sentence, too narrow for a log.
+/// Enough for a sentence, not for a log.
 const CELL: usize = 300;
 
 /// `docs/compatibility.md`: a table for each example, a row for each variant.

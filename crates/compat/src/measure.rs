@@ -1,4 +1,4 @@
-//! Makes the map: prepares variants side by side, has them run one at a time, and draws what came of it.
+//! Measures the variants: prepares them in parallel, runs them one at a time, and draws the map.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -29,23 +29,23 @@ use crate::page::page;
 use crate::plan::Plan;
 use crate::record::{Record, Unfinished};
 
-/// Variants prepared at a time, unless told otherwise: one waits for the network while the other compiles.
+/// The default number of parallel preparations: one waits for the network while the other compiles.
 const JOBS: usize = 2;
 
-/// What to measure.
+/// Options of a measurement.
 #[derive(Clone, Debug, Default)]
 pub struct MatrixOptions {
-    /// Only these examples; all of the plan's where it is empty.
+    /// Only these examples; if empty, all examples of the plan.
     pub only: Vec<String>,
-    /// Folders of examples beside the built-in ones.
+    /// Folders of further examples.
     pub folders: Vec<PathBuf>,
-    /// Only variants whose name has this in it, or fits where it has `*`.
+    /// Only variants whose names contain this text, or match it if it contains `*`.
     pub variant: Option<String>,
-    /// Only what was never measured as it is now.
+    /// Only variants that were never measured in their present form.
     pub changed: bool,
-    /// Variants prepared at a time.
+    /// The number of parallel preparations.
     pub jobs: Option<usize>,
-    /// Another list of variants than the checkout's `matrix.toml`.
+    /// A file to use instead of the checkout's `matrix.toml`.
     pub plan: Option<PathBuf>,
 }
 
@@ -68,14 +68,14 @@ pub async fn matrix(
     drawn(workspace, options, &selected, &contract)
 }
 
-/// The map of what was measured before, nothing being run.
+/// The map of earlier measurements, without new ones.
 pub fn unchanged_map(workspace: &Workspace, options: &MatrixOptions) -> Result<Map> {
     let plan = read_plan(workspace, options)?;
     let selected = plan.select(&options.only, options.variant.as_deref())?;
     drawn(workspace, options, &selected, &judge::contract(None)?)
 }
 
-/// Writes the map beside its results as JSON, HTML and Markdown; returns the HTML page's path.
+/// Writes the map beside its results as JSON, HTML and Markdown. Returns the path of the HTML page.
 pub fn write_map(workspace: &Workspace, options: &MatrixOptions, map: &Map) -> Result<PathBuf> {
     let folder = results(workspace, options.plan.as_deref());
     let file = folder.join("map.html");
@@ -85,7 +85,7 @@ pub fn write_map(workspace: &Workspace, options: &MatrixOptions, map: &Map) -> R
     Ok(file)
 }
 
-/// Writes `docs/compatibility.md`, its JSON and its schema; only a whole map is worth it.
+/// Writes `docs/compatibility.md`, its JSON and its schema. The map must be complete.
 pub fn write_documentation(workspace: &Workspace, map: &Map) -> Result<()> {
     if !map.is_complete() {
         return Err(Failure::new(
@@ -166,7 +166,7 @@ fn prepare_side_by_side(
                 let began = Instant::now();
                 let prepared = task.recipe.prepare(&workspace, &supervisor, &events).await;
                 drop(turn);
-                // The receiver is gone when the whole was interrupted.
+                // The receiver is gone if the measurement was interrupted.
                 let _ = sender
                     .send((task, prepared, began.elapsed().as_secs_f64()))
                     .await;
@@ -185,7 +185,7 @@ pub(super) fn read_plan(workspace: &Workspace, options: &MatrixOptions) -> Resul
     Plan::parse(&text, path)
 }
 
-/// Every variant of the plan as a task, in the plan's order.
+/// The variants of the plan as tasks, in the plan's order.
 fn tasks(
     workspace: &Workspace,
     options: &MatrixOptions,
@@ -241,7 +241,7 @@ fn is_done(task: &Task, changed: bool, resumed: Option<&Unfinished>) -> bool {
         return false;
     };
     let same = record.fingerprint == task.fingerprint;
-    // What a network or a full disk kept from running is tried again.
+    // A variant that failed because of the network or a full disk is tried again.
     let settled = record
         .unready
         .as_ref()
@@ -250,7 +250,7 @@ fn is_done(task: &Task, changed: bool, resumed: Option<&Unfinished>) -> bool {
         && (changed || resumed.is_some_and(|unfinished| record.is_since(&unfinished.began)))
 }
 
-/// Other plans' results don't mix with those of the checkout's own.
+/// The results of another plan have a separate folder.
 fn results(workspace: &Workspace, plan: Option<&Path>) -> PathBuf {
     let matrix = workspace.state().join("matrix");
     match plan {

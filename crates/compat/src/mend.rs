@@ -1,11 +1,11 @@
-//! The smallest change that makes a variant whole: to the nearest variant that is.
+//! Finds the smallest change that makes a variant whole.
 
 use std::cmp::Reverse;
 
 use crate::map::Entry;
 use crate::outcome::Outcome;
 
-/// Fills in, for each variant that isn't whole, the whole one that the fewest and smallest changes lead to.
+/// Fills in, for each variant that isn't whole, the whole variant that the fewest and smallest changes lead to.
 pub(super) fn add_mends(variants: &mut [Entry]) {
     let outcome = |entry: &Entry| entry.found.as_ref().map(|found| found.outcome);
     let whole: Vec<Entry> = variants
@@ -52,7 +52,7 @@ fn changes(from: &Entry, to: &Entry) -> Vec<String> {
         .collect()
 }
 
-/// How far the versions are apart, a major version weighing more than all minor ones.
+/// The distance between versions. A major version weighs more than all minor ones.
 fn distance(from: &Entry, to: &Entry) -> u64 {
     to.versions
         .iter()

@@ -1,30 +1,30 @@
-//! What becomes of a variant, and whether that was expected.
+//! The outcome of a variant, and whether it was expected.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use trace_parity::{Rule, Severity, Verdict};
 
-/// What becomes of a trace with a variant's versions.
+/// The outcome of a trace with a variant's versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// One trace, each client call with its server span, nothing at warning or worse.
+    /// One trace, in which each client call has its server span, without findings of warning or worse.
     #[default]
     Whole,
-    /// It is one trace with both halves, and something in it isn't as the contract says.
+    /// One trace with client and server spans, but with findings.
     Differs,
-    /// The client's spans are there, and the server's are in traces of their own, or nowhere.
+    /// The client's spans are there, but the server's are missing or in other traces.
     ServerHalfLost,
-    /// The client's calls are not in the trace.
+    /// The client's calls aren't in the trace.
     ClientHalfLost,
-    /// The versions were to be had and don't go together, or the program doesn't compile with them.
+    /// The versions exist but don't fit together, or the program doesn't compile with them.
     DoesNotBuild,
-    /// Nothing can be said of the trace: the program or its preparation failed in another way.
+    /// There is no trace to judge: the program or its preparation failed in another way.
     CouldNotRun,
 }
 
-/// Why something could not run or be built, as far as it can be told.
+/// The reason why a variant couldn't be built or run, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -33,20 +33,20 @@ pub enum Cause {
     TimedOut,
     DiskFull,
     RuntimeMissing,
-    /// A version other than the one that was asked for was installed.
+    /// A version other than the requested one was installed.
     OtherVersion,
     /// The program ended with an error.
     ProgramFailed,
     BuildFailed,
 }
 
-/// What `matrix.toml` says will become of a variant.
+/// The outcome that `matrix.toml` expects of a variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     pub outcome: Outcome,
-    /// The rules that find something, where it differs.
+    /// The rules of the expected findings, for `differs`.
     pub rules: Vec<String>,
-    /// Why it isn't whole.
+    /// The reason why it isn't whole.
     pub reason: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Outcome {
         Self::CouldNotRun,
     ];
 
-    /// As people read it.
+    /// For people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Whole => "whole",
@@ -72,7 +72,7 @@ impl Outcome {
         }
     }
 
-    /// As files have it.
+    /// For files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Whole => "whole",
@@ -84,12 +84,12 @@ impl Outcome {
         }
     }
 
-    /// Spans are missing without anybody being told.
+    /// Whether spans are lost without an error.
     pub fn is_silent_loss(self) -> bool {
         matches!(self, Self::ServerHalfLost | Self::ClientHalfLost)
     }
 
-    /// Higher is worse.
+    /// A higher number is worse.
     pub(crate) fn rank(self) -> u8 {
         match self {
             Self::Whole => 0,
@@ -123,7 +123,7 @@ impl Cause {
 }
 
 impl Expected {
-    /// Whether what was found is neither better nor worse nor otherwise wrong.
+    /// Whether the result has the expected outcome and rules.
     pub fn is_met(&self, outcome: Outcome, rules: &[String]) -> bool {
         let same_rules = outcome != Outcome::Differs || self.rules == rules;
         self.outcome == outcome && same_rules

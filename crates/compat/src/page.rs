@@ -1,4 +1,4 @@
-//! The map as one HTML page: a heat map whose cells lead to what was found. No script, nothing loaded from elsewhere.
+//! The map as one HTML page: a heat map whose cells link to the results. It has no script and loads nothing.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ const FAMILIES: [Family; 9] = [
     Family::Bookkeeping,
 ];
 
-/// Columns of one text; a message may quote a whole log.
+/// The maximum length of a text. A message may quote a whole log.
 const TEXT: usize = 4_000;
 
 const STYLE: &str = include_str!("page.css");
@@ -230,7 +230,7 @@ fn details(html: &mut String, language: &Language, entry: &Entry) {
     html.push_str("</section>\n");
 }
 
-/// The page lies beside its results; what ran has a report of its own there.
+/// The page is beside the results. A variant that ran has its own report there.
 fn kept(language: &Language, entry: &Entry, found: &Found) -> String {
     let folder = format!("<code>{}</code>", text(&found.folder.to_string_lossy()));
     match found.all_versions.is_empty() {
@@ -263,7 +263,7 @@ fn findings(html: &mut String, findings: &[FoundFinding]) {
     html.push_str("</table>\n");
 }
 
-/// Names are checked when the plan is read: nothing in them needs escaping.
+/// Names are checked when the plan is read, so they need no escaping.
 fn id(language: &Language, entry: &Entry) -> String {
     format!("{}-{}", language.name, entry.name)
 }
@@ -309,7 +309,7 @@ mod tests {
             assert!(page.contains(&format!(" id=\"{id}\">")), "{id}");
             linked += 1;
         }
-        // The example; a name, an outcome and nine families for each of five variants.
+        // One cell for the example; a name, an outcome and nine families for each of five variants.
         assert_eq!(linked, 1 + 5 * 11);
     }
 }

@@ -1,4 +1,4 @@
-//! `matrix.toml`: the axes of each example and its variants, each with what is expected of it.
+//! `matrix.toml`: the axes of each example, and its variants with their expected outcomes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::outcome::{Expected, Outcome};
 
 const SCHEMA: &str = "milvus-otel.matrix/1";
 
-/// Everything that is to be measured, and what can't be.
+/// The variants to measure, and combinations that can't be measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub examples: Vec<ExamplePlan>,
     pub unmeasured: Vec<Unmeasured>,
 }
 
-/// What can't be measured here, and why not.
+/// A combination that can't be measured, and the reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unmeasured {
@@ -37,13 +37,13 @@ pub(crate) struct ExamplePlan {
     pub variants: Vec<Variant>,
 }
 
-/// Packages that have one version together.
+/// Packages that share one version.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Axis {
     pub name: String,
     pub packages: Vec<String>,
-    /// Its releases are called betas.
+    /// Its releases are pre-releases.
     #[serde(default)]
     pub previews: bool,
 }
@@ -52,12 +52,12 @@ pub(crate) struct Axis {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variant {
     pub name: String,
-    /// Versions by axis; an axis that isn't here keeps the example's own version.
+    /// Versions by axis. Other axes have the example's own version.
     pub set: BTreeMap<String, String>,
     pub env: BTreeMap<String, String>,
-    /// One of the example's runtimes, put first on `PATH`.
+    /// One of the example's runtimes, to put before `PATH`.
     pub runtime: Option<String>,
-    /// It stands for the newest of every axis that it sets.
+    /// Whether it represents the newest version of every axis that it sets.
     pub newest: bool,
     pub expected: Expected,
 }
@@ -154,7 +154,7 @@ impl Plan {
             })
     }
 
-    /// The plan cut down to some examples and to variants whose names match `pattern`.
+    /// The part of the plan for some examples and for variants whose names match `pattern`.
     pub(crate) fn select(&self, examples: &[String], pattern: Option<&str>) -> Result<Self> {
         for name in examples {
             self.of(name)?;
@@ -201,7 +201,7 @@ impl ExamplePlan {
             })
     }
 
-    /// What each package is set to.
+    /// The version of each package.
     pub(crate) fn packages(
         &self,
         set: &BTreeMap<String, String>,
@@ -314,7 +314,7 @@ fn once<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> std::result::Re
     Ok(())
 }
 
-/// `*` stands for anything; without one, a part of the name is enough.
+/// `*` matches any text. A pattern without `*` matches any part of the name.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.contains('*') {
         true => WildMatch::new(pattern).matches(name),

@@ -1,4 +1,4 @@
-//! What is known of the versions in a user's project: the compatibility map, and a few things that are no matter of it.
+//! Known problems of the versions in a user's project: from the compatibility map, and a few others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use versions::Range;
 
 use crate::known;
 
-/// Lists of dependencies that are read.
+/// Names of dependency lists that are read.
 const FILES: [&str; 6] = [
     "requirements.txt",
     "uv.lock",
@@ -19,10 +19,10 @@ const FILES: [&str; 6] = [
     "pom.xml",
 ];
 
-/// Versions in a project that are known not to work.
+/// Versions in a project that are known to cause problems.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// What is known of which version in which file. Unescaped.
+    /// Each version's file and problem. Unescaped.
     pub what: String,
     pub cure: String,
 }
@@ -33,7 +33,7 @@ struct Table {
     pair: Vec<Pair>,
 }
 
-/// Versions of a Python package with which nothing runs, perhaps only with or without another.
+/// Versions of a Python package that break everything, perhaps only with or without another package.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pair {
@@ -45,13 +45,13 @@ struct Pair {
     cure: String,
 }
 
-/// The lists of dependencies that lie in `folder`.
+/// The dependency lists in `folder`.
 pub fn lists_in(folder: &Path) -> Vec<PathBuf> {
     let files = FILES.iter().map(|file| folder.join(file));
     files.filter(|file| file.is_file()).collect()
 }
 
-/// The lists of the nearest folder that has any, from `start` upwards.
+/// The dependency lists of the nearest folder that has any, from `start` upwards.
 pub fn lists_around(start: &Path) -> Vec<PathBuf> {
     let lists = start.ancestors().map(lists_in);
     lists
@@ -60,7 +60,7 @@ pub fn lists_around(start: &Path) -> Vec<PathBuf> {
         .unwrap_or_default()
 }
 
-/// What is known of the versions in one list of dependencies.
+/// Known problems of the versions in one dependency list.
 pub fn warnings(list: &Path) -> Result<Vec<Warning>> {
     let text = std::fs::read_to_string(list).at("read", list)?;
     let of_the_map = known::known_bad(list, &text)?;
@@ -77,7 +77,8 @@ pub fn warnings(list: &Path) -> Result<Vec<Warning>> {
     Ok(warnings)
 }
 
-/// What is known of the versions that the current folder's project pins, and those of the files that a command names.
+/// Known problems of the versions that the current folder's project pins, and of those in the projects of the files
+/// that a command names.
 pub fn notes(command: &[String]) -> Vec<String> {
     let files = command
         .iter()
@@ -124,7 +125,7 @@ fn table() -> Table {
     toml::from_str(include_str!("project.toml")).expect("a test reads it")
 }
 
-/// `name==1.2.3`, `name<80` and so on; only `==` says a version.
+/// A requirement such as `name==1.2.3` or `name<80`. Only `==` pins a version.
 fn requirements(text: &str) -> BTreeMap<String, Option<String>> {
     let named = |line: &str| {
         let line = line.split('#').next()?.split(';').next()?.trim();

@@ -1,4 +1,4 @@
-//! What stays of a measured variant: a folder with its capture, its manifest, its logs and this record.
+//! The stored result of a variant: a folder with capture, manifest, logs and this record.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::outcome::{self, Cause, Outcome};
 const SCHEMA: &str = "milvus-otel.measured/1";
 const UNFINISHED: &str = "milvus-otel.unfinished/1";
 
-/// Facts of one measurement; what they mean is judged each time they are read.
+/// The facts of one measurement. They are judged each time they are read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub schema: String,
@@ -29,24 +29,24 @@ pub(crate) struct Record {
     pub run_seconds: f64,
 }
 
-/// A record and what it means.
+/// A record and its judgment.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub record: Record,
     pub outcome: Outcome,
-    /// The rules that found something at warning or worse, sorted.
+    /// The rules of the findings at warning or worse, sorted.
     pub rules: Vec<String>,
     pub cause: Option<Cause>,
-    /// One line about it, where there is no trace to speak for itself. Unescaped.
+    /// A description in one line, if there is no trace. Unescaped.
     pub message: Option<String>,
     pub verdict: Option<Verdict>,
 }
 
-/// A map that is being made.
+/// A measurement in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unfinished {
     schema: String,
-    /// RFC 3339, UTC. What was measured since belongs to it.
+    /// RFC 3339, UTC. Later results belong to this measurement.
     pub began: String,
     pub variants: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl Record {
         disk::write_json(&path(folder), self)
     }
 
-    /// The record in a variant's folder; `None` where there is none that this version can read.
+    /// The record in a variant's folder; `None` if there is none that this version can read.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
         let record: Self = serde_json::from_slice(&std::fs::read(path(folder)).ok()?).ok()?;
         (record.schema == SCHEMA).then_some(record)
@@ -80,7 +80,7 @@ impl Record {
         time(&self.measured) >= time(began)
     }
 
-    /// Judges what was captured, as `compare` of the folder would.
+    /// Judges the capture, as `compare` of the folder does.
     pub(crate) fn judge(self, folder: &Path, contract: &Contract) -> Result<Measured> {
         if let Some(unready) = &self.unready {
             return Ok(Measured {
@@ -111,7 +111,7 @@ impl Record {
 }
 
 impl Unfinished {
-    /// The interrupted making of this map, or the beginning of a new one.
+    /// The interrupted measurement of this map, or a new one.
     pub(crate) fn resume_or_begin(folder: &Path, variants: Vec<String>) -> Result<(Self, bool)> {
         let path = folder.join("unfinished.json");
         let found: Option<Self> = std::fs::read(&path)
@@ -137,7 +137,7 @@ impl Unfinished {
     }
 }
 
-/// A variant's capture, judged with the facts that lie beside it.
+/// Judges a variant's capture with the run facts beside it.
 pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
     let capture = CaptureArgument {
         name: None,
@@ -158,10 +158,10 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("record.json")
 }
 
-/// What a line that tells of a failure has in it, the most telling first.
+/// Text in lines that report a failure, the most significant first.
 const TELLING: [&str; 4] = ["failed:", "Error: ", "Exception: ", "error: "];
 
-/// The line of a program's output that says what went wrong, or else the last.
+/// The line of a program's output that reports the failure, otherwise the last line.
 fn failed_line(folder: &Path) -> Option<String> {
     let lines = log::tail(&folder.join("program.log"), 200);
     let with = |sign: &&str| lines.iter().find(|line| line.contains(*sign));

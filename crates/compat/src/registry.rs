@@ -1,4 +1,4 @@
-//! What registries have, asked through their own clients.
+//! Versions in registries, requested through the registries' own clients.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::environment::resolved;
 use crate::measure::{MatrixOptions, examples, read_plan};
 use crate::plan::Axis;
 
-/// A newer version than the one that a variant for the newest of everything pins.
+/// A version newer than the one pinned by a `newest` variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     pub example: String,
@@ -23,7 +23,7 @@ pub struct Proposal {
     pub newest: String,
 }
 
-/// Looks for newer versions than those that `newest` variants pin.
+/// Searches for versions newer than those pinned by `newest` variants.
 pub async fn proposals(
     workspace: &Workspace,
     options: &MatrixOptions,
@@ -64,7 +64,7 @@ pub async fn proposals(
     outcome
 }
 
-/// The versions of an axis's first package, oldest first; previews only where the axis has nothing else.
+/// The versions of an axis's first package, oldest first. Pre-releases are included only if the axis has `previews`.
 pub(super) async fn versions(
     workspace: &Workspace,
     example: &Example,
@@ -72,7 +72,7 @@ pub(super) async fn versions(
     supervisor: &Supervisor,
     events: &Events,
 ) -> Result<Vec<String>> {
-    // A plan whose axis has no package isn't read.
+    // A plan with an axis without packages is rejected when it is read.
     let package = axis.packages[0].as_str();
     if example.matrix.list.is_empty() {
         return Err(Failure::new(format!(
@@ -114,7 +114,7 @@ pub(super) async fn versions(
     Ok(versions)
 }
 
-/// Prepares an example as it is; its package manager may be part of what is prepared.
+/// Prepares an unchanged example, because its package manager may be part of the preparation.
 pub(super) async fn own_versions(
     workspace: &Workspace,
     example: &Example,
@@ -127,7 +127,7 @@ pub(super) async fn own_versions(
     task::prepare_one(&Task::from(example), &log, supervisor, events).await
 }
 
-/// The version that an example has of an axis by itself.
+/// The example's own version of an axis.
 pub(super) fn own_version(versions: &Versions, axis: &Axis) -> Option<String> {
     resolved(versions, axis.packages.first()?).map(str::to_owned)
 }

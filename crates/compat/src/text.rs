@@ -1,4 +1,4 @@
-//! The map and a bisection as a terminal shows them.
+//! The map and a bisection for the terminal.
 
 use std::cmp::Ordering;
 
@@ -7,11 +7,11 @@ use trace_report::{Charset, TerminalStyle, escape};
 use crate::bisect::{Bisection, Probe};
 use crate::map::{Entry, Found, Language, Map};
 
-/// The columns of a table's last column; a terminal of 80 has them.
+/// The width of a table's last column, which fits a terminal of 80 columns.
 const NOTE: usize = 42;
 const NAME: usize = 18;
 
-/// A table for each example, then what is not as expected.
+/// A table for each example, then the unexpected outcomes.
 pub fn map_text(map: &Map, style: &TerminalStyle) -> String {
     let charset = charset(style);
     let mut text = summary(map);
@@ -49,7 +49,7 @@ pub fn map_text(map: &Map, style: &TerminalStyle) -> String {
     text
 }
 
-/// What each version that was tried came to, and where the border is.
+/// The result of each probe, and the border.
 pub fn bisection_text(bisection: &Bisection, style: &TerminalStyle) -> String {
     let charset = charset(style);
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The checks, each a function from what there is to what it says.
+//! The checks. Each is a function from the subject to its results.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -24,7 +24,7 @@ use crate::doctor::examination::{Check, Patient, Status};
 use crate::doctor::milvus_config;
 use crate::project;
 
-/// The checks that need no stack, in the order of their lines.
+/// The checks that need no stack, in the order of their output.
 pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
     tools,
     room,
@@ -36,13 +36,13 @@ pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
     docker_and_ports,
 ];
 
-/// How long a span may take from being sent to being on disk.
+/// The time limit between sending a span and finding it on disk.
 const SPAN_LIMIT: Duration = Duration::from_secs(5);
 const SPAN_POLL: Duration = Duration::from_millis(20);
-/// A clock that is behind by less is one that was set right.
+/// A smaller difference is a clock that was corrected.
 const SKEW: i64 = 60;
 
-/// Toolchains, each once, with those who need it.
+/// Each toolchain once, with the examples that need it.
 fn tools(patient: &Patient) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Err(failure) = embedded::check_platform() {
@@ -81,7 +81,7 @@ fn tools(patient: &Patient) -> Vec<Check> {
             .1
             .push(whom);
     }
-    // Some tools take half a second to say their version.
+    // Some tools take half a second to print their version.
     let answers: Vec<Check> = std::thread::scope(|scope| {
         let asked: Vec<_> = by_need
             .values()
@@ -115,7 +115,7 @@ fn room(patient: &Patient) -> Vec<Check> {
     }]
 }
 
-/// Whether what is built can be written, and what was built is whole.
+/// Checks that the folder for builds can be written, and that existing builds are complete.
 fn prepared(patient: &Patient) -> Vec<Check> {
     let state = patient.workspace.state();
     let probe = state.join(format!("doctor-{}", std::process::id()));
@@ -128,7 +128,7 @@ fn prepared(patient: &Patient) -> Vec<Check> {
         )];
     }
     let _ = std::fs::remove_file(probe);
-    // What is wrong with an example is said where the tools are looked for.
+    // Problems of an example are reported by the check of toolchains.
     let Ok(missing) = set_up::unprepared(&patient.workspace) else {
         return Vec::new();
     };
@@ -143,7 +143,7 @@ fn prepared(patient: &Patient) -> Vec<Check> {
     }]
 }
 
-/// `run-all` sets its own; a program that is run by hand, or by `exec`, has the user's.
+/// `run-all` sets its own variables. A program that is started by hand or by `exec` has the user's.
 fn environment(patient: &Patient) -> Vec<Check> {
     let get = |name: &str| std::env::var(name).ok();
     let status = if patient.up.is_some() {
@@ -181,7 +181,7 @@ fn environment(patient: &Patient) -> Vec<Check> {
     checks
 }
 
-/// What the lists of dependencies in the project are known for.
+/// Known problems of the versions in the project's dependency lists.
 fn versions(patient: &Patient) -> Vec<Check> {
     let lists = patient
         .folders
@@ -213,7 +213,7 @@ fn versions(patient: &Patient) -> Vec<Check> {
     checks
 }
 
-/// Configurations of Milvus and of Compose in the project.
+/// Configuration files of Milvus and Compose in the project.
 fn configurations(patient: &Patient) -> Vec<Check> {
     let mut checks = Vec::new();
     for folder in &patient.folders {
@@ -258,7 +258,7 @@ fn configurations(patient: &Patient) -> Vec<Check> {
     checks
 }
 
-/// Runs are named by the time they began: one in the future says that the clock went back.
+/// Runs are named by their start time. A run in the future shows that the clock went back.
 fn clock(patient: &Patient) -> Vec<Check> {
     let newest = RunFolder::all(&patient.workspace).pop();
     let began = newest.as_ref().and_then(|run| {
@@ -285,7 +285,7 @@ fn clock(patient: &Patient) -> Vec<Check> {
     }]
 }
 
-/// What merely isn't running is no fault.
+/// A stack that isn't running isn't a fault.
 fn docker_and_ports(patient: &Patient) -> Vec<Check> {
     let mut checks = vec![docker()];
     if patient.up.is_none() {
@@ -339,7 +339,7 @@ fn docker() -> Check {
     }
 }
 
-/// The health of Milvus, its configuration and its log, and whether a span that is sent arrives.
+/// Checks the health of Milvus, its configuration and log, and whether a span that is sent arrives.
 pub(super) async fn stack_that_is_up(patient: &Patient) -> Vec<Check> {
     let Some(state) = &patient.up else {
         return Vec::new();
@@ -416,7 +416,7 @@ fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
     checks
 }
 
-/// Sends one span over OTLP and looks for it in the capture.
+/// Sends one span over OTLP and searches for it in the capture.
 async fn span_arrives(state: &StackState) -> Check {
     let cure = "`cargo xtask down && cargo xtask up` starts the capture afresh";
     match send_and_find(state).await {

@@ -1,4 +1,4 @@
-//! What was looked at and what was found.
+//! The results of the checks.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 /// The format of [`Examination`] as JSON.
 pub(super) const SCHEMA: &str = "milvus-otel.doctor/1";
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     pub status: Status,
-    /// What was found, as a fragment. Unescaped.
+    /// The finding, as a lower-case fragment. Unescaped.
     pub found: String,
-    /// What to do, where there is anything to do.
+    /// The fix, if there is one.
     pub cure: Option<String>,
 }
 
@@ -23,23 +23,23 @@ pub struct Check {
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Ok,
-    /// Worth knowing; it stops nothing.
+    /// Worth knowing, but nothing fails because of it.
     Note,
-    /// It would stop the next `run-all`, or the traces of a stack that is up.
+    /// It would make the next `run-all` fail, or lose traces of a stack that is up.
     Fault,
 }
 
-/// All that was looked at, in the order of the looking.
+/// All results, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Examination {
     pub schema: &'static str,
     pub checks: Vec<Check>,
 }
 
-/// What the checks look at.
+/// The subjects of the checks.
 pub(super) struct Patient {
     pub(super) workspace: Workspace,
-    /// The user's own project: the current folder and those in it.
+    /// The user's project: the current folder and the folders in it.
     pub(super) folders: Vec<PathBuf>,
     pub(super) up: Option<StackState>,
 }
@@ -49,7 +49,7 @@ impl Examination {
         serde_json::to_string_pretty(self).expect("an examination is strings")
     }
 
-    /// Whether nothing would stop the next run, or the traces of a stack that is up.
+    /// Whether nothing would make the next run fail, or lose traces of a stack that is up.
     pub fn is_healthy(&self) -> bool {
         self.checks.iter().all(|check| check.status < Status::Fault)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What is wrong with the `trace` block of a `milvus.yaml`, as what and cure; nothing where it has none.
+/// The problems of the `trace` block of a `milvus.yaml`, each with its fix; none if there is no such block.
 pub(super) fn complaints(yaml: &str) -> Vec<(String, &'static str)> {
     let block = trace_block(yaml);
     if block.is_empty() {
@@ -68,9 +68,9 @@ pub(super) fn complaints(yaml: &str) -> Vec<(String, &'static str)> {
     found
 }
 
-/// The keys of the `trace` block with their values, nested ones joined by dots.
+/// The keys of the `trace` block with their values. Nested keys are joined with dots.
 ///
-/// Block style only, as Milvus's own file has it: no YAML library is worth this.
+/// Supports only block style, as in Milvus's own file; a YAML library would cost more than it is worth.
 fn trace_block(yaml: &str) -> BTreeMap<String, String> {
     let mut block = BTreeMap::new();
     let mut path: Vec<(usize, String)> = Vec::new();
