@@ -1,9 +1,9 @@
-"""Makes every call below by pymilvus, and prints what each returned.
+"""Makes every call below with pymilvus, and prints the results.
 
 Usage: pymilvus_calls.py ADDRESS
 
-The first line of the output is the version and the message descriptors; each further one is a call's name and answer.
-Before each call, the server is told its name, so that it knows which requests belong to it.
+The first line of the output has the version and the message descriptors. Each further line has a call's name and result.
+Before each call, the script sends the call's name to the server, so that the server can assign the requests.
 """
 
 import base64
@@ -47,7 +47,7 @@ def descriptors():
 
 
 def plain(value):
-    """The value as JSON has it."""
+    """The value as JSON."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -116,7 +116,7 @@ def indexed(client, **options):
 
 
 def bfloat16(*numbers):
-    """The upper halves of numbers that they hold exactly."""
+    """bfloat16 values: the upper halves of floats that they represent exactly."""
     return np.array(numbers, np.float32).view(np.uint16)[1::2].tobytes()
 
 
@@ -292,7 +292,7 @@ CALLS = {
     ],
     "add_privileges_to_group": lambda c: c.add_privileges_to_group("editing", ["Insert", "Delete"]),
     "remove_privileges_from_group": lambda c: c.remove_privileges_from_group("editing", ["Delete"]),
-    # Last, since the client stays in that database.
+    # Last, because the client stays in that database.
     "use_database": lambda c: (c.use_database("films"), c.list_collections())[1],
 }
 

@@ -1,4 +1,4 @@
-// A Chromium with the network off, and pages opened in it that may say and load nothing.
+// A Chromium without network. Its pages must log nothing and load nothing.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";

@@ -41,7 +41,7 @@ inPage("a consistent run says so, and what each example did", "consistent", {}, 
   assert.ok(await page.getByText("2026-11-22 10:15:02 UTC").isVisible());
 });
 
-inPage("a failing run says what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
+inPage("a failing run shows what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
   assert.equal(await page.locator(".story").textContent(), "java fails; py, go, node and rust tell the same story.");
   const finding = page.locator(".finding").first();
   for (const part of ["error", "context-lost", "in java", "17 places", "none of 17 client calls", "pin the agent"]) {
@@ -54,7 +54,7 @@ inPage("a failing run says what is wrong, where, why and what to do", "context-l
   assert.ok((await page.locator(".span.astray").count()) > 5, "the server's spans are shown where they should have been");
 });
 
-inPage("the failing example comes first, and healthy traces are closed until they are wanted", "context-lost", {}, async (page) => {
+inPage("the failing example comes first, and healthy traces are closed", "context-lost", {}, async (page) => {
   const heads = await page.locator(".steps thead th .name").allTextContents();
   assert.deepEqual(heads, ["java", "py", "go", "node", "rust"]);
   const traces = page.locator("article.trace");
@@ -67,7 +67,7 @@ inPage("the failing example comes first, and healthy traces are closed until the
 
 inPage("every lost call has its server's span in red, those of folded polls together", "context-lost", {}, async (page) => {
   const astray = rows(page, "java").and(page.locator(".astray"));
-  // 16 calls: eight alone, and eight polls in one row.
+  // 16 calls: eight single calls, and eight polls in one row.
   assert.equal(await astray.count(), 9);
   assert.ok((await astray.filter({ hasText: "in other traces: GetLoadState" }).textContent()).includes("×8"));
   assert.ok(await page.getByText("16 traces of server spans alone").isVisible());
@@ -86,7 +86,7 @@ inPage("a finding can be copied, its trace opened, and the next one found", "con
   assert.match(new URL(page.url()).hash, /^#~[0-9a-f]{32}\/$/);
 });
 
-inPage("the page says how to run it again, and what was noted", "hostile", {}, async (page) => {
+inPage("the page shows the command and the notes", "hostile", {}, async (page) => {
   assert.ok((await page.locator("#verdict .command code").textContent()).startsWith("cargo xtask '"));
   assert.equal(await page.locator(".run-notes li").count(), 1);
 });
@@ -106,7 +106,7 @@ inPage("every cell opens and closes", "context-lost", {}, async (page) => {
   assert.equal(await page.locator(".inside").count(), 0);
 });
 
-inPage("two spans stand side by side, with old and new names of one thing in one row", "consistent", { hash: "#rust/search" }, async (page) => {
+inPage("two spans are side by side, with old and new names of an attribute in one row", "consistent", { hash: "#rust/search" }, async (page) => {
   const inside = page.locator(".inside");
   assert.ok(await inside.getByText("1 call, 1 joined").isVisible());
   await inside.getByRole("combobox").selectOption({ label: "py's client span" });
@@ -126,7 +126,7 @@ inPage("a cell with several calls shows each", "consistent", { hash: "#py/create
   assert.ok((await page.locator(".compare td").first().textContent()).endsWith("/DescribeIndex"));
 });
 
-inPage("a link leads to a cell, and back leads away", "consistent", { hash: "#java/insert" }, async (page) => {
+inPage("a link opens a cell, and Back leaves it", "consistent", { hash: "#java/insert" }, async (page) => {
   assert.ok(await page.getByRole("region", { name: "java / insert" }).isVisible());
   await page.getByRole("button", { name: "java, search" }).click();
   assert.ok(await page.getByRole("region", { name: "java / search" }).isVisible());
@@ -139,10 +139,10 @@ inPage("a link leads to a cell, and back leads away", "consistent", { hash: "#ja
   assert.ok(await page.getByRole("region", { name: "java / insert" }).isVisible());
 });
 
-inPage("the table is walked with the keyboard", "consistent", {}, async (page) => {
+inPage("the keyboard moves in the table", "consistent", {}, async (page) => {
   await page.getByRole("button", { name: "py, connect" }).focus();
   for (const key of ["ArrowRight", "ArrowDown", "ArrowDown", "Enter"]) await page.keyboard.press(key);
-  // `drop_existing` has no cells: the way down goes past it.
+  // `drop_existing` has no cells, so the down key skips it.
   assert.equal(new URL(page.url()).hash, "#go/create");
   await page.keyboard.press("Escape");
   assert.equal(await page.locator(".inside").count(), 0);
@@ -164,7 +164,7 @@ inPage("polls are one row, and the server's work is folded", "consistent", {}, a
   assert.equal(await polls.count(), 1);
 });
 
-inPage("a trace is walked with the keyboard", "consistent", {}, async (page) => {
+inPage("the keyboard moves in a trace", "consistent", {}, async (page) => {
   const tree = page.getByRole("tree", { name: "trace of go" });
   const current = tree.locator('[aria-selected="true"]');
   await tree.focus();
@@ -222,7 +222,7 @@ inPage("one step is below the other in all traces, at one scale", "consistent", 
   assert.ok(times.some(({ from }) => Math.abs(from - times[0].from) > 3), "by time they are not");
 });
 
-inPage("zooming makes bars longer, and the address keeps it", "consistent", {}, async (page, context) => {
+inPage("zooming makes bars longer, and the address keeps the zoom", "consistent", {}, async (page, context) => {
   const width = async () => {
     const { from, to } = await bar(page, "py", "Insert");
     return to - from;
@@ -242,7 +242,7 @@ inPage("zooming makes bars longer, and the address keeps it", "consistent", {}, 
   assert.ok(Math.abs((await width()) - before) < 1);
 });
 
-inPage("dragging over the ruler zooms to what was dragged over", "consistent", {}, async (page) => {
+inPage("dragging over the ruler zooms to the selection", "consistent", {}, async (page) => {
   await page.locator(".ruler").scrollIntoViewIfNeeded();
   const box = await page.locator(".ruler .scale").boundingBox();
   await page.mouse.move(box.x + box.width * 0.5, box.y + 12);
@@ -264,13 +264,13 @@ inPage("times show the gap, and none where a call has no server span", "context-
   assert.match(cells[1], /^430 µsclient 2.34 msserver 1.91 ms$/);
 });
 
-inPage("a chosen span shows its attributes, resource and times", "consistent", {}, async (page) => {
+inPage("a selected span shows its attributes, resource and times", "consistent", {}, async (page) => {
   await rows(page, "go").filter({ hasText: "Search" }).first().click();
   const told = await page.getByRole("region", { name: "the chosen span" }).textContent();
   for (const part of ["rpc.method", "Search", "service.name", "milvus-client", "client", "11.0 ms"]) assert.ok(told.includes(part), part);
 });
 
-inPage("the versions that decide stand above the table, and all of them at the end", "consistent", {}, async (page) => {
+inPage("important versions are above the table, and all versions at the end", "consistent", {}, async (page) => {
   const column = page.getByRole("columnheader", { name: "py" }).first();
   assert.ok((await column.textContent()).endsWith("pymilvus 2.5.9"), await column.textContent());
   const all = page.locator("#run details").first();
@@ -278,7 +278,7 @@ inPage("the versions that decide stand above the table, and all of them at the e
   assert.ok(await all.getByText("opentelemetry-api").isVisible());
 });
 
-inPage("the raw spans can be saved, and are those that were judged", "context-lost", {}, async (page) => {
+inPage("the judged spans can be saved", "context-lost", {}, async (page) => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "save spans" }).click()]);
   assert.equal(download.suggestedFilename(), "capture.jsonl");
   const saved = await readFile(await download.path());
@@ -321,7 +321,7 @@ for (const name of ["consistent", "context-lost", "hostile"]) {
   });
 }
 
-inPage("hostile text is text", "hostile", {}, async (page) => {
+inPage("hostile text is shown as text", "hostile", {}, async (page) => {
   for (const cell of await cells(page).all()) await cell.click();
   for (const row of (await page.getByRole("treeitem").all()).slice(0, 8)) await row.click();
   await page.getByRole("searchbox").fill("<script>");
@@ -360,7 +360,7 @@ inPage("20,000 spans open and scroll with few rows drawn", "large", {}, async (p
   const count = await page.evaluate(() => document.querySelectorAll(".span").length);
   const { still, scrolling } = frames;
   console.log(`20,000 spans: open after ${opened.toFixed(0)} ms; a frame takes ${scrolling.toFixed(1)} ms scrolling, ${still.toFixed(1)} ms still; ${count} rows drawn`);
-  // The times are printed and not asserted: a busy machine draws nothing smoothly.
+  // The times are only printed, because a busy machine draws slowly.
   assert.ok(count < 200, `${count} rows are drawn`);
 });
 
