@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates of this repository that each crate may name in its `[dependencies]`. What they may name in turn is allowed too.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("xtask", &["compat", "test-support"]),
     ("compat", &["harness"]),
     ("harness", &["supervise", "otlp-capture", "trace-report"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("otlp-capture", &["protobuf-wire"]),
     ("trace-parity", &["protobuf-wire", "versions"]),
     ("versions", &[]),
+    ("grpc-witness", &[]),
     ("supervise", &[]),
     ("protobuf-wire", &[]),
     ("test-support", &[]),

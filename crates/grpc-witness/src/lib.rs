@@ -1,0 +1,21 @@
+//! A pass-through proxy for gRPC over cleartext HTTP/2 that records what each call carried.
+//!
+//! It forwards the bytes of both sides unchanged and reads them as they pass. Frames, settings, flow control, trailers, resets, pings and
+//! deadlines are those of the client and the server. A connection that it can't read is forwarded too, and its record gives the reason.
+
+mod call;
+mod clock;
+mod connection;
+mod frame;
+mod hpack;
+mod mend;
+mod pipe;
+mod record;
+mod witness;
+mod writer;
+
+pub use record::{
+    CallRecord, ConnectionRecord, EndRecord, Ending, GoAway, Line, Mended, OutOfSight, Party,
+    Reset, SCHEMA, Stats, Traffic, WitnessRecord,
+};
+pub use witness::{Config, Error, Limits, Witness};

@@ -1,0 +1,7 @@
+//! The witness between clients and servers of our own, and of gRPC's own interoperability tests.
+
+mod interop;
+mod misbehaving;
+mod peers;
+mod records;
+mod transparent;
