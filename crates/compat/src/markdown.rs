@@ -37,19 +37,19 @@ fn head(map: &Map) -> String {
     format!(
         "<!-- Made by `cargo xtask matrix --write`; change matrix.toml instead. -->\n\
          # Which versions keep a trace whole\n\n\
-         Each row is one of the examples with other versions or settings, its code unchanged, run against {} and judged by the same\n\
-         contract as `run-all` judges it. Measured {days} on {}, {} cores, {} GiB.\n\
-         [matrix.toml](../matrix.toml) has the variants and what is expected of each; `cargo xtask matrix` measures them again, and\n\
-         `cargo xtask bisect` finds the version at which something changed. For programs: [compatibility.json](compatibility.json)\n\
-         ([schema](compatibility.schema.json)).\n\n\
+         Each row is an example with other versions or settings and unchanged code. It ran against {} and was judged by the same\n\
+         contract as in `run-all`. Measured {days} on {}, {} cores, {} GiB.\n\
+         [matrix.toml](../matrix.toml) lists the variants with their expected outcomes. `cargo xtask matrix` measures them again, and\n\
+         `cargo xtask bisect` finds the version at which a trace changed. [compatibility.json](compatibility.json)\n\
+         ([schema](compatibility.schema.json)) has the same data for programs.\n\n\
          {} variants: {}.\n\n\
-         | outcome | what it means |\n|---|---|\n\
-         | whole | one trace; each call of the client has the server's work below it |\n\
-         | differs | both halves are there, and something in them isn't as the contract says; the rules are named |\n\
-         | server half lost | the client's spans are there, the server's are in traces of their own |\n\
-         | client half lost | the client's calls are not in the trace |\n\
-         | does not build | the versions don't go together, or the program doesn't compile with them |\n\
-         | could not run | the program fails with them, or they could not be had |\n",
+         | outcome | meaning |\n|---|---|\n\
+         | whole | one trace; each client call has its server span below it |\n\
+         | differs | client and server spans are in one trace, but there are findings of the named rules |\n\
+         | server half lost | the client's spans are there, but the server's are in other traces |\n\
+         | client half lost | the client's calls aren't in the trace |\n\
+         | does not build | the versions don't fit together, or the program doesn't compile with them |\n\
+         | could not run | the program fails with these versions, or they couldn't be downloaded |\n",
         inline(&map.server),
         inline(&map.machine.system),
         map.machine.cores,
@@ -73,10 +73,7 @@ fn section(language: &Language) -> String {
         .iter()
         .map(|axis| inline(&axis.name))
         .collect();
-    text += &format!(
-        "| variant |{} outcome | what is to be known |\n",
-        columns(&axes)
-    );
+    text += &format!("| variant |{} outcome | notes |\n", columns(&axes));
     text += &format!("|---|{}---|---|\n", "---|".repeat(axes.len()));
     for entry in &language.variants {
         text += &row(language, entry);
@@ -140,7 +137,7 @@ fn note(entry: &Entry, found: &Found) -> String {
             found
                 .mend
                 .as_deref()
-                .map(|mend| format!("mend: {}", code(mend))),
+                .map(|mend| format!("fix: {}", code(mend))),
         );
     }
     parts.join("; ")
@@ -153,10 +150,10 @@ fn newest(entry: &Entry) -> String {
     let what = match (&found.mend, found.outcome) {
         (_, Outcome::Whole) => "keeps the trace whole".to_owned(),
         (Some(mend), outcome) => format!(
-            "comes to *{outcome}*; the smallest change that mends it: {}",
+            "gives *{outcome}*; the smallest change that fixes it: {}",
             code(mend)
         ),
-        (None, outcome) => format!("comes to *{outcome}*"),
+        (None, outcome) => format!("gives *{outcome}*"),
     };
     format!(
         "\nThe newest of everything ({}) {what}.\n",
