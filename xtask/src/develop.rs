@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use harness::Example;
+use milvus_otel_cli::place::workspace;
 use supervise::{Failure, Result};
 use xshell::{Shell, cmd};
 
 use crate::cli::{Bench, Benchmark};
-use crate::place::workspace;
 
 pub(crate) fn check() -> Result<ExitCode> {
     let workspace = workspace()?;

@@ -1,57 +1,49 @@
-//! The runner's command line: parses arguments, calls the harness, prints what comes back.
+//! The command line of a checkout: what `milvus-otel` has, and what needs the repository.
 
 mod cli;
 mod commands;
 mod develop;
-mod doctor;
-mod exec;
-mod interrupt;
 mod matrix;
-mod place;
-mod progress;
-mod report;
-mod stacks;
-mod terminal;
 mod test;
+mod wheel;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use harness::Workspace;
+use milvus_otel_cli::Caller;
+use supervise::Result;
 
 use crate::cli::{Cli, Command};
 
+const PROGRAM: &str = "cargo xtask";
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    terminal::set_detail(cli.verbosity.into());
-    let outcome = match cli.command {
-        Command::Guard(guard) => {
-            let grace = std::time::Duration::from_millis(guard.grace_ms);
-            return supervise::guard::run(grace, &guard.program, &guard.afterwards);
-        }
-        Command::KeepStack(arguments) => commands::keep_stack(arguments),
+    let cli: Cli = milvus_otel_cli::parse(PROGRAM);
+    let caller = Caller {
+        program: PROGRAM,
+        workspace: checkout,
+    };
+    milvus_otel_cli::begin(caller, cli.verbosity);
+    milvus_otel_cli::end(match cli.command {
+        Command::Common(command) => command.run(),
         Command::RunAll(arguments) => commands::run_all(arguments),
         Command::Run(arguments) => commands::run(arguments),
-        Command::Exec(arguments) => exec::exec(&arguments),
-        Command::Compare(arguments) => commands::compare(&arguments),
-        Command::Diff(arguments) => commands::diff(&arguments),
-        Command::Accept(arguments) => commands::accept(&arguments),
-        Command::Trace(arguments) => commands::trace(&arguments),
-        Command::Explain(arguments) => commands::explain(&arguments),
-        Command::Report(arguments) => commands::report(&arguments),
-        Command::List => commands::list(),
-        Command::Up(arguments) => commands::up(arguments),
-        Command::Down => commands::down(),
-        Command::Status => commands::status(),
-        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Prepare(arguments) => commands::prepare(&arguments),
         Command::Matrix(arguments) => matrix::matrix(arguments),
         Command::Bisect(arguments) => matrix::bisect(arguments),
         Command::Check => develop::check(),
         Command::Bench(arguments) => develop::bench(&arguments),
         Command::Test(arguments) => test::test(&arguments),
-    };
-    outcome.unwrap_or_else(|failure| {
-        terminal::print_failure(&failure);
-        ExitCode::from(failure.exit_code())
+        Command::Wheel(arguments) => wheel::wheel(arguments),
+    })
+}
+
+/// The checkout around a folder. Called by its path from elsewhere, the program belongs to the checkout that it was built in.
+fn checkout(folder: &Path, program: &'static str) -> Result<Workspace> {
+    Workspace::find(folder, program).or_else(|failure| {
+        let own = std::env::current_exe().ok();
+        own.and_then(|own| Workspace::find(&own, program).ok())
+            .ok_or(failure)
     })
 }

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use compat::{BisectOptions, MatrixOptions};
+use milvus_otel_cli::interrupt::block_on;
+use milvus_otel_cli::place::{relative, workspace};
+use milvus_otel_cli::{progress, terminal};
 use supervise::Result;
 
 use crate::cli::{Bisect, MapFormat, Matrix};
-use crate::interrupt::block_on;
-use crate::place::{relative, workspace};
-use crate::{progress, terminal};
 
 pub(crate) fn matrix(arguments: Matrix) -> Result<ExitCode> {
     let workspace = workspace()?;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use jiff::Timestamp;
+use milvus_otel_cli::place::workspace;
 use serde_json::json;
 use supervise::{Failure, Result};
 
 use crate::cli::Test;
-use crate::place::workspace;
 
 /// Debian packages that some tests need.
 const PACKAGES: &[&str] = &["chromium", "docker-compose", "docker.io"];

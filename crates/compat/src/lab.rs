@@ -197,7 +197,11 @@ impl Lab<'_> {
         finished: Vec<ExampleRun>,
     ) -> Result<()> {
         let captured = Captured::of(folder)?;
-        let mut judged = captured.judge(Some(self.contract), Some(&manifest.facts()));
+        let mut judged = captured.judge(
+            self.workspace.program(),
+            Some(self.contract),
+            Some(&manifest.facts()),
+        );
         judged.run.arguments.clone_from(&manifest.command);
         judged.run.subject = Subject::Examples;
         judged.run.id = Some(folder.id.clone());

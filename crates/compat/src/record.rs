@@ -144,6 +144,7 @@ pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
         path: folder.to_owned(),
     };
     judge::compare(
+        harness::PROGRAM,
         &[capture],
         &judge::Rules::Contract(Box::new(contract.clone())),
         &judge::Selection::default(),

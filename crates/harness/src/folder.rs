@@ -10,7 +10,7 @@ use supervise::{Failure, IoContext, Result};
 
 use crate::workspace::Workspace;
 
-/// `target/milvus-otel/runs/<id>/`.
+/// `runs/<id>/`, in `target/milvus-otel` of a checkout or `.milvus-otel` of any other folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     pub id: String,
@@ -25,7 +25,7 @@ impl RunFolder {
         let id = format!("{}-{unique:06x}", now.strftime("%Y%m%dT%H%M%SZ"));
         let path = workspace.runs().join(&id);
         let folder = Self { id, path };
-        std::fs::create_dir_all(workspace.runs()).at("make", &workspace.runs())?;
+        workspace.make_runs()?;
         for path in [&folder.path, &folder.logs()] {
             // What programs say is their user's alone to read.
             DirBuilder::new()
@@ -45,7 +45,7 @@ impl RunFolder {
             Ok(path) if plain => path,
             _ => {
                 return Err(Failure::new(format!("there is no run `{id}`"))
-                    .hint("`cargo xtask list` shows the runs that are kept"));
+                    .hint("`{program} list` shows the runs that are kept"));
             }
         };
         let id = path

@@ -5,6 +5,7 @@
 //!
 //! `run` uses `stack`, `stack` uses `spans` and `prepare`, and all of them what lies beside them here.
 
+pub mod assets;
 pub mod event;
 pub mod folder;
 pub mod manifest;
@@ -14,8 +15,8 @@ pub mod spans;
 pub mod stack;
 pub mod workspace;
 
-/// The command that the reader types.
-pub const PROGRAM: &str = "cargo xtask";
+/// Stands in messages for the command that the user types; [`Workspace::program`] is that command.
+pub const PROGRAM: &str = "{program}";
 
 pub use event::{Event, Events, Phase};
 pub use folder::RunFolder;

@@ -138,7 +138,7 @@ fn prepared(patient: &Patient) -> Vec<Check> {
         Check::with_cure(
             Status::Note,
             format!("not prepared yet, or changed since: {}", missing.join(", ")),
-            "`cargo xtask prepare`, or the next run does it",
+            "the next run does it",
         )
     }]
 }
@@ -312,7 +312,7 @@ fn docker_and_ports(patient: &Patient) -> Vec<Check> {
         checks.push(Check::with_cure(
             Status::Note,
             "no stack is up",
-            "`cargo xtask up` starts one",
+            "`{program} up` starts one",
         ));
     }
     checks
@@ -361,12 +361,12 @@ async fn milvus_health() -> Check {
         Ok(answer) => Check::with_cure(
             Status::Fault,
             format!("Milvus answers {url} with status {}", answer.status),
-            "its log says why; `cargo xtask down && cargo xtask up` starts it afresh",
+            "its log says why; `{program} down && {program} up` starts it afresh",
         ),
         Err(error) => Check::with_cure(
             Status::Fault,
             format!("Milvus doesn't answer {url}: {error}"),
-            "`cargo xtask down && cargo xtask up` starts it afresh",
+            "`{program} down && {program} up` starts it afresh",
         ),
     }
 }
@@ -394,7 +394,7 @@ fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
         Err(error) => checks.push(Check::with_cure(
             Status::Fault,
             format!("Milvus's configuration can't be read: {error}"),
-            "`cargo xtask down && cargo xtask up` writes it again",
+            "`{program} down && {program} up` writes it again",
         )),
     }
     let milvus_log = state.folder.join("logs").join("milvus.log");
@@ -418,7 +418,7 @@ fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
 
 /// Sends one span over OTLP and searches for it in the capture.
 async fn span_arrives(state: &StackState) -> Check {
-    let cure = "`cargo xtask down && cargo xtask up` starts the capture afresh";
+    let cure = "`{program} down && {program} up` starts the capture afresh";
     match send_and_find(state).await {
         Ok(took) => Check::ok(format!(
             "a span that was sent to {} was captured after {} ms",

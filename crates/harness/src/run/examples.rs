@@ -9,6 +9,7 @@ use supervise::{Interrupt, Result, Supervisor};
 use trace_parity::{Contract, Verdict};
 use trace_report::Subject;
 
+use crate::PROGRAM;
 use crate::event::{Event, Events, Phase};
 use crate::prepare::example::Example;
 use crate::prepare::preflight;
@@ -109,7 +110,7 @@ async fn judge_examples(
 
     if let (Some(_), Some(address)) = (&stack.jaeger, &stack.traces_from) {
         events.emit(Event::Note(format!(
-            "Jaeger's query API is at {address}; this build has no web page: `cargo xtask report` and `trace` show what it holds"
+            "Jaeger's query API is at {address}; this build has no web page: `{PROGRAM} report` and `trace` show what it holds"
         )));
     }
 
@@ -129,6 +130,7 @@ async fn judge_examples(
     let finished = run_programs(starts, jobs, &stack, &supervisor, told, events).await?;
 
     let ending = Ending {
+        program: workspace.program(),
         session,
         stack: &stack,
         spans: &mut spans,
@@ -186,7 +188,7 @@ async fn read_back(
         // Jaeger has a queue before its store.
         if asked.elapsed() > limit {
             return Ok(format!(
-                "what Jaeger has comes to another verdict: `cargo xtask compare {}`",
+                "what Jaeger has comes to another verdict: `{PROGRAM} compare {}`",
                 file.display()
             ));
         }

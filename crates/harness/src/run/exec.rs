@@ -120,6 +120,7 @@ async fn judge_program(
     };
 
     let ending = Ending {
+        program: workspace.program(),
         session,
         stack: &stack,
         spans: &mut spans,
@@ -244,7 +245,7 @@ fn first_time_note(workspace: &Workspace) -> Option<String> {
 fn check_is_there(command: &[String]) -> Result<()> {
     let Some(program) = command.first() else {
         return Err(
-            Failure::new("no program is named").hint("cargo xtask exec -- python3 my_program.py")
+            Failure::new("no program is named").hint("{program} exec -- python3 my_program.py")
         );
     };
     let path = std::env::var_os("PATH").unwrap_or_default();

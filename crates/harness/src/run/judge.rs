@@ -7,6 +7,7 @@ use supervise::{Failure, IoContext, Result};
 use trace_parity::{Contract, Input, Problem, RunFacts, Trace, Traces, Verdict};
 use trace_report::Run;
 
+use crate::PROGRAM;
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
 use crate::workspace::Workspace;
@@ -148,7 +149,10 @@ pub fn since(text: &str) -> std::result::Result<u64, String> {
 }
 
 /// Judges captures side by side; one that lies beside its run's manifest is judged with that run's facts.
+///
+/// `program` is the command that the user types.
 pub fn compare(
+    program: &str,
     captures: &[CaptureArgument],
     rules: &Rules,
     selection: &Selection,
@@ -174,7 +178,7 @@ pub fn compare(
         .filter(|_| selection.is_everything())
         .map(Manifest::facts);
     let captured = Captured::read(loaded).chosen(selection)?;
-    Ok(captured.judge(contract, facts.as_ref()))
+    Ok(captured.judge(program, contract, facts.as_ref()))
 }
 
 impl Captured {
@@ -201,16 +205,21 @@ impl Captured {
         if self.traces.span_count() == 0 {
             let message = format!("none of the {count} traces fits the selection");
             return Err(Failure::new(message)
-                .hint("`--trace`, `--service` and `--since` have to fit all three; `cargo xtask trace FILE` lists what is there"));
+                .hint("`--trace`, `--service` and `--since` have to fit all three; `{program} trace FILE` lists what is there"));
         }
         Ok(self)
     }
 
     /// Judges it. What else is known of the run is the caller's to fill in.
-    pub fn judge(self, contract: Option<&Contract>, facts: Option<&RunFacts>) -> Judged {
+    pub fn judge(
+        self,
+        program: &str,
+        contract: Option<&Contract>,
+        facts: Option<&RunFacts>,
+    ) -> Judged {
         let verdict = trace_parity::judge(&self.traces, &self.problems, contract, facts);
         Judged {
-            run: Run::comparison(crate::PROGRAM, verdict),
+            run: Run::comparison(program, verdict),
             traces: self.traces,
             raw: self.raw,
         }
@@ -247,7 +256,7 @@ pub fn traces_of(
     }
     Err(
         Failure::new(format!("there is no file, run or trace `{id}`")).hint(
-            "`cargo xtask list` shows the runs, `cargo xtask trace` the traces of the newest one",
+            "`{program} list` shows the runs, `{program} trace` the traces of the newest one",
         ),
     )
 }
@@ -263,7 +272,7 @@ pub fn verdict_of(
 ) -> Result<Verdict> {
     let captured = Captured::read(read_all(None, &[file.to_owned()])?);
     Ok(captured
-        .judge(contract, Some(&manifest.facts()))
+        .judge(PROGRAM, contract, Some(&manifest.facts()))
         .run
         .verdict)
 }
@@ -324,7 +333,7 @@ fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
             "`{}` holds no files",
             capture.path.display()
         ))
-        .hint("name a capture file, a folder of them, or a run's folder; `cargo xtask list` shows the runs"));
+        .hint("name a capture file, a folder of them, or a run's folder; `{program} list` shows the runs"));
     }
     read_all(name, &captures)
 }

@@ -20,6 +20,7 @@ use crate::stack::session::Session;
 /// What a run has when its last program has ended.
 #[derive(Debug)]
 pub struct Ending<'a> {
+    pub program: &'static str,
     pub session: &'a mut Session,
     pub stack: &'a RunningStack,
     pub spans: &'a mut Spans,
@@ -59,6 +60,7 @@ impl Ending<'_> {
         look: impl FnOnce(&Traces, &mut Manifest),
     ) -> Result<Judged> {
         let Self {
+            program,
             session,
             stack,
             spans,
@@ -75,7 +77,7 @@ impl Ending<'_> {
         let captured = Captured::of(&session.folder)?;
         session.manifest.general_rules = contract.is_none();
         look(&captured.traces, &mut session.manifest);
-        let mut judged = captured.judge(contract, Some(&session.manifest.facts()));
+        let mut judged = captured.judge(program, contract, Some(&session.manifest.facts()));
         let (phases, wall) = clock.stop();
         let run = &mut judged.run;
         run.arguments.clone_from(&session.manifest.command);

@@ -32,7 +32,7 @@ pub fn trace(workspace: &Workspace, what: Option<&str>, style: &TerminalStyle) -
     let traces = judge::traces_of_run(&run)?;
     match id {
         Some(id) => one(&traces, id, &run, style),
-        None => all(&traces, &run, style),
+        None => all(&traces, &run, workspace.program(), style),
     }
 }
 
@@ -62,8 +62,11 @@ fn of_file(workspace: &Workspace, file: &str, style: &TerminalStyle) -> Result<S
 fn one(traces: &Traces, id: &str, run: &RunFolder, style: &TerminalStyle) -> Result<String> {
     let mut found = traces.find(id);
     let Some(first) = found.next() else {
-        return Err(Failure::new(format!("no trace in run {} begins with `{id}`", run.id))
-            .hint("`cargo xtask trace` lists the newest run's traces, `cargo xtask trace RUN` another's"));
+        return Err(
+            Failure::new(format!("no trace in run {} begins with `{id}`", run.id)).hint(
+                "`{program} trace` lists the newest run's traces, `{program} trace RUN` another's",
+            ),
+        );
     };
     let others: Vec<String> = found.map(|trace| trace.id().to_string()).collect();
     if others.is_empty() {
@@ -80,14 +83,14 @@ fn one(traces: &Traces, id: &str, run: &RunFolder, style: &TerminalStyle) -> Res
     )
 }
 
-fn all(traces: &Traces, run: &RunFolder, style: &TerminalStyle) -> Result<String> {
+fn all(traces: &Traces, run: &RunFolder, program: &str, style: &TerminalStyle) -> Result<String> {
     let of_examples = trace_parity::example_traces(traces, Some(&Contract::builtin()), None);
     let Some(newest) = of_examples
         .iter()
         .max_by_key(|trace| trace.root.as_ref().map(trace_parity::Span::start_ns))
     else {
         return Err(Failure::new(format!("run {} captured no client's trace", run.id)).hint(
-            "a client's trace has a span outside Milvus; does the program export to the address that `cargo xtask status` shows?",
+            "a client's trace has a span outside Milvus; does the program export to the address that `{program} status` shows?",
         ));
     };
     let mut text = String::new();
@@ -97,7 +100,7 @@ fn all(traces: &Traces, run: &RunFolder, style: &TerminalStyle) -> Result<String
         }
         let _ = writeln!(
             text,
-            "\nthe newest, {}; `cargo xtask trace ID` shows another:\n",
+            "\nthe newest, {}; `{program} trace ID` shows another:\n",
             label(newest, style)
         );
     }

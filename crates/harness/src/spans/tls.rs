@@ -97,7 +97,7 @@ mod without {
     impl Tls {
         pub fn new(_: Option<&Path>) -> Result<Self> {
             Err(Failure::new("this build speaks no `https`")
-                .hint("the one that does is compiled a little longer: `cargo xtask-tls` in place of `cargo xtask`"))
+                .hint("a build with the cargo feature `tls` does: the wheel, or `cargo xtask-tls` in place of `cargo xtask`"))
         }
 
         #[expect(clippy::unused_async, reason = "as in the build that has it")]

@@ -96,7 +96,7 @@ impl Token {
             .and_then(|rest| rest.strip_prefix(':'));
         let password = password.ok_or_else(|| {
             Failure::new(format!("`{}` holds no token", path.display()))
-                .hint("`cargo xtask down && cargo xtask up --auth` makes another")
+                .hint("`{program} down && {program} up --auth` makes another")
         })?;
         Ok(Self {
             password: password.to_owned(),

@@ -75,10 +75,10 @@ impl StackChoice {
             return Ok((Vec::new(), Vec::new()));
         };
         embedded::check_platform()?;
-        let mut tasks = vec![embedded::preparation(workspace)];
+        let mut tasks = vec![embedded::preparation(workspace)?];
         let mut needs = embedded::needs();
         if *backend == Backend::Jaeger {
-            tasks.push(jaeger::preparation(workspace));
+            tasks.push(jaeger::preparation(workspace)?);
             needs.extend(jaeger::needs());
         }
         Ok((tasks, needs))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use supervise::{Exit, Failure, IoContext, Output, Program, Result, Supervisor, locks, log};
 use versions::Range;
 
+use crate::assets;
 use crate::event::{Event, Events};
 use crate::prepare::task::Versions;
 use crate::spans::fetch::Fetch;
@@ -23,7 +24,7 @@ use crate::stack::server::{Probe, Server};
 use crate::workspace::Workspace;
 
 /// Profiles came with it.
-const COMPOSE: &str = "1.28";
+const OLDEST_COMPOSE: &str = "1.28";
 /// The commands that may be Compose, the newer first.
 const COMMANDS: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
 
@@ -187,11 +188,11 @@ impl Docker {
                 Unanswered::Said(said) => format!("no Docker engine answers: {said}"),
             })
             .hint(match unanswered {
-                Unanswered::NoProgram => "install Docker and Compose (Debian: `apt-get install docker.io docker-compose`), or go on without: `cargo xtask run-all` needs neither",
-                Unanswered::Said(_) => "start it (`sudo systemctl start docker`, or Docker Desktop), and be allowed to ask it; `cargo xtask run-all` needs no Docker",
+                Unanswered::NoProgram => "install Docker and Compose (Debian: `apt-get install docker.io docker-compose`), or go on without: the embedded stack, the default, needs neither",
+                Unanswered::Said(_) => "start it (`sudo systemctl start docker`, or Docker Desktop), and be allowed to ask it; the embedded stack, the default, needs no Docker",
             })
         })?;
-        let wanted = Range::at_least(COMPOSE);
+        let wanted = Range::at_least(OLDEST_COMPOSE);
         let mut compose = None;
         for command in COMMANDS {
             let version = ask(&words(&[command, &["version", "--short"]].concat())).await;
@@ -208,7 +209,9 @@ impl Docker {
             ))
             .hint("install Compose (Debian: `apt-get install docker-compose`)")
         })?;
-        let file = folder(workspace).join("docker-compose.yaml");
+        let file = assets::COMPOSE
+            .write(workspace)?
+            .join("docker-compose.yaml");
         let file = file.to_string_lossy();
         Ok(Self {
             compose: words(&[command, &["--file", file.as_ref()]].concat()),
@@ -306,7 +309,7 @@ impl Docker {
         env.insert("MILVUS_OTEL_CHECKOUT".to_owned(), checkout);
         let program = Program {
             command: compose(&["up", "--abort-on-container-exit", "--no-color"]),
-            folder: folder(workspace),
+            folder: assets::COMPOSE.folder(workspace),
             env,
             without_env: &["COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "OTEL_"],
             output: Output::File(log.to_owned()),
@@ -345,7 +348,7 @@ impl Claim {
         }
         Err(
             Failure::new("containers, networks or volumes of this run are still there")
-                .hint("the next `run-all --stack compose`, or `cargo xtask down`, removes them"),
+                .hint("the next `run-all --stack compose`, or `{program} down`, removes them"),
         )
     }
 }
@@ -462,7 +465,7 @@ async fn pull(
         return Err(
             Failure::new(format!("the image `{image}` can't be pulled: docker {exit}"))
                 .detail(log::tail(&log, 6))
-                .hint("MILVUS_IMAGE, JAEGER_IMAGE and COLLECTOR_IMAGE name others, such as a mirror's; `cargo xtask run-all` needs no image"),
+                .hint("MILVUS_IMAGE, JAEGER_IMAGE and COLLECTOR_IMAGE name others, such as a mirror's; the embedded stack, the default, needs no image"),
         );
     }
     events.emit(Event::Prepared {
@@ -509,7 +512,7 @@ impl std::fmt::Display for Unanswered {
 
 fn unanswered(why: Unanswered) -> Failure {
     Failure::new(format!("Docker doesn't answer: {why}"))
-        .hint("`docker info` tells of its state; `cargo xtask run-all` needs no Docker")
+        .hint("`docker info` tells of its state; the embedded stack, the default, needs no Docker")
 }
 
 /// What a command prints, if it ends well.
@@ -557,10 +560,6 @@ fn is_claimed(workspace: &Workspace, run: &str) -> bool {
 
 fn claim_file(workspace: &Workspace, run: &str) -> PathBuf {
     workspace.state().join("compose").join(run)
-}
-
-fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.root().join("compose")
 }
 
 fn at(port: u16) -> String {

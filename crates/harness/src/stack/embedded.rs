@@ -11,6 +11,7 @@ use serde_json::json;
 use supervise::{Failure, GRACE, IoContext, Output, Program, Result, Supervisor, locks, processes};
 use versions::Range;
 
+use crate::assets::MILVUS;
 use crate::prepare::example::{Need, Prepare};
 use crate::prepare::task::Task;
 use crate::stack::authorization::Token;
@@ -64,6 +65,9 @@ pub fn check_platform() -> Result<()> {
 }
 
 pub fn needs() -> Vec<Need> {
+    if installed_python().is_some() {
+        return Vec::new();
+    }
     vec![Need {
         command: "python3".to_owned(),
         version: Some(Range::at_least("3.8")),
@@ -73,34 +77,57 @@ pub fn needs() -> Vec<Need> {
 }
 
 /// Installs the server and unpacks it.
-pub fn preparation(workspace: &Workspace) -> Task {
+pub fn preparation(workspace: &Workspace) -> Result<Task> {
     let state = state(workspace);
     let in_state = |path: &str| state.join(path).to_string_lossy().into_owned();
     let command = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    let python = in_state("venv/bin/python");
-    Task {
+    let python = python(workspace).to_string_lossy().into_owned();
+    let mut install = vec![
+        command(&["python3", "-m", "venv", "--clear", &in_state("venv")]),
+        command(&[
+            &python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            "requirements.txt",
+        ]),
+    ];
+    if installed_python().is_some() {
+        install.clear();
+    }
+    let unpack = command(&[&python, "launch.py", "unpack", &state.to_string_lossy()]);
+    install.push(unpack);
+    Ok(Task {
         name: "milvus".to_owned(),
-        folder: files(workspace),
+        folder: MILVUS.write(workspace)?,
         prepare: Prepare {
             inputs: vec!["requirements.txt".to_owned(), "launch.py".to_owned()],
             outputs: vec![python.clone(), in_state("bin/milvus")],
-            commands: vec![
-                command(&["python3", "-m", "venv", "--clear", &in_state("venv")]),
-                command(&[
-                    &python,
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--requirement",
-                    "requirements.txt",
-                ]),
-                command(&[&python, "launch.py", "unpack", &state.to_string_lossy()]),
-            ],
+            commands: install,
             versions: command(&[&python, "-m", "pip", "list", "--format=freeze"]),
         },
         state,
-    }
+    })
+}
+
+/// The Python whose packages have the server.
+fn python(workspace: &Workspace) -> PathBuf {
+    installed_python().unwrap_or_else(|| state(workspace).join("venv/bin/python"))
+}
+
+/// The Python environment that this program was installed into, where the server was installed with it.
+fn installed_python() -> Option<PathBuf> {
+    let executable = std::env::current_exe().ok()?;
+    let bin = executable.parent()?;
+    let python = bin.join("python3");
+    let package = format!("site-packages/milvus-{MILVUS_VERSION}.dist-info");
+    let libraries = std::fs::read_dir(bin.parent()?.join("lib")).ok()?;
+    let has_server = libraries
+        .flatten()
+        .any(|library| library.path().join(&package).is_dir());
+    (has_server && python.exists()).then_some(python)
 }
 
 /// Where the server of a run has its configuration, as long as it is up.
@@ -175,12 +202,12 @@ pub async fn start(
     });
     let program = Program {
         command: vec![
-            state.join("venv/bin/python").to_string_lossy().into_owned(),
+            python(workspace).to_string_lossy().into_owned(),
             "launch.py".to_owned(),
             "run".to_owned(),
             settings.to_string(),
         ],
-        folder: files(workspace),
+        folder: MILVUS.folder(workspace),
         env: BTreeMap::from([(
             "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
             SCHEDULE_DELAY.as_millis().to_string(),
@@ -193,9 +220,10 @@ pub async fn start(
         process: supervisor.start(&program)?,
         log: log.to_owned(),
         telling: "",
-        remedy: Some(
-            "if its files are damaged, delete `target/milvus-otel/milvus`, which is made again",
-        ),
+        remedy: Some(format!(
+            "if its files are damaged, delete `{}`, which is made again",
+            state.display()
+        )),
     };
     let health = Probe::get("Milvus", ports.metrics(), "/healthz");
     server.ready(&[health], BOOT_LIMIT).await?;
@@ -261,12 +289,4 @@ fn wipe_abandoned(all: &Path) {
 
 fn state(workspace: &Workspace) -> PathBuf {
     workspace.state().join("milvus")
-}
-
-fn files(workspace: &Workspace) -> PathBuf {
-    workspace
-        .root()
-        .join("crates")
-        .join("harness")
-        .join("milvus")
 }

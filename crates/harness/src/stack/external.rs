@@ -238,7 +238,7 @@ impl std::fmt::Debug for ExternalSettings {
 
 fn missing(flag: &str, variable: &str) -> Failure {
     Failure::new(format!("an external stack needs `{flag}`")).hint(format!(
-        "give it, set `{variable}`, or write it into `{FILE}`; for example: cargo xtask run-all --stack external \
+        "give it, set `{variable}`, or write it into `{FILE}`; for example: --stack external \
          --milvus-uri http://milvus:19530 --otlp-endpoint http://collector:4317 --traces-from http://jaeger:16686"
     ))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use supervise::{Output, Program, Result, Supervisor};
 use versions::Range;
 
+use crate::assets::JAEGER;
 use crate::prepare::example::{Need, Prepare};
 use crate::prepare::task::Task;
 use crate::spans::http::Url;
@@ -66,7 +67,7 @@ pub fn needs() -> Vec<Need> {
 }
 
 /// Builds it: some minutes the first time.
-pub fn preparation(workspace: &Workspace) -> Task {
+pub fn preparation(workspace: &Workspace) -> Result<Task> {
     let state = workspace.state().join("jaeger");
     let executable = state.join("all-in-one").to_string_lossy().into_owned();
     let build = [
@@ -80,9 +81,9 @@ pub fn preparation(workspace: &Workspace) -> Task {
         &executable,
         "tool",
     ];
-    Task {
+    Ok(Task {
         name: "jaeger".to_owned(),
-        folder: workspace.root().join("tools").join("jaeger"),
+        folder: JAEGER.write(workspace)?,
         prepare: Prepare {
             inputs: vec!["go.mod".to_owned(), "go.sum".to_owned()],
             outputs: vec![executable.clone()],
@@ -90,7 +91,7 @@ pub fn preparation(workspace: &Workspace) -> Task {
             versions: Vec::new(),
         },
         state,
-    }
+    })
 }
 
 /// The embedded stack's name with `backend`, as people read it.

@@ -92,7 +92,7 @@ pub fn down(workspace: &Workspace) -> Result<Down> {
     let Some(state) = read_state(workspace)? else {
         return match held {
             true => Err(Failure::new("a stack is just starting, or ending").hint(
-                "Ctrl-C ends an `up` that is under way; `cargo xtask status` tells when it is up",
+                "Ctrl-C ends an `up` that is under way; `{program} status` tells when it is up",
             )),
             false => Ok(Down::Nothing),
         };
@@ -161,7 +161,7 @@ async fn take_lock(workspace: &Workspace) -> Result<File> {
     let lock = locks::acquire(&lock_file(workspace), LOOKED_AT_LIMIT, |_| ()).await?;
     lock.ok_or_else(|| {
         Failure::new("another stack of this checkout is starting or up")
-            .hint("`cargo xtask status` tells of it")
+            .hint("`{program} status` tells of it")
     })
 }
 

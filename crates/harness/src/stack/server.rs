@@ -25,7 +25,7 @@ pub struct Server {
     /// A failure quotes the lines of the log that have this in them.
     pub telling: &'static str,
     /// A cure for a server that ends before it is ready.
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<String>,
 }
 
 /// A page that is answered with status 200 once a part of a server is ready.
@@ -71,7 +71,7 @@ impl Server {
         tokio::select! {
             exit = self.process.wait() => {
                 let failure = self.failure(format!("{} ended before it was ready: it {exit}", self.name));
-                Err(match (&failure.hint, self.remedy) {
+                Err(match (&failure.hint, &self.remedy) {
                     (Some(hint), Some(remedy)) => {
                         let hint = format!("{hint}; {remedy}");
                         failure.hint(hint)

@@ -136,7 +136,7 @@ impl Session {
         }
         let capture = Capture::start(config).await.map_err(|error| {
             Failure::new(format!("the capture can't start: {error}"))
-                .hint("`cargo xtask status` tells whether a stack of ours is up; `ss -ltnp` names any other holder of the port")
+                .hint("`{program} status` tells whether a stack of ours is up; `ss -ltnp` names any other holder of the port")
         })?;
         let endpoints = Endpoints {
             grpc: capture.grpc_addr(),

@@ -56,16 +56,17 @@ async fn prepare_for(
 }
 
 /// The stack's task, then one for each example.
-pub fn tasks(workspace: &Workspace, examples: &[Example]) -> Vec<Task> {
-    std::iter::once(embedded::preparation(workspace))
+pub fn tasks(workspace: &Workspace, examples: &[Example]) -> Result<Vec<Task>> {
+    let stack = embedded::preparation(workspace)?;
+    Ok(std::iter::once(stack)
         .chain(examples.iter().map(Task::from))
-        .collect()
+        .collect())
 }
 
 /// The names of what a run would prepare first.
 pub fn unprepared(workspace: &Workspace) -> Result<Vec<String>> {
     let examples = Example::select(workspace, &[], &[])?;
-    Ok(tasks(workspace, &examples)
+    Ok(tasks(workspace, &examples)?
         .into_iter()
         .filter(|task| !task::is_prepared(task))
         .map(|task| task.name)

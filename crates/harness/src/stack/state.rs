@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use supervise::{Failure, Result, locks, processes};
 
+use crate::PROGRAM;
 use crate::stack::authorization::Token;
 use crate::stack::jaeger::Backend;
 use crate::workspace::Workspace;
@@ -77,7 +78,7 @@ impl StackState {
         {
             None => Ok(()),
             Some((_, _, lack, flag)) => Err(Failure::new(format!("the stack that is up {lack}"))
-                .hint(format!("cargo xtask down && cargo xtask up {flag}"))),
+                .hint(format!("{PROGRAM} down && {PROGRAM} up {flag}"))),
         }
     }
 }

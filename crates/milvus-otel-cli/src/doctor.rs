@@ -9,7 +9,7 @@ use trace_report::escape;
 
 use crate::cli::Doctor;
 use crate::interrupt::block_on;
-use crate::place::workspace;
+use crate::place::{named, workspace};
 use crate::terminal;
 
 /// A finding is cut after so many columns: it may quote a file or a log.
@@ -28,7 +28,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode> {
     } else {
         as_text(&examination)
     };
-    terminal::print_text(&text);
+    terminal::print_text(&named(&text));
     Ok(ExitCode::from(u8::from(!examination.is_healthy())))
 }
 

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use supervise::Failure;
 use trace_report::{Charset, Detail, TerminalStyle, escape};
 
+use crate::place::named;
+
 /// A quoted log line is cut after so many columns.
 const DETAIL_COLUMNS: usize = 200;
 
@@ -17,17 +19,17 @@ const MOST_COLUMNS: usize = 160;
 /// What the command line says, once, for all that is printed.
 static DETAIL: OnceLock<Detail> = OnceLock::new();
 
-pub(crate) fn set_detail(detail: Detail) {
+pub fn set_detail(detail: Detail) {
     let _ = DETAIL.set(detail);
 }
 
 /// How much is said.
-pub(crate) fn detail() -> Detail {
+pub fn detail() -> Detail {
     DETAIL.get().copied().unwrap_or_default()
 }
 
 /// How standard output wants its text.
-pub(crate) fn style() -> TerminalStyle {
+pub fn style() -> TerminalStyle {
     let terminal = std::io::stdout().is_terminal();
     TerminalStyle {
         width: columns(std::io::stdout()),
@@ -47,29 +49,29 @@ fn columns(output: impl AsFd) -> usize {
 }
 
 /// Prints to standard output; a reader that has gone away is no fault.
-pub(crate) fn print(content: &[u8]) {
+pub fn print(content: &[u8]) {
     let _ = std::io::stdout().write_all(content);
 }
 
-pub(crate) fn print_text(text: &str) {
+pub fn print_text(text: &str) {
     print(text.as_bytes());
 }
 
 /// Prints what happened, what belongs to it and what to do.
-pub(crate) fn print_failure(failure: &Failure) {
+pub fn print_failure(failure: &Failure) {
     let charset = charset();
     let mut text = format!("error: {}\n", escape::visible(&failure.message, charset));
     for line in &failure.detail {
         text += &format!("    {}\n", escape::log_line(line, DETAIL_COLUMNS, charset));
     }
     if let Some(hint) = &failure.hint {
-        text += &format!("\nhint: {}\n", escape::visible(hint, charset));
+        text += &format!("\nhint: {}\n", escape::visible(&named(hint), charset));
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Which characters the user's locale has.
-pub(crate) fn charset() -> Charset {
+pub fn charset() -> Charset {
     if is_utf8_locale() {
         Charset::Unicode
     } else {

@@ -7,7 +7,7 @@ use crate::cli::{Auth, Backend, Stack, StackArguments};
 use crate::place::workspace;
 
 /// The stack that is asked for. A flag goes before its variable, and that before the file.
-pub(crate) fn choice(arguments: &StackArguments, auth: Auth) -> Result<StackChoice> {
+pub fn choice(arguments: &StackArguments, auth: Auth) -> Result<StackChoice> {
     refuse_strays(arguments)?;
     if auth.auth && arguments.stack != Stack::Embedded {
         return Err(Failure::new("`--auth` belongs to the embedded stack")

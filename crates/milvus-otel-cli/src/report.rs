@@ -14,7 +14,7 @@ use crate::place::relative;
 use crate::terminal;
 
 /// The report in the format that was asked for.
-pub(crate) fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
+pub fn rendered(judged: &Judged, judging: &Judging) -> Vec<u8> {
     let folder = judged.run.folder.as_deref().map(relative);
     let run = Run {
         folder,
@@ -63,7 +63,7 @@ fn least(fail_on: FailOn) -> Severity {
     }
 }
 
-pub(crate) fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
+pub fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
     if run.verdict.outcome == Outcome::CouldNotRun {
         return ExitCode::from(2);
     }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use harness::{Event, Events, LastTimes, Phase, Workspace};
+use harness::{Event, Events, LastTimes, PROGRAM, Phase, Workspace};
 use supervise::locks::Holder;
 use trace_report::{Charset, Detail, escape};
 
@@ -19,17 +19,19 @@ struct Progress {
     watched: bool,
     charset: Charset,
     last: LastTimes,
+    program: &'static str,
 }
 
 /// Prints a line for what takes time, where somebody watches or asked for it, and notes unless nothing is to be said.
 ///
 /// `command` is the one whose last run the times are compared with.
-pub(crate) fn events(workspace: &Workspace, command: &str) -> Events {
+pub fn events(workspace: &Workspace, command: &str) -> Events {
     let progress = Progress {
         detail: terminal::detail(),
         watched: std::io::stderr().is_terminal(),
         charset: terminal::charset(),
         last: harness::last_times(workspace, command),
+        program: workspace.program(),
     };
     Events::new(move |event| {
         if let Some(line) = progress.line(&event) {
@@ -79,7 +81,7 @@ impl Progress {
             Event::ExampleExited { name, exit, took } => {
                 format!("  example   {name} {exit} after {}", seconds(*took))
             }
-            Event::Note(note) => format!("note: {note}"),
+            Event::Note(note) => format!("note: {}", note.replace(PROGRAM, self.program)),
             Event::MatrixKept { kept, of } => {
                 format!("  matrix    {kept} of {of} were measured before")
             }
@@ -155,6 +157,7 @@ mod tests {
                     .into(),
                 examples: BTreeMap::from([("java".to_owned(), Duration::from_millis(10_200))]),
             },
+            program: "milvus-otel",
         };
         change(&mut progress);
         let java = || "java".to_owned();

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const INTERRUPTED: i32 = 130;
 
 /// Runs to the end, or until a signal asks for one.
-pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
+pub fn block_on<T, F: Future<Output = Result<T>>>(
     body: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = Interrupt> + Send>>) -> F,
 ) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
