@@ -27,7 +27,10 @@ pub use run::baseline::{Changes, accept, baseline_file, changes, since_baseline}
 pub use run::examples::{Options, run_all};
 pub use run::exec::{Exec, exec};
 pub use run::history::{KeptRun, LastTimes, last_times, list, prune};
-pub use run::judge::{CaptureArgument, Judged, Rules, Selection, compare, contract, since};
+pub use run::judge::{
+    CaptureArgument, Judged, Rules, Selection, compare, contract, since, stretch,
+};
+pub use run::name::program_name;
 pub use run::trace::trace;
 pub use stack::bring_up::StackChoice;
 pub use stack::external::{External, ExternalSettings};

@@ -219,6 +219,7 @@ pub fn exit_fact(exit: Exit) -> trace_parity::Exit {
         Exit::Signal(signal) => trace_parity::Exit::Signal(signal),
         Exit::TimedOut => trace_parity::Exit::TimedOut,
         Exit::NotStarted => trace_parity::Exit::NotStarted,
+        Exit::Stopped => trace_parity::Exit::Stopped,
     }
 }
 

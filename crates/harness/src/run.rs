@@ -7,6 +7,7 @@ pub mod exec;
 pub mod history;
 pub mod judge;
 pub mod life;
+pub mod name;
 pub mod program;
 pub mod report;
 pub mod settle;

@@ -153,6 +153,12 @@ pub struct Exec {
     pub auth: Auth,
     #[command(flatten)]
     pub redaction: Redaction,
+    /// End the program after so long, such as 60s or 5m, and judge what it exported
+    #[arg(long = "for", value_name = "TIME", value_parser = harness::stretch)]
+    pub limit: Option<std::time::Duration>,
+    /// The program's name in the report [default: the name of its script, module or file]
+    #[arg(long, value_parser = harness::program_name)]
+    pub name: Option<String>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -290,6 +296,9 @@ pub struct Redaction {
 pub struct Guard {
     #[arg(long, value_name = "MS")]
     pub grace_ms: u64,
+    /// Ask the program to end by SIGINT first
+    #[arg(long)]
+    pub interrupt: bool,
     /// A word of the command that is run once the program has ended
     #[arg(long, value_name = "WORD")]
     pub afterwards: Vec<String>,

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use harness::Judged;
 use supervise::Result;
+use trace_report::{Note, NoteKind};
 
 use crate::cli::{Exec, Format};
 use crate::interrupt::block_on;
@@ -22,7 +23,12 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
         stack: stacks::choice(&arguments.stack, arguments.auth)?,
         auth: arguments.auth.auth,
         redact: arguments.redaction.redact.clone(),
-        notes: compat::project::notes(&arguments.command),
+        name: arguments.name.clone(),
+        limit: arguments.limit,
+        notes: compat::project::notes(&arguments.command)
+            .into_iter()
+            .map(of_versions)
+            .collect(),
         stdout_is_data: judging.format != Format::Text,
     };
     let report = |judged: &Judged| terminal::print(&rendered(judged, judging));
@@ -30,4 +36,12 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
         harness::exec(&workspace, &options, &events, interrupt, report).await
     })?;
     Ok(exit_code(&judged.run, judging.fail_on))
+}
+
+fn of_versions(text: String) -> Note {
+    Note {
+        kind: NoteKind::Versions,
+        example: None,
+        text,
+    }
 }

@@ -51,6 +51,7 @@ impl Command {
                 let grace = std::time::Duration::from_millis(guard.grace_ms);
                 Ok(supervise::guard::run(
                     grace,
+                    guard.interrupt,
                     &guard.program,
                     &guard.afterwards,
                 ))

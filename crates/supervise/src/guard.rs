@@ -38,8 +38,13 @@ enum Event {
 /// Runs a guard process: runs `program` until it ends or standard input closes, then runs `afterwards`, and exits with the
 /// program's status.
 ///
-/// `afterwards` removes things that no signal reaches, such as containers. It may be empty.
-pub fn run(grace: Duration, program: &[String], afterwards: &[String]) -> ExitCode {
+/// With `interrupt` the program is asked to end by SIGINT first. `afterwards` removes things that no signal reaches, such as containers. It may be empty.
+pub fn run(
+    grace: Duration,
+    interrupt: bool,
+    program: &[String],
+    afterwards: &[String],
+) -> ExitCode {
     let Some((command, arguments)) = program.split_first() else {
         return ExitCode::from(NOT_STARTED);
     };
@@ -60,7 +65,11 @@ pub fn run(grace: Duration, program: &[String], afterwards: &[String]) -> ExitCo
     let from_pipe = sender.clone();
     std::thread::spawn(move || await_release(&from_pipe));
     std::thread::spawn(move || reap(leader, &sender));
-    let status = oversee(leader, command, grace, &events);
+    let first = match interrupt {
+        true => Signal::INT,
+        false => Signal::TERM,
+    };
+    let status = oversee(leader, command, (first, grace), &events);
     clear_away(afterwards);
     end_as(status)
 }
@@ -94,10 +103,11 @@ fn clear_away(command: &[String]) {
 fn oversee(
     leader: Pid,
     command: &str,
-    grace: Duration,
+    (first, grace): (Signal, Duration),
     events: &Receiver<Event>,
 ) -> Option<WaitStatus> {
     let mut kill_at: Option<Instant> = None;
+    let mut next = Signal::KILL;
     loop {
         let event = match kill_at {
             None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -105,7 +115,10 @@ fn oversee(
         };
         match event {
             Ok(Event::Released) => {
-                signal_all(leader, Signal::TERM);
+                signal_all(leader, first);
+                if first == Signal::INT {
+                    next = Signal::TERM;
+                }
                 kill_at.get_or_insert(Instant::now() + grace);
             }
             Ok(Event::LeftBehind) => {
@@ -125,8 +138,13 @@ fn oversee(
                 return status;
             }
             Err(RecvTimeoutError::Timeout) => {
-                signal_all(leader, Signal::KILL);
-                kill_at = Some(Instant::now() + KILL_AGAIN);
+                signal_all(leader, next);
+                let pause = match next {
+                    Signal::TERM => grace,
+                    _ => KILL_AGAIN,
+                };
+                next = Signal::KILL;
+                kill_at = Some(Instant::now() + pause);
             }
             Err(RecvTimeoutError::Disconnected) => return None,
         }

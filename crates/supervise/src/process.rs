@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -48,6 +48,11 @@ pub enum Output {
     Inherited,
     /// Both go to the runner's standard error, because its standard output is data.
     StandardError,
+    /// Each goes to the runner's own stream, or both to its standard error, and a copy to the end of this file.
+    Copied {
+        file: PathBuf,
+        to_standard_error: bool,
+    },
 }
 
 /// Starts programs, and ensures that none outlives it.
@@ -78,6 +83,8 @@ pub enum Exit {
     /// It was ended at its time limit.
     TimedOut,
     NotStarted,
+    /// It was ended on request.
+    Stopped,
 }
 
 impl std::fmt::Debug for Filter {
@@ -96,15 +103,29 @@ impl Supervisor {
         self.start_then(program, &[])
     }
 
+    /// The same for a program of the user's: it is stopped as by Ctrl-C, which many programs end by themselves on, and by SIGTERM
+    /// only where that does nothing.
+    pub fn start_interruptible(&self, program: &Program) -> Result<Process> {
+        self.start_guarded(program, &["--interrupt".to_owned()])
+    }
+
     /// Like [`start`](Self::start), and runs `afterwards` once the program has ended for any reason, the runner's own death included.
     pub fn start_then(&self, program: &Program, afterwards: &[String]) -> Result<Process> {
+        let afterwards: Vec<String> = afterwards
+            .iter()
+            .map(|word| format!("--afterwards={word}"))
+            .collect();
+        self.start_guarded(program, &afterwards)
+    }
+
+    fn start_guarded(&self, program: &Program, guard_arguments: &[String]) -> Result<Process> {
         let executable =
             std::env::current_exe().at("find", Path::new("the runner's executable"))?;
         let mut command = tokio::process::Command::new(executable);
         command
             .arg(GUARD_COMMAND)
             .args(["--grace-ms", &GRACE.as_millis().to_string()])
-            .args(afterwards.iter().map(|word| format!("--afterwards={word}")))
+            .args(guard_arguments)
             .arg("--")
             .args(&program.command)
             .current_dir(&program.folder)
@@ -192,8 +213,55 @@ impl Output {
                     .at("write", Path::new("standard error"))?;
                 Ok((errors.into(), Stdio::inherit(), None))
             }
+            Self::Copied {
+                file: path,
+                to_standard_error,
+            } => {
+                let file = File::options()
+                    .create(true)
+                    .append(true)
+                    .mode(0o600)
+                    .open(path)
+                    .at("write", path)?;
+                let file: Box<dyn Write + Send> = match filter {
+                    Some(Filter(filter)) => filter(file),
+                    None => Box::new(file),
+                };
+                let file = Arc::new(Mutex::new(file));
+                // Dropped with the second of the threads.
+                let (done, copied) = oneshot::channel();
+                let done = Arc::new(done);
+                let output: Box<dyn Write + Send> = match to_standard_error {
+                    true => Box::new(std::io::stderr()),
+                    false => Box::new(std::io::stdout()),
+                };
+                let output = copied_to(output, file.clone(), done.clone()).at("write", path)?;
+                let errors =
+                    copied_to(Box::new(std::io::stderr()), file, done).at("write", path)?;
+                Ok((output, errors, Some(copied)))
+            }
         }
     }
+}
+
+/// A pipe whose content goes to `seen` and to `file`. Either may fail, and the program goes on.
+fn copied_to(
+    mut seen: Box<dyn Write + Send>,
+    file: Arc<Mutex<Box<dyn Write + Send>>>,
+    done: Arc<oneshot::Sender<()>>,
+) -> std::io::Result<Stdio> {
+    let (mut written, pipe) = std::io::pipe()?;
+    std::thread::spawn(move || {
+        let mut chunk = [0; 8 << 10];
+        while let Ok(read @ 1..) = written.read(&mut chunk) {
+            let _ = seen.write_all(&chunk[..read]).and_then(|()| seen.flush());
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = file.write_all(&chunk[..read]);
+        }
+        drop(file);
+        drop(done);
+    });
+    Ok(pipe.into())
 }
 
 impl Process {
@@ -228,6 +296,7 @@ impl std::fmt::Display for Exit {
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
             Self::TimedOut => f.write_str("was ended when its time was up"),
             Self::NotStarted => f.write_str("could not be started"),
+            Self::Stopped => f.write_str("was ended on request"),
         }
     }
 }

@@ -36,6 +36,15 @@ pub enum Exit {
     TimedOut,
     /// It could not be started.
     NotStarted,
+    /// It was asked to end, as a service is: no failure, however it did.
+    Stopped,
+}
+
+impl Exit {
+    /// Whether it ended as it should.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Code(0) | Self::Stopped)
+    }
 }
 
 /// A capture's account of what came.
@@ -100,6 +109,7 @@ impl std::fmt::Display for Exit {
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
             Self::TimedOut => f.write_str("was ended when its time was up"),
             Self::NotStarted => f.write_str("could not be started"),
+            Self::Stopped => f.write_str("was asked to end"),
         }
     }
 }

@@ -211,7 +211,7 @@ impl<'a> ReportExample<'a> {
             outcome: verdict.map_or(ExampleOutcome::CouldNotRun, |v| v.outcome),
             exit_code: run.and_then(|r| match r.exit {
                 Exit::Code(code) => Some(code),
-                Exit::Signal(_) | Exit::TimedOut | Exit::NotStarted => None,
+                Exit::Signal(_) | Exit::TimedOut | Exit::NotStarted | Exit::Stopped => None,
             }),
             seconds: run.map(|r| finite(r.seconds)),
             trace_id: verdict.and_then(|v| v.trace_id),

@@ -206,7 +206,7 @@ fn notes(run: &Run) -> Vec<String> {
 }
 
 fn log(example: &ExampleRun) -> Option<String> {
-    if matches!(example.exit, Exit::Code(0) | Exit::NotStarted) {
+    if example.exit.is_success() || example.exit == Exit::NotStarted {
         return None;
     }
     let skipped = example.log_tail.len().saturating_sub(LOG_LINES);

@@ -198,7 +198,7 @@ fn not_started(page: &mut Page, examples: &[ExampleRun]) {
 }
 
 fn log_tail(page: &mut Page, example: &ExampleRun) {
-    if matches!(example.exit, Exit::Code(0) | Exit::NotStarted) {
+    if example.exit.is_success() || example.exit == Exit::NotStarted {
         return;
     }
     page.gap();

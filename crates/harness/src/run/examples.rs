@@ -137,9 +137,12 @@ async fn judge_examples(
         live: &live,
         contract: Some(&contract),
         subject: Subject::Examples,
+        notes: Vec::new(),
         events,
     };
-    let judged = ending.settle_and_judge(clock, finished, |_, _| ()).await?;
+    let judged = ending
+        .settle_and_judge(clock, finished, |_, _| Vec::new())
+        .await?;
     if let Some(jaeger) = &stack.jaeger {
         let said = read_back(session, jaeger, &contract, &judged, stack.settle_limit).await;
         // There is a verdict and its report: what a second look at the same spans comes to takes neither away.

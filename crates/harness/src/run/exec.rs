@@ -1,12 +1,17 @@
 //! Any program of the user's, judged by what its spans say.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::future::Future;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor};
+use tokio::sync::Notify;
 use trace_parity::{Contract, ExampleTrace, Kind, Span, Traces};
-use trace_report::Subject;
+use trace_report::{Note, NoteKind, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::Manifest;
@@ -15,7 +20,8 @@ use crate::prepare::task::Versions;
 use crate::run::environment;
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
-use crate::run::program::{Start, run_programs};
+use crate::run::name;
+use crate::run::program::{Limit, Start, run_programs};
 use crate::spans::live::Live;
 use crate::spans::live::{Fresh, fresh, live};
 use crate::spans::source::Spans;
@@ -42,8 +48,12 @@ pub struct Exec {
     pub auth: bool,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
-    /// What the user should know of his program before its verdict, such as of its versions. Unescaped.
-    pub notes: Vec<String>,
+    /// The program's name, instead of one made of its command.
+    pub name: Option<String>,
+    /// How long the program may run before it is ended and judged.
+    pub limit: Option<Duration>,
+    /// Facts about the program, such as of its versions.
+    pub notes: Vec<Note>,
     /// Standard output belongs to the report: the program's own goes to standard error.
     pub stdout_is_data: bool,
 }
@@ -51,7 +61,7 @@ pub struct Exec {
 /// Runs a program against the stack that is up, or one brought up for it on the tutorial's ports, and judges its spans.
 ///
 /// It runs in the current folder, with no input, and its output goes to the terminal. `report` is called with the filled
-/// run as soon as there is a verdict.
+/// run as soon as there is a verdict. Ctrl-C while the program runs ends it, and its spans are judged.
 pub async fn exec(
     workspace: &Workspace,
     options: &Exec,
@@ -59,12 +69,29 @@ pub async fn exec(
     interrupt: impl Future<Output = Interrupt>,
     report: impl FnOnce(&Judged),
 ) -> Result<Judged> {
+    let stop = Stop::default();
+    let interrupt = async {
+        match interrupt.await {
+            Interrupt::CtrlC if stop.is_running.get() => {
+                stop.asked.notify_one();
+                std::future::pending().await
+            }
+            by => by,
+        }
+    };
     to_the_end(interrupt, async |supervisor, session| {
-        let judged = judge_program(workspace, options, events, supervisor, session).await?;
+        let judged = judge_program(workspace, options, events, supervisor, session, &stop).await?;
         report(&judged);
         Ok(judged)
     })
     .await
+}
+
+/// The user's wish that the program ends and is judged.
+#[derive(Debug, Default)]
+struct Stop {
+    is_running: Cell<bool>,
+    asked: Arc<Notify>,
 }
 
 async fn judge_program(
@@ -73,6 +100,7 @@ async fn judge_program(
     events: &Events,
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
+    stop: &Stop,
 ) -> Result<Judged> {
     let mut clock = Clock::start(events);
     let contract = match &options.contract {
@@ -80,7 +108,10 @@ async fn judge_program(
         None => None,
     };
     check_is_there(&options.command)?;
-    let name = name_of(&options.command);
+    let name = options
+        .name
+        .clone()
+        .unwrap_or_else(|| name::name_of(&options.command));
     // A program that can't say whose its spans are is waited for as well.
     let words = contract.clone().unwrap_or_else(Contract::builtin);
     let fresh = fresh(&words, None, vec![name.clone()]);
@@ -103,21 +134,28 @@ async fn judge_program(
     }
 
     clock.enter(Phase::Examples);
-    let notes = environment::notes(&stack)
-        .into_iter()
+    let environment = environment::notes(&stack).into_iter();
+    let notes: Vec<Note> = environment
+        .map(|text| note(NoteKind::Environment, text))
         .chain(options.notes.iter().cloned())
-        .chain(first_time_note(workspace));
-    for note in notes {
-        events.emit(Event::Note(note));
+        .collect();
+    // The report has them too, but may come late.
+    for note in &notes {
+        events.emit(Event::Note(note.text.clone()));
     }
-    let start = start(options, session, &name, &stack)?;
+    first_time_note(workspace)
+        .into_iter()
+        .for_each(|note| events.emit(Event::Note(note)));
+    let start = start(options, session, &name, &stack, stop)?;
     let folder = session.folder.path.clone();
     let file = session.folder.manifest();
     let told = (&mut session.manifest, file.as_path());
+    stop.is_running.set(true);
     let finished = tokio::select! {
         failure = spans.lost(&folder, &live) => return Err(failure),
         finished = run_programs(vec![start], 1, &stack, supervisor, told, events) => finished?,
     };
+    stop.is_running.set(false);
 
     let ending = Ending {
         program: workspace.program(),
@@ -127,19 +165,32 @@ async fn judge_program(
         live: &live,
         contract: contract.as_ref(),
         subject: Subject::Programs,
+        notes,
         events,
     };
     let look = |traces: &Traces, manifest: &mut Manifest| {
         manifest.unclaimed = of_the_program(traces, manifest).is_empty();
         let own = of_the_program(traces, manifest);
-        for note in [no_root_note(&own), untraced_note(&own, traces)]
-            .into_iter()
-            .flatten()
-        {
-            events.emit(Event::Note(note));
+        let no_root = no_root_note(&own).map(|text| note(NoteKind::General, text));
+        let untraced = untraced_note(&own, traces);
+        let untraced = untraced.map(|text| note(NoteKind::UntracedCalls, text));
+        let notes: Vec<Note> = no_root.into_iter().chain(untraced).collect();
+        if options.stdout_is_data {
+            for note in &notes {
+                events.emit(Event::Note(note.text.clone()));
+            }
         }
+        notes
     };
     ending.settle_and_judge(clock, finished, look).await
+}
+
+fn note(kind: NoteKind, text: String) -> Note {
+    Note {
+        kind,
+        example: None,
+        text,
+    }
 }
 
 /// The stack that is up, unless another is asked for.
@@ -199,7 +250,13 @@ async fn own_stack(
         .await
 }
 
-fn start(options: &Exec, session: &Session, name: &str, stack: &RunningStack) -> Result<Start> {
+fn start(
+    options: &Exec,
+    session: &Session,
+    name: &str,
+    stack: &RunningStack,
+    stop: &Stop,
+) -> Result<Start> {
     let here = Path::new(".");
     // What the user has set stays.
     let token = session.token.as_ref();
@@ -219,15 +276,33 @@ fn start(options: &Exec, session: &Session, name: &str, stack: &RunningStack) ->
                 stack,
             ),
             without_env: &[],
-            output: if options.stdout_is_data {
-                Output::StandardError
-            } else {
-                Output::Inherited
-            },
+            output: output(
+                options.stdout_is_data,
+                session.folder.logs().join(format!("{name}.log")),
+            ),
         },
         secrets: authorization::added(stack.connection.clone(), token),
-        limit: None,
+        limit: Limit::Stopped {
+            after: options.limit,
+            asked: stop.asked.clone(),
+        },
     })
+}
+
+/// A terminal is the program's own; anything else gets a copy of what the run's folder keeps.
+fn output(stdout_is_data: bool, file: PathBuf) -> Output {
+    let is_terminal = match stdout_is_data {
+        true => std::io::stderr().is_terminal(),
+        false => std::io::stdout().is_terminal(),
+    };
+    match (is_terminal, stdout_is_data) {
+        (true, true) => Output::StandardError,
+        (true, false) => Output::Inherited,
+        (false, to_standard_error) => Output::Copied {
+            file,
+            to_standard_error,
+        },
+    }
 }
 
 /// Told once in a checkout: what of a program that is nobody's of ours is kept.
@@ -262,20 +337,6 @@ fn check_is_there(command: &[String]) -> Result<()> {
         false => format!("`{program}` is not on PATH"),
     })
     .hint("no shell is between: name the program itself, or run `sh -c …`"))
-}
-
-/// The program's file name, fit to be an attribute's value.
-fn name_of(command: &[String]) -> String {
-    let program = command.first().map(Path::new).and_then(Path::file_name);
-    program
-        .unwrap_or_default()
-        .to_string_lossy()
-        .chars()
-        .map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => c,
-            _ => '_',
-        })
-        .collect()
 }
 
 fn of_the_program<'t>(traces: &'t Traces, manifest: &Manifest) -> Vec<ExampleTrace<'t>> {

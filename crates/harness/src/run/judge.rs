@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use supervise::{Failure, IoContext, Result};
 use trace_parity::{Contract, Input, Problem, RunFacts, Trace, Traces, Verdict};
@@ -131,14 +132,21 @@ impl Selection {
     }
 }
 
+/// A stretch of time such as `30s`, `10m`, `2h` or `1d`.
+pub fn stretch(text: &str) -> std::result::Result<Duration, String> {
+    const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let found = UNITS.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
+        number.checked_mul(*seconds).map(Duration::from_secs)
+    });
+    found.ok_or_else(|| "expected a time such as 30s, 10m, 2h, 1d".to_owned())
+}
+
 /// `--since`: a time such as `2026-11-27T10:00:00Z`, or a stretch before now such as `10m`.
 pub fn since(text: &str) -> std::result::Result<u64, String> {
-    const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let nanos = |time: jiff::Timestamp| u64::try_from(time.as_nanosecond()).ok();
-    let ago = UNITS.iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
-        number.checked_mul(seconds * 1_000_000_000)
-    });
+    let ago = stretch(text).ok();
+    let ago = ago.and_then(|ago| u64::try_from(ago.as_nanos()).ok());
     let time = match ago {
         Some(ago) => nanos(jiff::Timestamp::now()).map(|now| now.saturating_sub(ago)),
         None => text.parse().ok().and_then(nanos),

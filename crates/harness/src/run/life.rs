@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use supervise::{Failure, Interrupt, Result, Supervisor};
 use trace_parity::{Contract, Traces};
-use trace_report::{ExampleRun, Subject};
+use trace_report::{ExampleRun, Note, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{Manifest, PhaseManifest};
@@ -27,6 +27,8 @@ pub struct Ending<'a> {
     pub live: &'a Live,
     pub contract: Option<&'a Contract>,
     pub subject: Subject,
+    /// What the reader should know besides the verdict.
+    pub notes: Vec<Note>,
     pub events: &'a Events,
 }
 
@@ -52,12 +54,12 @@ pub async fn to_the_end(
 impl Ending<'_> {
     /// Waits for the last spans, judges what was captured, and writes all that a run's folder holds.
     ///
-    /// `look` sees the traces first, and adds to the manifest what only they tell.
+    /// `look` sees the traces first, adds to the manifest what only they tell, and returns notes of them.
     pub async fn settle_and_judge(
         self,
         mut clock: Clock,
         finished: Vec<ExampleRun>,
-        look: impl FnOnce(&Traces, &mut Manifest),
+        look: impl FnOnce(&Traces, &mut Manifest) -> Vec<Note>,
     ) -> Result<Judged> {
         let Self {
             program,
@@ -67,6 +69,7 @@ impl Ending<'_> {
             live,
             contract,
             subject,
+            mut notes,
             events,
         } = self;
         clock.enter(Phase::Settle);
@@ -76,12 +79,13 @@ impl Ending<'_> {
         session.settle_capture().await?;
         let captured = Captured::of(&session.folder)?;
         session.manifest.general_rules = contract.is_none();
-        look(&captured.traces, &mut session.manifest);
+        notes.extend(look(&captured.traces, &mut session.manifest));
         let mut judged = captured.judge(program, contract, Some(&session.manifest.facts()));
         let (phases, wall) = clock.stop();
         let run = &mut judged.run;
         run.arguments.clone_from(&session.manifest.command);
         run.subject = subject;
+        run.notes = notes;
         run.id = Some(session.folder.id.clone());
         run.folder = Some(session.folder.path.clone());
         run.stack = Some(stack.name.clone());

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use supervise::{Exit, Failure, Output, Program, Result, Supervisor, log};
-use tokio::sync::Semaphore;
+use supervise::{Exit, Failure, Output, Process, Program, Result, Supervisor, log};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use trace_report::ExampleRun;
 
@@ -30,8 +30,58 @@ pub struct Start {
     pub program: Program,
     /// Variables that no manifest gets to know, because they authorize. The program's own of the same name win.
     pub secrets: BTreeMap<String, String>,
-    /// `None` where it may run for as long as it likes.
-    pub limit: Option<Duration>,
+    pub limit: Limit,
+}
+
+/// How long a program may run.
+#[derive(Clone, Debug)]
+pub enum Limit {
+    /// One that takes longer has failed.
+    Within(Duration),
+    /// Until it ends by itself, its time is up or somebody asks for its end; none of these is a failure.
+    Stopped {
+        after: Option<Duration>,
+        asked: Arc<Notify>,
+    },
+}
+
+impl Limit {
+    async fn run(self, program: &Program, supervisor: &Supervisor) -> Result<Exit> {
+        let (after, asked) = match self {
+            Self::Within(limit) => {
+                return Ok(supervisor.start(program)?.wait_within(limit).await);
+            }
+            Self::Stopped { after, asked } => (after, asked),
+        };
+        let process = supervisor.start_interruptible(program)?;
+        let is_over = async {
+            tokio::select! {
+                () = asked.notified() => {}
+                () = time_is_up(after) => {}
+            }
+        };
+        tokio::select! {
+            exit = process.wait() => return Ok(exit),
+            () = is_over => {}
+        }
+        Ok(stopped(process).await)
+    }
+}
+
+async fn time_is_up(after: Option<Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends a program. One that has to be killed may have lost spans, so that it counts as ended by that signal.
+async fn stopped(process: Process) -> Exit {
+    const KILLED: Exit = Exit::Signal(9);
+    match process.stop().await {
+        KILLED => KILLED,
+        _ => Exit::Stopped,
+    }
 }
 
 impl Start {
@@ -54,7 +104,7 @@ impl Start {
                 output: Output::File(log),
             },
             secrets: authorization::added(stack.connection.clone(), token),
-            limit: Some(example.run.timeout()),
+            limit: Limit::Within(example.run.timeout()),
             name,
             versions,
         }
@@ -86,11 +136,7 @@ impl Start {
         program.env = secrets.into_iter().chain(program.env).collect();
         let began = Instant::now();
         events.emit(Event::ExampleStarted { name: name.clone() });
-        let process = supervisor.start(&program)?;
-        let exit = match limit {
-            Some(limit) => process.wait_within(limit).await,
-            None => process.wait().await,
-        };
+        let exit = limit.run(&program, supervisor).await?;
         let took = began.elapsed();
         events.emit(Event::ExampleExited {
             name: name.clone(),
@@ -98,7 +144,7 @@ impl Start {
             took,
         });
         let log = match program.output {
-            Output::File(log) => Some(log),
+            Output::File(log) | Output::Copied { file: log, .. } => Some(log),
             Output::Inherited | Output::StandardError => None,
         };
         let run = ExampleRun {

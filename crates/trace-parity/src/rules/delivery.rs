@@ -15,7 +15,7 @@ pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let Some(exit) = example
             .facts
             .map(|facts| facts.exit)
-            .filter(|&exit| exit != Exit::Code(0))
+            .filter(|exit| !exit.is_success())
         else {
             continue;
         };
@@ -24,6 +24,8 @@ pub(crate) fn example_failed(view: &View<'_>, drafts: &mut Vec<Draft>) {
             Exit::Signal(signal) => format!("`{}` was ended by signal {signal}", example.name),
             Exit::TimedOut => format!("`{}` was ended because its time was up", example.name),
             Exit::NotStarted => format!("`{}` could not be started", example.name),
+            // Filtered out above.
+            Exit::Stopped => format!("`{}` was asked to end", example.name),
         };
         let mut draft = Draft::new(Rule::ExampleFailed, String::new())
             .example(index)
@@ -52,6 +54,7 @@ fn case(exit: Exit) -> &'static str {
         Exit::Signal(_) => "signal",
         Exit::TimedOut => "timed-out",
         Exit::NotStarted => "not-started",
+        Exit::Stopped => "stopped",
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use trace_parity::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Exit, Finding, Kind, ObservedDivergence,
-    Outcome, Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Traces, Verdict, timing,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, Kind, ObservedDivergence, Outcome,
+    Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Traces, Verdict, timing,
 };
 
 use super::spans::{SpanBlock, SpanPlace, shown};
@@ -309,7 +309,7 @@ fn example(
             .map(|language| shown(language, NAME)),
         outcome: verdict.map_or(ExampleOutcome::CouldNotRun, |verdict| verdict.outcome),
         exit: run.map(|run| run.exit.to_string()),
-        failed: run.is_some_and(|run| run.exit != Exit::Code(0)),
+        failed: run.is_some_and(|run| !run.exit.is_success()),
         seconds: run.map(|run| run.seconds),
         traces: verdict.map_or_else(Vec::new, |v| {
             v.traces.iter().filter_map(|id| spans.trace(*id)).collect()

@@ -14,13 +14,13 @@ const NAME: &str = "milvus-otel";
 #[command(name = NAME, version, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Installed,
     #[command(flatten)]
     verbosity: Verbosity,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Installed {
     #[command(flatten)]
     Common(milvus_otel_cli::Command),
     /// Print the completions of a shell
@@ -47,9 +47,9 @@ fn main() -> ExitCode {
     };
     milvus_otel_cli::begin(caller, cli.verbosity);
     milvus_otel_cli::end(match cli.command {
-        Command::Common(command) => command.run(),
-        Command::Completions { shell } => Ok(completions(shell)),
-        Command::Man { folder } => man(&folder),
+        Installed::Common(command) => command.run(),
+        Installed::Completions { shell } => Ok(completions(shell)),
+        Installed::Man { folder } => man(&folder),
     })
 }
 
