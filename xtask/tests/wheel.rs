@@ -4,6 +4,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use support::{root, skip, skipped_without_tutorial_ports, xtask};
 
@@ -21,15 +22,16 @@ const CAPTURES: [&str; 10] = [
     "cases/server-only.jsonl",
 ];
 
-/// An environment of Python's with the wheel, and a folder of the user's.
+/// The program in a folder of the user's.
 struct Installed {
-    environment: PathBuf,
+    program: &'static Path,
     folder: tempfile::TempDir,
 }
 
-impl Installed {
-    /// `None` where there is no Python to install it with.
-    fn new() -> Option<Self> {
+/// Builds the wheel and installs it into an environment, once; `None` where there is no Python.
+fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
         if Command::new("python3").arg("--version").output().is_err() {
             skip("`python3` is not on PATH");
             return None;
@@ -38,25 +40,26 @@ impl Installed {
         assert_eq!(built.code(), Some(0), "{}", built.stderr);
         let wheel = built.stdout.split("  ").next().expect("a path");
         let environment = root().join("target/milvus-otel/tests/wheel");
-        successful(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&environment),
-        );
-        successful(
-            Command::new(environment.join("bin/pip"))
-                .args(["install", "--quiet"])
-                .arg(root().join(wheel)),
-        );
+        let mut venv = Command::new("python3");
+        successful(venv.args(["-m", "venv", "--clear"]).arg(&environment));
+        let mut pip = Command::new(environment.join("bin/pip"));
+        successful(pip.args(["install", "--quiet"]).arg(root().join(wheel)));
+        Some(environment.join("bin/milvus-otel"))
+    });
+    program.as_deref()
+}
+
+impl Installed {
+    fn new() -> Option<Self> {
         Some(Self {
-            environment,
+            program: program()?,
             folder: tempfile::tempdir().expect("a temporary folder"),
         })
     }
 
     /// The program in the user's folder, without Rust on PATH.
     fn run(&self, arguments: &[&str]) -> std::process::Output {
-        Command::new(self.environment.join("bin/milvus-otel"))
+        Command::new(self.program)
             .args(arguments)
             .current_dir(self.folder.path())
             .env("PATH", "/usr/bin:/bin")

@@ -30,7 +30,6 @@ pub use run::history::{KeptRun, LastTimes, last_times, list, prune};
 pub use run::judge::{
     CaptureArgument, Judged, Rules, Selection, compare, contract, since, stretch,
 };
-pub use run::name::program_name;
 pub use run::trace::trace;
 pub use stack::bring_up::StackChoice;
 pub use stack::external::{External, ExternalSettings};

@@ -7,7 +7,6 @@ pub mod exec;
 pub mod history;
 pub mod judge;
 pub mod life;
-pub mod name;
 pub mod program;
 pub mod report;
 pub mod settle;

@@ -157,7 +157,7 @@ pub struct Exec {
     #[arg(long = "for", value_name = "TIME", value_parser = harness::stretch)]
     pub limit: Option<std::time::Duration>,
     /// The program's name in the report [default: the name of its script, module or file]
-    #[arg(long, value_parser = harness::program_name)]
+    #[arg(long, value_parser = crate::name::program_name)]
     pub name: Option<String>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]

@@ -8,6 +8,7 @@ use trace_report::{Note, NoteKind};
 
 use crate::cli::{Exec, Format};
 use crate::interrupt::block_on;
+use crate::name::name_of;
 use crate::place::workspace;
 use crate::report::{exit_code, rendered};
 use crate::{progress, stacks, terminal};
@@ -23,7 +24,10 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
         stack: stacks::choice(&arguments.stack, arguments.auth)?,
         auth: arguments.auth.auth,
         redact: arguments.redaction.redact.clone(),
-        name: arguments.name.clone(),
+        name: arguments
+            .name
+            .clone()
+            .unwrap_or_else(|| name_of(&arguments.command)),
         limit: arguments.limit,
         notes: compat::project::notes(&arguments.command)
             .into_iter()

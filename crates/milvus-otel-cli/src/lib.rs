@@ -9,6 +9,7 @@ mod commands;
 mod doctor;
 mod exec;
 pub mod interrupt;
+mod name;
 pub mod place;
 pub mod progress;
 pub mod report;

@@ -20,7 +20,6 @@ use crate::prepare::task::Versions;
 use crate::run::environment;
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
-use crate::run::name;
 use crate::run::program::{Limit, Start, run_programs};
 use crate::spans::live::Live;
 use crate::spans::live::{Fresh, fresh, live};
@@ -48,8 +47,8 @@ pub struct Exec {
     pub auth: bool,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
-    /// The program's name, instead of one made of its command.
-    pub name: Option<String>,
+    /// The program's name: an attribute's value, and a file's name.
+    pub name: String,
     /// How long the program may run before it is ended and judged.
     pub limit: Option<Duration>,
     /// Facts about the program, such as of its versions.
@@ -108,10 +107,7 @@ async fn judge_program(
         None => None,
     };
     check_is_there(&options.command)?;
-    let name = options
-        .name
-        .clone()
-        .unwrap_or_else(|| name::name_of(&options.command));
+    let name = options.name.clone();
     // A program that can't say whose its spans are is waited for as well.
     let words = contract.clone().unwrap_or_else(Contract::builtin);
     let fresh = fresh(&words, None, vec![name.clone()]);

@@ -58,13 +58,13 @@ const UNNAMED: &str = "program";
 const LONGEST: usize = 40;
 
 /// The name of the script, module or file that a command runs: `search` for `opentelemetry-instrument python3 app/search.py`.
-pub fn name_of(command: &[String]) -> String {
+pub(crate) fn name_of(command: &[String]) -> String {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     named(&words).unwrap_or_else(|| UNNAMED.to_owned())
 }
 
 /// A name that the user gives: it becomes an attribute's value and a file's name.
-pub fn program_name(text: &str) -> Result<String, String> {
+pub(crate) fn program_name(text: &str) -> Result<String, String> {
     match fit(text) {
         Some(name) if name == text => Ok(name),
         _ => Err(format!(
