@@ -59,6 +59,17 @@ def plain(value):
     return value
 
 
+def read_vectors(row):
+    """The row with its packed vectors, which pymilvus returns as lists of one `bytes`, as lists of numbers."""
+    upper_halves = np.frombuffer(row["brain"][0], np.uint16).astype(np.uint32) << 16
+    numbers = {
+        "bits": np.frombuffer(row["bits"][0], np.uint8),
+        "half": np.frombuffer(row["half"][0], np.float16),
+        "brain": upper_halves.view(np.float32),
+    }
+    return dict(row) | {name: column.tolist() for name, column in numbers.items()}
+
+
 def hits(lists):
     return [[{"id": hit["id"], "score": hit["distance"], "fields": dict(hit["entity"])} for hit in one] for one in lists]
 
@@ -191,7 +202,9 @@ CALLS = {
     "query_page": lambda c: list(
         c.query("rows", filter="id > 0", output_fields=["id"], limit=3, offset=2, partition_names=["new"], consistency_level="Strong")
     ),
-    "query_every_type": lambda c: [dict(row) for row in c.query("typed", filter="id > 0", output_fields=["*"])],
+    "query_every_type": lambda c: [read_vectors(row) for row in c.query("typed", filter="id > 0", output_fields=["*"])],
+    "query_dynamic": lambda c: [dict(row) for row in c.query("rows", filter="id > 0", output_fields=["id", "color"])],
+    "query_path": lambda c: [dict(row) for row in c.query("rows", filter="id > 0", output_fields=["id", '$meta["color"]'])],
     "get": lambda c: list(c.get("rows", ids=[1, 2], output_fields=["id"])),
     "get_by_text": lambda c: list(c.get("text", ids=['a "b"'], output_fields=["id"])),
     "count": lambda c: c.query("counted", filter="", output_fields=["count(*)"])[0]["count(*)"],

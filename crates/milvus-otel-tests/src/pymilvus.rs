@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The versions that this client is compared with: the tutorial's and the newest.
+pub const VERSIONS: [&str; 2] = ["2.5.9", "3.0.2"];
+
 /// The Python of an environment that has that version of pymilvus; why there is none, where Python or the package index
 /// can't be had.
 pub fn installed(version: &str) -> Result<PathBuf, String> {

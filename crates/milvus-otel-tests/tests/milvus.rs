@@ -216,6 +216,16 @@ async fn rows(client: &MilvusClient) {
             .consistency_level(ConsistencyLevel::Strong);
         assert_eq!(found.await.unwrap().len(), expected, "{filter}");
     }
+    // A dynamic field is returned by its name; no server returns a part of a JSON field.
+    let query = || client.query("films").filter("id == 5");
+    let color = query().output_fields(["color"]).await.unwrap();
+    assert_eq!(color[0]["color"], "blue");
+    assert!(!color[0].contains_key("title"));
+    refused(
+        query().output_fields(["notes[\"length\"]"]).await,
+        65535,
+        "parse output field name failed",
+    );
     let page = client
         .query("films")
         .filter("id >= 0")

@@ -12,7 +12,7 @@ use milvus_otel::client::{
 use milvus_otel::{MilvusClient, Result};
 use milvus_otel_tests::fake::{FakeMilvus, Reply};
 use milvus_otel_tests::proto::{common as c, milvus as m, schema as s};
-use milvus_otel_tests::pymilvus;
+use milvus_otel_tests::pymilvus::{self, VERSIONS};
 use prost::Message;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage, SerializeOptions,
@@ -24,7 +24,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const VERSIONS: [&str; 2] = ["2.5.9", "3.0.2"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names of methods and their requests.
@@ -411,6 +410,7 @@ fn queried(request: &m::QueryRequest) -> Reply {
     let mut fields_data = vec![keys];
     match &request.output_fields.join(" ")[..] {
         "id vector" => fields_data.push(vector),
+        "id color" | "id $meta[\"color\"]" => fields_data.push(colors(2)),
         "*" => fields_data.extend([
             vector,
             scalar(
@@ -476,6 +476,24 @@ fn queried(request: &m::QueryRequest) -> Reply {
                 }),
             ),
             vectors(
+                "bits",
+                s::DataType::BinaryVector,
+                16,
+                Vectors::Binary(vec![1, 128, 255, 0].into()),
+            ),
+            vectors(
+                "half",
+                s::DataType::Float16Vector,
+                2,
+                Vectors::Float16(vec![0, 0x38, 0, 0x34, 0, 0xb8, 1, 0].into()),
+            ),
+            vectors(
+                "brain",
+                s::DataType::BFloat16Vector,
+                2,
+                Vectors::Bfloat16(vec![0, 0x3f, 0x80, 0x3e, 0, 0xbf, 1, 0].into()),
+            ),
+            vectors(
                 "sparse",
                 s::DataType::SparseFloatVector,
                 70_001,
@@ -510,19 +528,7 @@ fn found(queries: i64, hits: i64, output_fields: &[String]) -> Reply {
     let total = usize::try_from(queries * hits).unwrap();
     let mut fields_data = Vec::new();
     if output_fields.iter().any(|field| field == "color") {
-        let rows =
-            (0..total).map(|row| json!({ "color": if row % 2 == 0 { "red" } else { "blue" } }));
-        let json = s::BytesArray {
-            data: rows.map(|row| row.to_string().into()).collect(),
-        };
-        fields_data.push(s::FieldData {
-            is_dynamic: true,
-            ..scalar(
-                "$meta",
-                s::DataType::Json,
-                s::scalar_field::Data::Json(json),
-            )
-        });
+        fields_data.push(colors(total));
     }
     m::SearchResults {
         session_ts: 500,
@@ -543,6 +549,17 @@ fn found(queries: i64, hits: i64, output_fields: &[String]) -> Reply {
         ..Default::default()
     }
     .into()
+}
+
+/// A dynamic column.
+fn colors(rows: usize) -> s::FieldData {
+    let rows = (0..rows).map(|row| json!({ "color": if row % 2 == 0 { "red" } else { "blue" } }));
+    let data = rows.map(|row| row.to_string().into()).collect();
+    let json = s::scalar_field::Data::Json(s::BytesArray { data });
+    s::FieldData {
+        is_dynamic: true,
+        ..scalar("$meta", s::DataType::Json, json)
+    }
 }
 
 fn every_type() -> CollectionSchema {
@@ -734,6 +751,15 @@ async fn call(name: &str, client: &MilvusClient, uri: &str) -> Result<Option<Val
             json!(query.consistency_level(ConsistencyLevel::Strong).await?)
         }
         "query_every_type" => json!(client.query("typed").filter("id > 0").await?),
+        "query_dynamic" | "query_path" => {
+            let color = if name == "query_path" {
+                "$meta[\"color\"]"
+            } else {
+                "color"
+            };
+            let query = client.query("rows").filter("id > 0");
+            json!(query.output_fields(["id", color]).await?)
+        }
         "get" => json!(client.get("rows", [1, 2]).output_fields(["id"]).await?),
         "get_by_text" => json!(
             client

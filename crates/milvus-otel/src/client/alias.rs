@@ -69,7 +69,7 @@ impl MilvusClient {
 
     /// The collection that an alias names.
     ///
-    /// Milvus 2.3.5 and later; tried on 2.3.5.
+    /// Milvus 2.3 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such alias.
@@ -83,7 +83,7 @@ impl MilvusClient {
 
     /// The other names of a collection; those of all collections where `collection` is empty.
     ///
-    /// Milvus 2.3.5 and later; tried on 2.3.5.
+    /// Milvus 2.3 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such collection.

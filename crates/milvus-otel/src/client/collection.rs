@@ -113,7 +113,7 @@ impl CreateCollection<'_> {
         let create = m::CreateCollectionRequest {
             db_name: client.database(),
             collection_name: name.clone(),
-            schema: self.schema.to_wire(&name).encode_to_vec().into(),
+            schema: self.schema.to_wire(&name)?.encode_to_vec().into(),
             shards_num: self.shards,
             consistency_level: self.consistency_level.wire().into(),
             properties: self.properties,

@@ -61,7 +61,7 @@ impl MilvusClient {
 
     /// Makes a database.
     ///
-    /// Milvus 2.2.9 and later, with properties 2.4 and later; tried on 2.3.5.
+    /// Milvus 2.2.9 and later, with properties 2.4.6 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is one of that name already, or there are as many as there can be.
@@ -101,7 +101,7 @@ impl MilvusClient {
 
     /// What a database is.
     ///
-    /// Milvus 2.4.4 and later; against a stub only.
+    /// Milvus 2.4.3 and later; against a stub only.
     ///
     /// # Errors
     /// There is none of that name.
@@ -119,7 +119,7 @@ impl MilvusClient {
 
     /// Sets properties of a database.
     ///
-    /// Milvus 2.4.4 and later; against a stub only.
+    /// Milvus 2.4.1 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such database, or Milvus refuses a value.

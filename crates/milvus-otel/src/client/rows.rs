@@ -223,8 +223,9 @@ fn expected(what: &str, found: &Value) -> Problem {
 }
 
 fn vectors(field: &FieldSchema, cells: &[Cell<'_>]) -> Result<VectorField, Problem> {
-    let halves = |half: fn(f32) -> u16| {
-        let dense = dense(field, cells, 1, NUMBER, |value| number(value).map(half))?;
+    let halves = |half: fn(f32) -> Option<u16>| {
+        let read = |value: &Value| number(value).and_then(half);
+        let dense = dense(field, cells, 1, "a number of 16 bits", read)?;
         Ok::<_, Problem>(dense.into_iter().flat_map(u16::to_le_bytes).collect())
     };
     let data = match field.data_type {
@@ -260,7 +261,14 @@ fn dense<T>(
     element: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Problem> {
-    let length = dimension(field)? / per_element;
+    let dimension = dimension(field)?;
+    if dimension == 0 || dimension % per_element != 0 {
+        return Err(format!(
+            "field `{}` has a dimension of {dimension}, which isn't a positive multiple of {per_element}",
+            field.name
+        ));
+    }
+    let length = dimension / per_element;
     // A schema's word for a dimension isn't believed before the rows bear it out.
     let first = cells.first().and_then(|(_, first)| first.as_array());
     let likely = first.map_or(0, |first| first.len().min(length));
@@ -312,7 +320,12 @@ fn sparse(value: &Value) -> Result<BTreeMap<u32, f32>, Problem> {
         .as_object()
         .ok_or_else(|| expected("a record of numbers by their dimensions", value))?;
     let entry = |(index, value): (&String, &Value)| {
-        let index = index.parse().ok().filter(|index| *index < u32::MAX);
+        // `07` and `+7` would be the dimension of `7`, and one of them lost.
+        let is_plain = !index.starts_with(['+', '0']) || index == "0";
+        let index = index
+            .parse()
+            .ok()
+            .filter(|index| is_plain && *index < u32::MAX);
         let index = index.ok_or("in the sparse vector, a dimension isn't an integer of 32 bits");
         let number = number(value).filter(|number| !number.is_nan());
         let number =
@@ -390,13 +403,10 @@ pub(super) fn from_columns(
         for column in columns {
             match value_at(column, index).ok_or_else(|| unreadable(column, index))? {
                 Value::Object(fields) if column.is_dynamic => {
-                    let all = wanted
-                        .iter()
-                        .any(|name| name == DYNAMIC_FIELD || name == "*");
                     row.extend(
                         fields
                             .into_iter()
-                            .filter(|(name, _)| all || wanted.contains(name)),
+                            .filter(|(name, _)| is_wanted(wanted, name)),
                     );
                 }
                 value => drop(row.insert(column.field_name.clone(), value)),
@@ -405,6 +415,24 @@ pub(super) fn from_columns(
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Whether a dynamic field is among the output fields: by its name, by its path `$meta["name"]`, or with all others.
+fn is_wanted(wanted: &[String], name: &str) -> bool {
+    let is_path = |path: &str| {
+        let key = path
+            .strip_prefix('[')
+            .and_then(|path| path.strip_suffix(']'));
+        let key = key.and_then(|key| {
+            ['"', '\'']
+                .iter()
+                .find_map(|quote| key.strip_prefix(*quote)?.strip_suffix(*quote))
+        });
+        path.is_empty() || key == Some(name)
+    };
+    wanted.iter().any(|wanted| {
+        wanted == "*" || wanted == name || wanted.strip_prefix(DYNAMIC_FIELD).is_some_and(is_path)
+    })
 }
 
 /// How many rows a column has.

@@ -214,15 +214,16 @@ impl CollectionSchema {
         self.fields.iter().find(|field| field.data_type.is_vector())
     }
 
-    pub(super) fn to_wire(&self, name: &str) -> wire::CollectionSchema {
-        wire::CollectionSchema {
+    pub(super) fn to_wire(&self, name: &str) -> Result<wire::CollectionSchema> {
+        let fields = self.fields.iter().map(FieldSchema::to_wire);
+        Ok(wire::CollectionSchema {
             name: name.to_owned(),
             description: self.description.clone(),
-            fields: self.fields.iter().map(FieldSchema::to_wire).collect(),
+            fields: fields.collect::<Result<_>>()?,
             enable_dynamic_field: self.dynamic_fields,
             auto_id: self.fields.iter().any(|field| field.auto_id),
             functions: self.functions.iter().map(Function::to_wire).collect(),
-        }
+        })
     }
 
     pub(super) fn from_wire(schema: wire::CollectionSchema) -> Self {
@@ -403,13 +404,24 @@ impl FieldSchema {
         self
     }
 
-    pub(super) fn to_wire(&self) -> wire::FieldSchema {
+    pub(super) fn to_wire(&self) -> Result<wire::FieldSchema> {
+        let default = |value| {
+            let data = default_to_wire(self.data_type, value);
+            let unfit = || {
+                let (name, data_type) = (&self.name, self.data_type);
+                Error::invalid(format!(
+                    "field `{name}`: {value} can't be the default of a {data_type:?}"
+                ))
+            };
+            data.map(|data| wire::ValueField { data: Some(data) })
+                .ok_or_else(unfit)
+        };
         let params = [
             ("dim", self.dimension),
             ("max_length", self.max_length),
             ("max_capacity", self.max_capacity),
         ];
-        wire::FieldSchema {
+        Ok(wire::FieldSchema {
             name: self.name.clone(),
             is_primary_key: self.primary_key,
             description: self.description.clone(),
@@ -419,9 +431,7 @@ impl FieldSchema {
                 .filter_map(|(key, value)| Some(pair(key, &(*value)?.to_string())))
                 .chain(self.params.iter().map(|(key, value)| pair(key, value)))
                 .collect(),
-            default_value: self.default_value.as_ref().map(|value| wire::ValueField {
-                data: default_to_wire(self.data_type, value),
-            }),
+            default_value: self.default_value.as_ref().map(default).transpose()?,
             is_clustering_key: self.clustering_key,
             is_function_output: self.function_output,
             auto_id: self.auto_id,
@@ -429,7 +439,7 @@ impl FieldSchema {
             is_partition_key: self.partition_key,
             nullable: self.nullable,
             ..Default::default()
-        }
+        })
     }
 
     fn from_wire(field: wire::FieldSchema) -> Self {
@@ -483,16 +493,18 @@ impl Function {
     }
 }
 
-/// A default value on the wire; `None` where it is of another type than the field, which Milvus refuses.
+/// A default value on the wire; `None` if it isn't of the field's type.
 fn default_to_wire(data_type: DataType, value: &Value) -> Option<wire::value_field::Data> {
     use wire::value_field::Data;
     Some(match data_type {
         DataType::Bool => Data::Boolean(value.as_bool()?),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 => {
-            Data::Int(i32::try_from(value.as_i64()?).ok()?)
-        }
+        DataType::Int8 => Data::Int(i8::try_from(value.as_i64()?).ok()?.into()),
+        DataType::Int16 => Data::Int(i16::try_from(value.as_i64()?).ok()?.into()),
+        DataType::Int32 => Data::Int(i32::try_from(value.as_i64()?).ok()?),
         DataType::Int64 => Data::Long(value.as_i64()?),
-        DataType::Float => Data::Number(value.as_f64()? as f32),
+        DataType::Float => {
+            Data::Number(Some(value.as_f64()? as f32).filter(|number| number.is_finite())?)
+        }
         DataType::Double => Data::DoubleNumber(value.as_f64()?),
         DataType::VarChar => Data::Text(value.as_str()?.to_owned()),
         DataType::Json => Data::Raw(value.to_string().into()),

@@ -185,21 +185,21 @@ impl<'a, T, S> Search<'a, T, S> {
 
     /// Returns the best hit of each value of `field` alone, or the best few with [`group_size`](Self::group_size).
     ///
-    /// Milvus 2.4 and later; against a stub only.
+    /// Milvus 2.4 and later, which was not checked; against a stub only.
     pub fn group_by(self, field: impl Into<String>) -> Self {
         self.option("group_by_field", &field.into())
     }
 
     /// With [`group_by`](Self::group_by): how many hits of each value to return, one unless it is set.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.5 and later, which was not checked; against a stub only.
     pub fn group_size(self, hits: usize) -> Self {
         self.option("group_size", &hits.to_string())
     }
 
     /// With [`group_size`](Self::group_size): whether to look on until every group is full.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.5 and later, which was not checked; against a stub only.
     pub fn strict_group_size(self, strict: bool) -> Self {
         self.option("strict_group_size", if strict { "True" } else { "False" })
     }
@@ -424,7 +424,7 @@ fn placeholders(vectors: &[Vector]) -> Result<PlaceholderGroup> {
         placeholders: vec![PlaceholderValue {
             tag: "$0".to_owned(),
             r#type: kind.into(),
-            values: vectors.iter().map(bytes).collect(),
+            values: vectors.iter().map(bytes).collect::<Result<_>>()?,
         }],
     })
 }
@@ -441,26 +441,34 @@ fn kind(vector: &Vector) -> PlaceholderType {
     }
 }
 
-fn bytes(vector: &Vector) -> Bytes {
-    let halves = |numbers: &[f32], half: fn(f32) -> u16| {
-        let halves = numbers.iter().map(|&number| half(number));
-        halves.flat_map(u16::to_le_bytes).collect()
+fn bytes(vector: &Vector) -> Result<Bytes> {
+    let halves = |numbers: &[f32], half: fn(f32) -> Option<u16>| {
+        let half = |&number: &f32| {
+            let too_large = || {
+                Error::invalid(format!(
+                    "the vector's number {number} doesn't fit into 16 bits"
+                ))
+            };
+            half(number).map(u16::to_le_bytes).ok_or_else(too_large)
+        };
+        let halves: Vec<[u8; 2]> = numbers.iter().map(half).collect::<Result<_>>()?;
+        Ok(halves.into_flattened().into())
     };
-    match vector {
+    Ok(match vector {
         Vector::Float(numbers) => numbers
             .iter()
             .flat_map(|number| number.to_le_bytes())
             .collect(),
         Vector::Binary(bytes) => bytes.clone().into(),
-        Vector::Float16(numbers) => halves(numbers, half::to_float16),
-        Vector::BFloat16(numbers) => halves(numbers, half::to_bfloat16),
+        Vector::Float16(numbers) => return halves(numbers, half::to_float16),
+        Vector::BFloat16(numbers) => return halves(numbers, half::to_bfloat16),
         Vector::Sparse(numbers) => sparse_bytes(numbers).into(),
         Vector::Int8(numbers) => numbers
             .iter()
             .map(|number| number.cast_unsigned())
             .collect(),
         Vector::Text(text) => text.clone().into(),
-    }
+    })
 }
 
 pub(super) fn hits<T: DeserializeOwned>(

@@ -52,7 +52,7 @@ pub enum CompactionState {
 impl MilvusClient {
     /// Gives a collection another name.
     ///
-    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    /// Milvus 2.2.4 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such collection, or another one has the new name.
@@ -71,7 +71,7 @@ impl MilvusClient {
 
     /// Sets properties of a collection, such as [`COLLECTION_TTL_SECONDS`].
     ///
-    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is no such collection, or Milvus refuses a value.
@@ -140,20 +140,23 @@ impl MilvusClient {
     /// # Errors
     /// There is a field of that name, or it isn't nullable.
     pub async fn add_collection_field(&self, collection: &str, field: FieldSchema) -> Result<()> {
-        let request = m::AddCollectionFieldRequest {
-            db_name: self.database(),
-            collection_name: collection.to_owned(),
-            schema: field.to_wire().encode_to_vec().into(),
+        let add = async {
+            let request = m::AddCollectionFieldRequest {
+                db_name: self.database(),
+                collection_name: collection.to_owned(),
+                schema: field.to_wire()?.encode_to_vec().into(),
+            };
+            self.forget_schema(collection);
+            self.call(request).await?;
+            Ok(())
         };
-        self.forget_schema(collection);
-        self.run("add_collection_field", collection, request)
-            .await?;
-        Ok(())
+        self.operation("add_collection_field", collection, add)
+            .await
     }
 
     /// Deletes all rows of a collection.
     ///
-    /// Milvus 2.6 and later; against a stub only. An older server answers UNIMPLEMENTED.
+    /// Milvus 2.6.11 and later; against a stub only. An older server answers UNIMPLEMENTED.
     ///
     /// # Errors
     /// There is no such collection.
@@ -168,7 +171,7 @@ impl MilvusClient {
 
     /// Has data that was imported into a loaded collection loaded as well, which goes on after this returns.
     ///
-    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    /// Milvus 2.2.3 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The collection isn't loaded.
@@ -242,7 +245,7 @@ impl MilvusClient {
     /// Has all rows of the database that were written up to now sealed and stored, and waits for that, for at most
     /// `timeout`.
     ///
-    /// Milvus 2.2.9 and later; tried on 2.3.5.
+    /// Milvus 2.3.1 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// It takes longer, or the server couldn't be asked.

@@ -73,7 +73,7 @@ pub struct PrivilegeGroup {
 impl MilvusClient {
     /// Makes a user.
     ///
-    /// Milvus 2.0 and later; tried on 2.3.5.
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// There is one of that name already, or the password is too short.
@@ -88,7 +88,7 @@ impl MilvusClient {
 
     /// Changes a user's password. A client that is connected with the old one has to connect again.
     ///
-    /// Milvus 2.0 and later; tried on 2.3.5.
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The old password is another one, or the new one is too short.
@@ -104,7 +104,7 @@ impl MilvusClient {
 
     /// Drops a user.
     ///
-    /// Milvus 2.0 and later; tried on 2.3.5.
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The server couldn't be asked, or refused.
@@ -118,7 +118,7 @@ impl MilvusClient {
 
     /// The names of all users.
     ///
-    /// Milvus 2.0 and later; tried on 2.3.5.
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The server couldn't be asked.
@@ -244,10 +244,8 @@ impl MilvusClient {
         privilege: &str,
         object_name: &str,
     ) -> Result<()> {
-        let request = m::OperatePrivilegeRequest {
-            entity: Some(self.entity(role, object_type, privilege, object_name)),
-            r#type: OperatePrivilegeType::Grant.into(),
-        };
+        let kind = OperatePrivilegeType::Grant;
+        let request = self.privilege(role, object_type, privilege, object_name, kind);
         self.run("grant_privilege", "", request).await?;
         Ok(())
     }
@@ -265,22 +263,21 @@ impl MilvusClient {
         privilege: &str,
         object_name: &str,
     ) -> Result<()> {
-        let request = m::OperatePrivilegeRequest {
-            entity: Some(self.entity(role, object_type, privilege, object_name)),
-            r#type: OperatePrivilegeType::Revoke.into(),
-        };
+        let kind = OperatePrivilegeType::Revoke;
+        let request = self.privilege(role, object_type, privilege, object_name, kind);
         self.run("revoke_privilege", "", request).await?;
         Ok(())
     }
 
-    fn entity(
+    fn privilege(
         &self,
         role: &str,
         object_type: &str,
         privilege: &str,
         object_name: &str,
-    ) -> m::GrantEntity {
-        m::GrantEntity {
+        kind: OperatePrivilegeType,
+    ) -> m::OperatePrivilegeRequest {
+        let entity = m::GrantEntity {
             role: named(role),
             object: Some(m::ObjectEntity {
                 name: object_type.to_owned(),
@@ -288,6 +285,10 @@ impl MilvusClient {
             object_name: object_name.to_owned(),
             grantor: Some(grantor(privilege)),
             db_name: self.database(),
+        };
+        m::OperatePrivilegeRequest {
+            entity: Some(entity),
+            r#type: kind.into(),
         }
     }
 
