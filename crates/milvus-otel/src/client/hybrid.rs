@@ -5,11 +5,9 @@ use super::rows::Row;
 use super::schema::{ConsistencyLevel, pair};
 use super::search::{Hit, Search, hits};
 use super::{CallFuture, MilvusClient};
-use crate::proto::common::KeyValuePair;
 use crate::proto::milvus as m;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::marker::PhantomData;
 
 /// How the hits of several searches become one list.
 ///
@@ -73,17 +71,10 @@ impl Ranker {
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct HybridSearch<'a, T = Row> {
-    client: &'a MilvusClient,
-    collection: String,
     searches: Vec<Search<'a, Row, super::One>>,
     ranker: Ranker,
-    limit: usize,
-    offset: usize,
-    options: Vec<KeyValuePair>,
-    output_fields: Vec<String>,
-    partitions: Vec<String>,
-    consistency_level: Option<ConsistencyLevel>,
-    rows: PhantomData<fn() -> T>,
+    /// A search without a vector: it has the options of the whole.
+    whole: Search<'a, T, super::One>,
 }
 
 impl<'a, T: DeserializeOwned + 'a> IntoFuture for HybridSearch<'a, T> {
@@ -97,56 +88,52 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for HybridSearch<'a, T> {
 
 impl<'a, T> HybridSearch<'a, T> {
     /// How many hits to return, at most; 10 unless it is set.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
+    pub fn limit(self, limit: usize) -> Self {
+        self.with(|whole| whole.limit(limit))
     }
 
     /// How many of the best hits to leave out first.
-    pub fn offset(mut self, offset: usize) -> Self {
-        self.offset = offset;
-        self
+    pub fn offset(self, offset: usize) -> Self {
+        self.with(|whole| whole.offset(offset))
     }
 
     /// Returns the best hit of each value of `field` alone.
-    pub fn group_by(mut self, field: &str) -> Self {
-        self.options.push(pair("group_by_field", field));
-        self
+    pub fn group_by(self, field: &str) -> Self {
+        self.with(|whole| whole.group_by(field))
     }
 
     /// The fields to return with each hit; none unless they are set.
-    pub fn output_fields(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.output_fields = fields.into_iter().map(Into::into).collect();
-        self
+    pub fn output_fields(self, fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.with(|whole| whole.output_fields(fields))
     }
 
     /// Only rows of these partitions.
-    pub fn partitions(mut self, partitions: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.partitions = partitions.into_iter().map(Into::into).collect();
-        self
+    pub fn partitions(self, partitions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.with(|whole| whole.partitions(partitions))
     }
 
     /// How fresh the data must be; as the client says unless it is set, and where that says nothing, as the collection
     /// does.
-    pub fn consistency_level(mut self, level: ConsistencyLevel) -> Self {
-        self.consistency_level = Some(level);
-        self
+    pub fn consistency_level(self, level: ConsistencyLevel) -> Self {
+        self.with(|whole| whole.consistency_level(level))
+    }
+
+    fn with(
+        self,
+        set: impl FnOnce(Search<'a, T, super::One>) -> Search<'a, T, super::One>,
+    ) -> Self {
+        Self {
+            whole: set(self.whole),
+            ..self
+        }
     }
 
     /// Returns the fields of each hit as a value of type `R`.
     pub fn typed<R>(self) -> HybridSearch<'a, R> {
         HybridSearch {
-            client: self.client,
-            collection: self.collection,
             searches: self.searches,
             ranker: self.ranker,
-            limit: self.limit,
-            offset: self.offset,
-            options: self.options,
-            output_fields: self.output_fields,
-            partitions: self.partitions,
-            consistency_level: self.consistency_level,
-            rows: PhantomData,
+            whole: self.whole.typed(),
         }
     }
 
@@ -154,8 +141,8 @@ impl<'a, T> HybridSearch<'a, T> {
     where
         T: DeserializeOwned,
     {
-        let (client, collection) = (self.client, self.collection.clone());
-        let fields = self.output_fields.clone();
+        let (client, collection) = (self.whole.client, self.whole.collection.clone());
+        let fields = self.whole.output_fields.clone();
         let work = async {
             let request = self.into_request().await?;
             let answer = client.call_about(&collection, request).await?;
@@ -168,33 +155,33 @@ impl<'a, T> HybridSearch<'a, T> {
     }
 
     async fn into_request(self) -> Result<m::HybridSearchRequest> {
-        let client = self.client;
+        let whole = self.whole;
         if self.searches.is_empty() {
             return Err(Error::invalid("a hybrid search needs searches"));
         }
-        let level = client.level(self.consistency_level);
         let mut requests = Vec::with_capacity(self.searches.len());
         for mut search in self.searches {
-            search.partitions.clone_from(&self.partitions);
-            search.consistency_level = level;
+            search.partitions.clone_from(&whole.partitions);
+            search.consistency_level = whole.consistency_level;
             requests.push(search.into_request().await?);
         }
         let mut rank_params = vec![
             pair("strategy", self.ranker.strategy),
             pair("params", &self.ranker.params.to_string()),
-            pair("limit", &self.limit.to_string()),
+            pair("limit", &whole.limit.to_string()),
             pair("round_decimal", "-1"),
-            pair("offset", &self.offset.to_string()),
+            pair("offset", &whole.offset.to_string()),
         ];
-        rank_params.extend(self.options);
+        rank_params.extend(whole.options);
+        let level = whole.client.level(whole.consistency_level);
         Ok(m::HybridSearchRequest {
-            db_name: client.database(),
-            collection_name: self.collection,
-            partition_names: self.partitions,
+            db_name: whole.client.database(),
+            collection_name: whole.collection,
+            partition_names: whole.partitions,
             requests,
             rank_params,
-            guarantee_timestamp: client.guarantee(level),
-            output_fields: self.output_fields,
+            guarantee_timestamp: whole.client.guarantee(level),
+            output_fields: whole.output_fields,
             consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
             use_default_consistency: level.is_none(),
         })
@@ -215,17 +202,9 @@ impl MilvusClient {
         ranker: Ranker,
     ) -> HybridSearch<'a> {
         HybridSearch {
-            client: self,
-            collection: collection.into(),
             searches: searches.into_iter().collect(),
             ranker,
-            limit: 10,
-            offset: 0,
-            options: Vec::new(),
-            output_fields: Vec::new(),
-            partitions: Vec::new(),
-            consistency_level: None,
-            rows: PhantomData,
+            whole: self.searching("hybrid_search", collection.into(), Vec::new(), 10),
         }
     }
 }

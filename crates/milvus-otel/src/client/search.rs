@@ -77,11 +77,11 @@ pub struct Search<'a, T = Row, S = All> {
     pub(super) limit: usize,
     /// Of all pages.
     pub(super) total: Option<u64>,
-    offset: usize,
+    pub(super) offset: usize,
     metric_type: Option<MetricType>,
     params: Map<String, Value>,
     /// What stands beside the index's parameters.
-    options: Vec<KeyValuePair>,
+    pub(super) options: Vec<KeyValuePair>,
     pub(super) output_fields: Vec<String>,
     pub(super) partitions: Vec<String>,
     pub(super) consistency_level: Option<ConsistencyLevel>,
@@ -385,7 +385,7 @@ impl MilvusClient {
         )
     }
 
-    fn searching<S>(
+    pub(super) fn searching<S>(
         &self,
         name: &'static str,
         collection: String,
