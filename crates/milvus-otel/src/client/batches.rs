@@ -5,8 +5,9 @@ use super::{CallFuture, MilvusClient};
 use crate::proto::milvus::InsertRequest;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 const NAME: &str = "insert_batches";
@@ -22,6 +23,7 @@ const NAME: &str = "insert_batches";
 ///     .insert_batches("films", rows)
 ///     .batch_rows(5_000)
 ///     .batch_bytes(8 << 20)
+///     .at_once(2)
 ///     .partition("new")
 ///     .await?;
 /// println!("{written} rows");
@@ -37,6 +39,7 @@ pub struct InsertBatches<'a, I> {
     rows: I,
     batch_rows: usize,
     batch_bytes: usize,
+    at_once: usize,
 }
 
 impl<'a, I> IntoFuture for InsertBatches<'a, I>
@@ -70,6 +73,14 @@ impl<I> InsertBatches<'_, I> {
         self
     }
 
+    /// How many batches are on their way at once; 1 unless it is set. Memory holds that many and the next.
+    ///
+    /// With more than one, batches after one that fails may have been written as well.
+    pub fn at_once(mut self, batches: usize) -> Self {
+        self.at_once = batches.max(1);
+        self
+    }
+
     async fn send(mut self) -> Result<u64>
     where
         I: Iterator<Item: Serialize>,
@@ -77,21 +88,27 @@ impl<I> InsertBatches<'_, I> {
         let (client, collection) = (self.client, self.collection.clone());
         let mut written = 0;
         let after = |error: Error, rows| error.after_rows(rows).in_operation(NAME, &collection);
-        let mut next = self.prepare().await.map_err(|error| after(error, 0))?;
-        while let Some(request) = next {
-            let insert = client.operation(NAME, &collection, client.insert_prepared(request));
-            let mut insert = pin!(insert);
-            // The server works on one batch while the next one is made.
-            let started = poll_fn(|cx| Poll::Ready(insert.as_mut().poll(cx))).await;
-            let prepared = self.prepare().await;
-            let done = match started {
-                Poll::Ready(done) => done,
-                Poll::Pending => insert.await,
+        let mut sent = VecDeque::with_capacity(self.at_once);
+        loop {
+            // The server works on what is sent while the next batch is made.
+            let next = self.prepare().await;
+            let most = match &next {
+                Ok(Some(_)) => self.at_once - 1,
+                _ => 0,
             };
-            written += done.map_err(|error| after(error, written))?;
-            next = prepared.map_err(|error| after(error, written))?;
+            while sent.len() > most
+                && let Some(oldest) = sent.pop_front()
+            {
+                written += Started::end(oldest)
+                    .await
+                    .map_err(|error| after(error, written))?;
+            }
+            let Some(request) = next.map_err(|error| after(error, written))? else {
+                return Ok(written);
+            };
+            let insert = client.operation(NAME, &collection, client.insert_prepared(request));
+            sent.push_back(Started::begin(Box::pin(insert)).await);
         }
-        Ok(written)
     }
 
     /// The request of the next rows; `None` where there are no more.
@@ -124,6 +141,30 @@ impl<I> InsertBatches<'_, I> {
     }
 }
 
+/// A call that was polled once, which sends it.
+struct Started<F: Future> {
+    call: Pin<Box<F>>,
+    done: Option<F::Output>,
+}
+
+impl<F: Future> Started<F> {
+    async fn begin(mut call: Pin<Box<F>>) -> Self {
+        let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+        let done = match polled {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        };
+        Self { call, done }
+    }
+
+    async fn end(self) -> F::Output {
+        match self.done {
+            Some(done) => done,
+            None => self.call.await,
+        }
+    }
+}
+
 /// About how many bytes a value takes on the wire.
 fn size(value: &Value) -> usize {
     match value {
@@ -141,7 +182,7 @@ fn size(value: &Value) -> usize {
 impl MilvusClient {
     /// Inserts any number of rows, as many at a time as fit into one message. Rows are taken from the iterator as they
     /// are sent, so memory holds two batches:
-    /// one on its way, and the next. Returns how many rows were written.
+    /// one on its way, and the next; see [`at_once`](InsertBatches::at_once). Returns how many rows were written.
     ///
     /// Each batch is an insert of its own: where one fails, the error says how many rows were written before it.
     ///
@@ -158,6 +199,7 @@ impl MilvusClient {
             rows: rows.into_iter(),
             batch_rows: 10_000,
             batch_bytes: 16 << 20,
+            at_once: 1,
         }
     }
 }
