@@ -6,8 +6,7 @@ use crate::proto::milvus::InsertRequest;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::Poll;
 
 const NAME: &str = "insert_batches";
@@ -88,7 +87,7 @@ impl<I> InsertBatches<'_, I> {
         let (client, collection) = (self.client, self.collection.clone());
         let mut written = 0;
         let after = |error: Error, rows| error.after_rows(rows).in_operation(NAME, &collection);
-        let mut sent = VecDeque::with_capacity(self.at_once);
+        let mut sent: VecDeque<Started<'_>> = VecDeque::with_capacity(self.at_once);
         loop {
             // The server works on what is sent while the next batch is made.
             let next = self.prepare().await;
@@ -99,9 +98,7 @@ impl<I> InsertBatches<'_, I> {
             while sent.len() > most
                 && let Some(oldest) = sent.pop_front()
             {
-                written += Started::end(oldest)
-                    .await
-                    .map_err(|error| after(error, written))?;
+                written += oldest.end().await.map_err(|error| after(error, written))?;
             }
             let Some(request) = next.map_err(|error| after(error, written))? else {
                 return Ok(written);
@@ -141,26 +138,26 @@ impl<I> InsertBatches<'_, I> {
     }
 }
 
-/// A call that was polled once, which sends it.
-struct Started<F: Future> {
-    call: Pin<Box<F>>,
-    done: Option<F::Output>,
+/// An insert that was polled once, which sends it.
+struct Started<'a> {
+    insert: CallFuture<'a, u64>,
+    done: Option<Result<u64>>,
 }
 
-impl<F: Future> Started<F> {
-    async fn begin(mut call: Pin<Box<F>>) -> Self {
-        let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+impl<'a> Started<'a> {
+    async fn begin(mut insert: CallFuture<'a, u64>) -> Self {
+        let polled = poll_fn(|cx| Poll::Ready(insert.as_mut().poll(cx))).await;
         let done = match polled {
             Poll::Ready(done) => Some(done),
             Poll::Pending => None,
         };
-        Self { call, done }
+        Self { insert, done }
     }
 
-    async fn end(self) -> F::Output {
+    async fn end(self) -> Result<u64> {
         match self.done {
             Some(done) => done,
-            None => self.call.await,
+            None => self.insert.await,
         }
     }
 }
