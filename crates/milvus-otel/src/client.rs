@@ -66,7 +66,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// What awaiting a builder runs.
+/// The future of a builder that is awaited.
 pub type CallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// A connection to Milvus. Cloning is cheap, and clones share it.
@@ -126,10 +126,10 @@ struct Shared {
     known: Arc<Known>,
 }
 
-/// What the client has learned of a database.
+/// What is cached about a database.
 #[derive(Debug, Default)]
 struct Known {
-    /// What reading and writing need to know of a collection, as last seen.
+    /// The schemas of collections, as last described.
     schemas: RwLock<HashMap<String, Arc<CollectionSchema>>>,
     /// When this client last wrote, on Milvus's clock; 0 before it has.
     last_write: AtomicU64,
@@ -152,7 +152,7 @@ impl MilvusClient {
         self.derive(|shared| shared.connection.timeout = timeout.into())
     }
 
-    /// A client of the same connection whose searches and queries have this consistency level where they don't say.
+    /// A client of the same connection whose searches and queries have this consistency level by default.
     ///
     /// ```no_run
     /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
@@ -181,7 +181,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn get_server_version(&self) -> Result<String> {
         Ok(self
             .operation("get_server_version", "", self.call(GetVersionRequest {}))

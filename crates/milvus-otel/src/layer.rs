@@ -221,7 +221,7 @@ where
     }
 }
 
-/// The metadata by which gRPC says how often a call was made before.
+/// gRPC's metadata key for the number of earlier attempts.
 pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
 const PREVIOUS_ATTEMPTS_HEADER: HeaderName = HeaderName::from_static(PREVIOUS_ATTEMPTS);

@@ -33,7 +33,7 @@
 //! | `tracing` | `Telemetry::tracing_layer`, for programs that use the crate `tracing` |
 //! | `otlp-http`, `otlp-gzip`, `otlp-tls` | further ways of sending for `Telemetry` |
 //!
-//! The client was tried on Milvus 2.3.5 alone, of the versions that Milvus has had.
+//! The only version of Milvus that the client was tried on is 2.3.5.
 //!
 //! Rust 1.90 or later.
 

@@ -40,7 +40,7 @@ use tokio::runtime::{Builder, Runtime};
 use variable::{is_true, variable};
 use warnings::{Untold, Warnings};
 
-/// How long a shutdown waits for what is still to be sent.
+/// The longest time that a shutdown waits for the export.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// OpenTelemetry, set up. Dropping it flushes; [`shutdown`](Self::shutdown) also says how many spans were lost.
@@ -102,10 +102,10 @@ pub enum SetupError {
 }
 
 impl Telemetry {
-    /// Sets OpenTelemetry up as its environment variables say.
+    /// Sets OpenTelemetry up from its environment variables.
     ///
     /// # Errors
-    /// The environment asks for what can't be had.
+    /// A variable has a value that isn't supported.
     pub fn from_env() -> Result<Self, SetupError> {
         Self::builder().install()
     }
@@ -157,7 +157,7 @@ impl Telemetry {
             .with_filter(WithoutTransport)
     }
 
-    /// Sends what is still to be sent, which takes at most five seconds, and ends the export. It blocks the thread.
+    /// Exports the remaining spans, for at most five seconds, and ends the export. Blocks the thread.
     ///
     /// # Errors
     /// Spans were lost, now or before.
@@ -184,13 +184,13 @@ impl Drop for Telemetry {
 }
 
 impl TelemetryBuilder {
-    /// The service's name where the environment gives none.
+    /// The service name, if the environment doesn't set one.
     pub fn default_service_name(mut self, name: impl Into<String>) -> Self {
         self.service_name = Some(name.into());
         self
     }
 
-    /// An attribute of the resource where the environment has none of that name.
+    /// A resource attribute, if the environment doesn't set it.
     pub fn default_attribute(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.attributes.push(KeyValue::new(key, value.into()));
         self
@@ -199,7 +199,7 @@ impl TelemetryBuilder {
     /// Makes provider and propagators, and makes them the global ones.
     ///
     /// # Errors
-    /// The environment asks for what can't be had.
+    /// A variable has a value that isn't supported.
     pub fn install(self) -> Result<Telemetry, SetupError> {
         let disabled = is_true("OTEL_SDK_DISABLED");
         let mut warnings = Warnings::default();

@@ -1,4 +1,4 @@
-//! Other names of collections.
+//! Aliases of collections.
 
 use super::MilvusClient;
 use super::error::Result;
@@ -17,12 +17,12 @@ use crate::proto::milvus as m;
 /// # }
 /// ```
 impl MilvusClient {
-    /// Gives a collection another name.
+    /// Creates an alias of a collection.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// A collection or an alias has that name already, or there is no such collection.
+    /// A collection or an alias has that name already, or the collection doesn't exist.
     pub async fn create_alias(&self, collection: &str, alias: &str) -> Result<()> {
         let request = m::CreateAliasRequest {
             db_name: self.database(),
@@ -34,7 +34,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Takes another name away.
+    /// Drops an alias.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
@@ -50,7 +50,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Gives another name to another collection.
+    /// Moves an alias to another collection.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
@@ -81,7 +81,7 @@ impl MilvusClient {
         Ok(self.run("describe_alias", "", request).await?.collection)
     }
 
-    /// The other names of a collection; those of all collections where `collection` is empty.
+    /// The aliases of a collection, or of all collections if `collection` is empty.
     ///
     /// Milvus 2.3 and later; tried on 2.3.5.
     ///

@@ -54,13 +54,13 @@ where
 }
 
 impl<I> InsertBatches<'_, I> {
-    /// How many rows a batch has at most; 10,000 unless it is set.
+    /// The most rows of a batch; 10,000 unless it is set.
     pub fn batch_rows(mut self, rows: usize) -> Self {
         self.batch_rows = rows.max(1);
         self
     }
 
-    /// How many bytes the rows of a batch have, roughly; 16 MiB unless it is set. A batch has at least one row.
+    /// The approximate size of a batch in bytes; 16 MiB unless it is set. A batch has at least one row.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = bytes;
         self
@@ -72,9 +72,9 @@ impl<I> InsertBatches<'_, I> {
         self
     }
 
-    /// How many batches are on their way at once; 1 unless it is set. Memory holds that many and the next.
+    /// The number of batches in flight; 1 unless it is set. Memory holds these and the next one.
     ///
-    /// With more than one, batches after one that fails may have been written as well.
+    /// With more than one, batches after a failed one may have been written.
     pub fn at_once(mut self, batches: usize) -> Self {
         self.at_once = batches.max(1);
         self
@@ -162,7 +162,7 @@ impl<'a> Started<'a> {
     }
 }
 
-/// About how many bytes a value takes on the wire.
+/// The approximate size of a value on the wire, in bytes.
 fn size(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 1,

@@ -17,7 +17,7 @@ use std::time::Duration;
 const PRIMARY_FIELD: &str = "id";
 const VECTOR_FIELD: &str = "vector";
 
-/// How long to wait between two looks at something that takes its time, at first and at most.
+/// The first and the longest pause of a poll.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// A collection to be made; made by [`MilvusClient::create_collection`].
@@ -132,7 +132,7 @@ impl CreateCollection<'_> {
     }
 }
 
-/// What a collection is, as Milvus describes it.
+/// A collection, as Milvus describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CollectionInfo {
@@ -142,17 +142,17 @@ pub struct CollectionInfo {
     pub id: i64,
     /// Its fields.
     pub schema: CollectionSchema,
-    /// The level of a search that doesn't say.
+    /// The default level of its searches and queries.
     pub consistency_level: ConsistencyLevel,
-    /// Its other names.
+    /// Its aliases.
     pub aliases: Vec<String>,
     /// Over how many shards writes are spread.
     pub shards: i32,
-    /// Whatever else was set on it.
+    /// Its properties, such as the time to live.
     pub properties: BTreeMap<String, String>,
 }
 
-/// What an index is, as Milvus describes it.
+/// An index, as Milvus describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexInfo {
@@ -169,8 +169,8 @@ pub struct IndexInfo {
 }
 
 impl MilvusClient {
-    /// Makes a collection of vectors of `dimension` numbers, indexed and being loaded: an integer key `id`, a field
-    /// `vector` with [`MetricType::Cosine`], and whatever else a row has as dynamic fields.
+    /// Creates a collection of vectors of `dimension` numbers, creates its index and starts to load it: an integer key `id`, a field
+    /// `vector` with [`MetricType::Cosine`], and dynamic fields for everything else in a row.
     ///
     /// [`wait_for_load`](Self::wait_for_load) waits until it can be searched.
     ///
@@ -189,9 +189,9 @@ impl MilvusClient {
             .index(index)
     }
 
-    /// Makes a collection with a schema of its own.
+    /// Creates a collection with the given schema.
     ///
-    /// Without an index it is neither indexed nor loaded; see [`CreateCollection::index`].
+    /// It is loaded only if it gets an index here; see [`CreateCollection::index`].
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn create_collection_with_schema(
@@ -216,7 +216,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn has_collection(&self, collection: &str) -> Result<bool> {
         let request = m::HasCollectionRequest {
             db_name: self.database(),
@@ -228,12 +228,12 @@ impl MilvusClient {
         Ok(answer.value)
     }
 
-    /// What a collection is.
+    /// Describes a collection: its schema, its properties, its aliases.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is none of that name, or the server couldn't be asked.
+    /// There is no collection of that name, or the call failed.
     pub async fn describe_collection(&self, collection: &str) -> Result<CollectionInfo> {
         self.operation("describe_collection", collection, self.describe(collection))
             .await
@@ -283,7 +283,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn list_collections(&self) -> Result<Vec<String>> {
         let request = m::ShowCollectionsRequest {
             db_name: self.database(),
@@ -317,7 +317,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is none of that name, or the server couldn't be asked.
+    /// There is no collection of that name, or the call failed.
     pub async fn get_collection_stats(&self, collection: &str) -> Result<u64> {
         self.operation("get_collection_stats", collection, self.rows(collection))
             .await
@@ -331,7 +331,7 @@ impl MilvusClient {
         row_count(self.call(request).await?.stats)
     }
 
-    /// Has a collection loaded into memory, which goes on after this returns.
+    /// Starts to load a collection into memory. See [`wait_for_load`](Self::wait_for_load).
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
@@ -352,12 +352,12 @@ impl MilvusClient {
         self.call(request).await.map(drop)
     }
 
-    /// Frees the memory that a loaded collection takes; it can't be searched then.
+    /// Unloads a collection. It can't be searched until it is loaded again.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The collection isn't there, or the server couldn't be asked.
+    /// The collection isn't there, or the call failed.
     pub async fn release_collection(&self, collection: &str) -> Result<()> {
         let request = m::ReleaseCollectionRequest {
             db_name: self.database(),
@@ -373,7 +373,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn get_load_state(&self, collection: &str) -> Result<LoadState> {
         self.operation("get_load_state", collection, self.load_state(collection))
             .await
@@ -393,7 +393,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// It isn't loaded by then, it isn't being loaded at all, or the server couldn't be asked.
+    /// It isn't loaded in time, it isn't being loaded, the call failed.
     pub async fn wait_for_load(&self, collection: &str, timeout: Duration) -> Result<()> {
         let loaded = || async {
             match self.load_state(collection).await? {
@@ -410,12 +410,12 @@ impl MilvusClient {
         self.operation("wait_for_load", collection, wait).await
     }
 
-    /// Has all rows written up to now sealed and stored, and waits for that, for at most `timeout`.
+    /// Seals and stores all rows written so far, and waits until that is done, for at most `timeout`.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// It takes longer, or the server couldn't be asked.
+    /// It takes longer than `timeout`, or the call failed.
     pub async fn flush(&self, collection: &str, timeout: Duration) -> Result<()> {
         let wait = within(timeout, self.flush_and_wait(collection), || {
             format!("not flushed within {timeout:?}")
@@ -457,12 +457,12 @@ impl MilvusClient {
             .map(drop)
     }
 
-    /// The indexes of a collection; none is no error.
+    /// The indexes of a collection; an empty list if it has none.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is no such collection, or the server couldn't be asked.
+    /// There is no such collection, or the call failed.
     pub async fn list_indexes(&self, collection: &str) -> Result<Vec<IndexInfo>> {
         self.operation("list_indexes", collection, self.indexes(collection))
             .await
@@ -563,7 +563,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The collection is loaded, or the server couldn't be asked.
+    /// The collection is loaded, or the call failed.
     pub async fn drop_index(&self, collection: &str, index: &str) -> Result<()> {
         let request = m::DropIndexRequest {
             db_name: self.database(),
@@ -603,7 +603,7 @@ where
     Ok(())
 }
 
-/// Does `work` for at most `timeout`, whatever it waits for: a server that doesn't answer as well.
+/// Does `work` for at most `timeout`, also if the server never answers.
 pub(super) async fn within(
     timeout: Duration,
     work: impl Future<Output = Result<()>>,

@@ -1,4 +1,4 @@
-//! How a client comes to be connected.
+//! The builder of a client: its options, and connecting.
 
 use super::connection::{Connection, RequestId, Retry};
 use super::error::{Error, ErrorKind, Result};
@@ -68,7 +68,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The URI isn't one, or nothing at it speaks Milvus.
+    /// The URI is invalid, or there is no Milvus at it.
     pub async fn connect(uri: impl AsRef<str>) -> Result<Self> {
         Self::builder(uri).connect().await
     }
@@ -115,7 +115,7 @@ impl MilvusClientBuilder {
         self.token(format!("{name}:{password}"))
     }
 
-    /// Works in that database instead of in the default one.
+    /// Works in this database instead of the default one.
     pub fn database(mut self, name: impl Into<String>) -> Self {
         self.database = name.into();
         self
@@ -156,20 +156,20 @@ impl MilvusClientBuilder {
         self
     }
 
-    /// How often a call is made again after a failure that another try can mend; see [`Retry`].
+    /// The retries of a failed call; see [`Retry`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Speaks TLS as `tls` says; a URI that begins with `https` does so anyway, with the system's roots.
+    /// Uses TLS with these settings. A URI that begins with `https` uses TLS in any case, by default with the system's roots.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Makes a span of every operation as well, over those of its RPCs, by the conventions for databases.
+    /// Adds a span per operation, the parent of its RPCs' spans, by the conventions for databases.
     pub fn operation_spans(mut self, on: bool) -> Self {
         self.operation_spans = on;
         self
@@ -193,7 +193,7 @@ impl MilvusClientBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// The options contradict each other, or nothing at the URI speaks Milvus or lets this client in.
+    /// An option is invalid, there is no Milvus at the URI, or it refuses the credentials.
     pub async fn connect(self) -> Result<MilvusClient> {
         let work = self.make();
         work.await

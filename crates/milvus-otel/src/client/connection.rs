@@ -1,4 +1,4 @@
-//! One connection to a server: making a call over it, and reading what came of it.
+//! One connection to a server: makes calls, retries them and reads their answers.
 
 use super::error::{Error, ErrorKind, LEGACY_RATE_LIMIT, RATE_LIMIT, Reach, Result};
 use super::rpc::{Answer, Rpc, SERVICE};
@@ -23,7 +23,7 @@ use tower_service::Service;
 /// The largest answer that Milvus sends by default.
 const MAX_ANSWER_BYTES: usize = 512 << 20;
 
-/// A traced channel, and what goes along with every call over it.
+/// A traced channel, and the settings of every call over it.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) service: GrpcTrace<Unary<RequestId<Channel>>>,
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     pub(super) max_request_bytes: usize,
 }
 
-/// What was answered: what was asked for, or a refusal.
+/// The answer to a call: its message, or Milvus's refusal.
 type Answered<M> = std::result::Result<M, ErrorKind>;
 
 type Read<M> = fn(Bytes) -> std::result::Result<Answered<M>, prost::DecodeError>;
@@ -264,7 +264,7 @@ fn read_any<M: Message + Default>(
     }
 }
 
-/// What Milvus's own status says went wrong.
+/// The failure in Milvus's own status, if there is one.
 fn failure_in(status: Option<&Status>) -> Option<ErrorKind> {
     let status = status?;
     let code = if status.code != 0 {
@@ -377,7 +377,7 @@ impl<M: Send + 'static> Decoder for MilvusCodec<M> {
     }
 }
 
-/// Marks a span as failed for what Milvus said.
+/// Sets the error status of a span whose call Milvus refused.
 pub(super) fn mark(context: &Context, failure: &ErrorKind) {
     let span = context.span();
     span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, failure.name()));

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::marker::PhantomData;
 
-/// What a write did.
+/// The outcome of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mutation {
@@ -207,7 +207,7 @@ pub struct Query<'a, T = Row, S = All> {
 }
 
 impl<T> Query<'_, T, Paged> {
-    /// How many rows a page has at most; 1,000 unless it is set, 16,384 at most.
+    /// The most rows of a page; 1,000 unless it is set, 16,384 at most.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self
@@ -266,13 +266,13 @@ impl<'a, T, S> Query<'a, T, S> {
         self
     }
 
-    /// How many rows to return at most. Milvus asks for it where there is no filter.
+    /// The most rows to return. Milvus requires it if there is no filter.
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// How many rows to leave out first.
+    /// The number of rows to skip.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = Some(offset);
         self
@@ -526,7 +526,7 @@ impl MilvusClient {
         count(answer.insert_cnt)
     }
 
-    /// What a write did, by the count that is its own.
+    /// The outcome of a write; `counted` reads the count that belongs to it.
     fn mutation(
         &self,
         answer: m::MutationResult,

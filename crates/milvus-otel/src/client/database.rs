@@ -16,11 +16,11 @@ pub struct DatabaseInfo {
     pub name: String,
     /// Its number in Milvus.
     pub id: i64,
-    /// Whatever was set on it.
+    /// Its properties.
     pub properties: BTreeMap<String, String>,
 }
 
-/// Databases, each with collections of its own.
+/// Databases, each with its own collections.
 ///
 /// ```no_run
 /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
@@ -38,12 +38,12 @@ pub struct DatabaseInfo {
 /// # }
 /// ```
 impl MilvusClient {
-    /// A client of the same connection that works in another database. This one goes on working in its own.
+    /// A client of the same connection that works in another database. This client keeps its own.
     ///
     /// Milvus 2.2.9 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// No database can have that name. Nothing is sent: whether it exists shows at the first call.
+    /// The name can't be sent. Nothing is sent here: if the database doesn't exist, the first call fails.
     pub fn use_database(&self, database: &str) -> Result<Self> {
         let metadata = database
             .parse()
@@ -59,12 +59,12 @@ impl MilvusClient {
         }))
     }
 
-    /// Makes a database.
+    /// Creates a database.
     ///
     /// Milvus 2.2.9 and later, with properties 2.4.6 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is one of that name already, or there are as many as there can be.
+    /// The name is in use, or the server's limit of databases is reached.
     pub async fn create_database(&self, database: &str, properties: &[(&str, &str)]) -> Result<()> {
         let request = m::CreateDatabaseRequest {
             db_name: database.to_owned(),
@@ -93,18 +93,18 @@ impl MilvusClient {
     /// Milvus 2.2.9 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn list_databases(&self) -> Result<Vec<String>> {
         let request = m::ListDatabasesRequest {};
         Ok(self.run("list_databases", "", request).await?.db_names)
     }
 
-    /// What a database is.
+    /// Describes a database.
     ///
     /// Milvus 2.4.3 and later; against a stub only.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// It doesn't exist.
     pub async fn describe_database(&self, database: &str) -> Result<DatabaseInfo> {
         let request = m::DescribeDatabaseRequest {
             db_name: database.to_owned(),
@@ -137,7 +137,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Takes properties of a database back.
+    /// Removes properties of a database.
     ///
     /// Milvus 2.5 and later; against a stub only.
     ///

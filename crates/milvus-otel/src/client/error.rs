@@ -1,4 +1,4 @@
-//! What can go wrong with a call, and in which trace it did.
+//! Errors of calls, with the operation, the RPC and the trace they belong to.
 
 use crate::layer::Code;
 use opentelemetry::trace::{TraceContextExt, TraceId};
@@ -9,7 +9,7 @@ use std::fmt;
 pub(super) const RATE_LIMIT: i32 = 8;
 pub(super) const LEGACY_RATE_LIMIT: i32 = 49;
 
-/// What the client's methods return.
+/// The result of the client's methods.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A call that failed: in which operation, collection and RPC, what happened, and in which trace.
@@ -79,14 +79,14 @@ pub enum ErrorKind {
     Rpc {
         /// The gRPC status.
         code: Code,
-        /// What was said about it.
+        /// The message of the gRPC status.
         message: String,
     },
     /// The arguments can't be sent; nothing was.
     Invalid(String),
     /// The answer isn't one that this client understands.
     Unexpected(String),
-    /// What was waited for didn't come about in time.
+    /// A wait took longer than its timeout.
     TimedOut(String),
 }
 
@@ -249,7 +249,7 @@ impl fmt::Display for Error {
 }
 
 impl ErrorKind {
-    /// What `error.type` says of it: the code of whoever refused.
+    /// The value of `error.type`: the code of Milvus or of gRPC.
     pub(super) fn name(&self) -> StringValue {
         match self {
             Self::Milvus { code, .. } => code.to_string().into(),

@@ -87,17 +87,17 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for HybridSearch<'a, T> {
 }
 
 impl<'a, T> HybridSearch<'a, T> {
-    /// How many hits to return, at most; 10 unless it is set.
+    /// The most hits to return; 10 unless it is set.
     pub fn limit(self, limit: usize) -> Self {
         self.with(|whole| whole.limit(limit))
     }
 
-    /// How many of the best hits to leave out first.
+    /// The number of best hits to skip.
     pub fn offset(self, offset: usize) -> Self {
         self.with(|whole| whole.offset(offset))
     }
 
-    /// Returns the best hit of each value of `field` alone.
+    /// Returns only the best hit for each value of `field`.
     pub fn group_by(self, field: &str) -> Self {
         self.with(|whole| whole.group_by(field))
     }

@@ -7,7 +7,7 @@ use crate::semconv;
 use opentelemetry::trace::{FutureExt, SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
-/// What the spans of one client's operations have in common.
+/// The attributes that all operation spans of a client share.
 #[derive(Clone, Debug)]
 pub(super) struct Operations {
     layer: GrpcTraceLayer,
@@ -29,7 +29,7 @@ impl Operations {
         self.attributes[0] = namespace(database);
     }
 
-    /// Runs `work` within a span; what it calls is below that.
+    /// Runs `work` within a span, which is the parent of its calls.
     pub(super) async fn trace<T>(
         &self,
         name: &'static str,
@@ -74,7 +74,7 @@ fn namespace(database: &str) -> KeyValue {
     KeyValue::new(semconv::DB_NAMESPACE, name.to_owned())
 }
 
-/// The span of an operation, which ends when this is dropped: as CANCELLED, where there is no outcome by then.
+/// The span of an operation. Dropping it ends the span, as CANCELLED if there is no outcome yet.
 struct OperationSpan {
     context: Context,
     outcome: Option<std::result::Result<(), ErrorKind>>,

@@ -40,9 +40,9 @@ enum State<P> {
     Done,
 }
 
-/// What knows how to ask for the next page.
+/// Requests pages, one after the other.
 trait Cursor<P>: Send {
-    /// The next page, and what asks for the one after that; `None` where there are no more.
+    /// The next page, and the cursor for the page after it; `None` after the last page.
     fn fetch(self: Box<Self>) -> Fetching<P>;
 }
 
@@ -58,7 +58,7 @@ impl<P> Pages<P> {
     /// The next page; `None` after the last one.
     ///
     /// # Errors
-    /// The server couldn't be asked. There are no more pages then.
+    /// The call failed. There are no more pages then.
     pub async fn next(&mut self) -> Result<Option<P>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
             .await
@@ -158,7 +158,7 @@ async fn query_pages<T: DeserializeOwned + 'static>(
     let (left, batch_size) = (query.limit.unwrap_or(u64::MAX), query.batch_size);
     let fields = query.output_fields.clone();
     let request = query.into_request(filter.clone(), info.id);
-    // One row is asked for to learn the time as of which all pages are.
+    // The answer to a query for one row has the timestamp that all pages are read at.
     let mut first = request.clone();
     set_limit(&mut first.query_params, 1);
     let as_of = client.call_about(&collection, first).await?.session_ts;

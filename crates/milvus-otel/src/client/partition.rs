@@ -24,12 +24,12 @@ use crate::proto::milvus as m;
 /// # }
 /// ```
 impl MilvusClient {
-    /// Makes a partition.
+    /// Creates a partition.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is one of that name already, or the collection has a partition key.
+    /// The name is in use, or the collection has a partition key.
     pub async fn create_partition(&self, collection: &str, partition: &str) -> Result<()> {
         let request = m::CreatePartitionRequest {
             db_name: self.database(),
@@ -87,7 +87,7 @@ impl MilvusClient {
         Ok(answer.partition_names)
     }
 
-    /// Has partitions loaded into memory, which goes on after this returns.
+    /// Starts to load partitions into memory. See [`wait_for_load`](Self::wait_for_load).
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
@@ -125,7 +125,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn get_partition_load_state(
         &self,
         collection: &str,

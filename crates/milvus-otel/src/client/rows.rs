@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, HashSet};
 /// A row whose fields are not known before: field names and JSON values.
 pub type Row = Map<String, Value>;
 
-/// What is wrong with a row, in words.
+/// The message of an error about a row.
 type Problem = String;
 
-/// The field in which Milvus keeps what a row has beyond its schema.
+/// The field in which Milvus keeps the dynamic fields of a row.
 const DYNAMIC_FIELD: &str = "$meta";
 
 /// The columns that `rows` are for a collection of that schema.
@@ -40,7 +40,7 @@ pub(super) fn to_columns(
             if field.is_optional() {
                 valid.push(value.is_some());
             }
-            // A column has no place for what isn't there.
+            // A column stores only the values that are there.
             values.extend(value.map(|value| (index, value)));
         }
         let mut column = column(field, &values)?;
@@ -88,7 +88,7 @@ fn value<'a>(
     }
 }
 
-/// What a row has beyond its schema.
+/// The dynamic fields of a row.
 fn extra<'a>(row: &'a Row, known: &HashSet<&str>) -> impl Iterator<Item = (&'a String, &'a Value)> {
     row.iter()
         .filter(|(name, _)| !known.contains(name.as_str()))
@@ -179,7 +179,7 @@ fn integer<I: TryFrom<i64> + Into<i32>>(value: &Value) -> Option<i32> {
     I::try_from(value.as_i64()?).ok().map(Into::into)
 }
 
-/// A number that 32 bits can hold; JSON has 64 of it.
+/// A finite number of 32 bits; JSON numbers have 64.
 fn number(value: &Value) -> Option<f32> {
     let number = value.as_f64()? as f32;
     number.is_finite().then_some(number)
@@ -444,7 +444,7 @@ pub(super) fn length(column: &FieldData) -> usize {
     }
 }
 
-/// How many values a column holds: it may leave out those that aren't there.
+/// The number of values in a column, which may leave out null ones.
 fn stored_length(column: &FieldData) -> usize {
     match &column.field {
         None => 0,

@@ -10,7 +10,7 @@ pub(super) const SERVICE: &str = "milvus.proto.milvus.MilvusService";
 pub(super) trait Rpc: Message {
     type Response: Answer;
     const METHOD: &'static str;
-    /// Whether making it twice comes to the same as making it once.
+    /// Whether making the call twice has the same effect as making it once.
     const IDEMPOTENT: bool;
 }
 

@@ -1,4 +1,4 @@
-//! What collections are made of.
+//! Schemas, fields, indexes, and the types that their values have.
 
 use super::error::{Error, Result};
 use crate::proto::common::{self, KeyValuePair};
@@ -27,7 +27,7 @@ pub struct CollectionSchema {
     pub dynamic_fields: bool,
     /// By which functions the server computes some of the fields.
     pub functions: Vec<Function>,
-    /// What it is for, in words.
+    /// Its description.
     pub description: String,
 }
 
@@ -81,7 +81,7 @@ pub struct FieldSchema {
     pub max_capacity: Option<usize>,
     /// Its other parameters, such as `enable_analyzer`.
     pub params: BTreeMap<String, String>,
-    /// What it is for, in words.
+    /// Its description.
     pub description: String,
 }
 
@@ -181,14 +181,14 @@ impl CollectionSchema {
         self
     }
 
-    /// Lets a row have more fields than these; they can be filtered by and returned as well.
+    /// Allows fields that aren't in the schema. They can be returned, and used in filters.
     #[must_use]
     pub fn dynamic_fields(mut self) -> Self {
         self.dynamic_fields = true;
         self
     }
 
-    /// Has the server compute a field of others.
+    /// Makes the server compute a field from others.
     #[must_use]
     pub fn function(mut self, function: Function) -> Self {
         for field in &mut self.fields {
@@ -198,7 +198,7 @@ impl CollectionSchema {
         self
     }
 
-    /// Says what it is for.
+    /// Sets its description.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
@@ -343,7 +343,7 @@ impl FieldSchema {
         self
     }
 
-    /// Lets Milvus make its values; rows don't have it when they are inserted.
+    /// Makes Milvus generate its values. Inserted rows must leave it out.
     #[must_use]
     pub fn auto_id(mut self) -> Self {
         self.auto_id = true;
@@ -357,7 +357,7 @@ impl FieldSchema {
         self
     }
 
-    /// Lets rows be without it: `null`, or not there at all. Milvus 2.5 and later.
+    /// Allows rows to leave it out, or to have `null` for it. Milvus 2.5 and later.
     #[must_use]
     pub fn nullable(mut self) -> Self {
         self.nullable = true;
@@ -397,7 +397,7 @@ impl FieldSchema {
         self
     }
 
-    /// Says what it is for.
+    /// Sets its description.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
@@ -656,7 +656,7 @@ impl IndexParams {
         self
     }
 
-    /// Makes it of the type that Milvus knows by this name, such as `HNSW`, `IVF_FLAT` or `BIN_FLAT`.
+    /// Sets its type by Milvus's name for it, such as `HNSW`, `IVF_FLAT` or `BIN_FLAT`.
     #[must_use]
     pub fn index_type(mut self, index_type: impl Into<String>) -> Self {
         self.index_type = index_type.into();
@@ -709,9 +709,9 @@ pub enum ConsistencyLevel {
     Strong,
     /// All that this client has written.
     Session,
-    /// All but what was written in the last few seconds.
+    /// All but the writes of the last few seconds.
     Bounded,
-    /// Whatever is there.
+    /// Any data that is there already.
     Eventually,
 }
 

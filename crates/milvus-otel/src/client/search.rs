@@ -98,13 +98,13 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Search<'a, T, One> {
 }
 
 impl<T> Search<'_, T, Paged> {
-    /// How many hits a page has at most; 1,000 unless it is set, 16,384 at most.
+    /// The most hits of a page; 1,000 unless it is set, 16,384 at most.
     pub fn batch_size(mut self, hits: usize) -> Self {
         self.limit = hits;
         self
     }
 
-    /// How many hits all pages have together, at most.
+    /// The most hits of all pages together.
     pub fn total(mut self, hits: u64) -> Self {
         self.total = Some(hits);
         self
@@ -149,13 +149,13 @@ impl<'a, T, S> Search<'a, T, S> {
         self
     }
 
-    /// How many hits to return for each vector, at most; 10 unless it is set.
+    /// The most hits to return for each vector; 10 unless it is set.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// How many of the nearest to leave out first.
+    /// The number of nearest hits to skip.
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
         self
@@ -177,13 +177,13 @@ impl<'a, T, S> Search<'a, T, S> {
         self
     }
 
-    /// Says which metric the index has, and fails where it has another.
+    /// The metric of the index. The search fails if the index has another one.
     pub fn metric_type(mut self, metric_type: MetricType) -> Self {
         self.metric_type = Some(metric_type);
         self
     }
 
-    /// Returns the best hit of each value of `field` alone, or the best few with [`group_size`](Self::group_size).
+    /// Returns only the best hit for each value of `field`, or the best few with [`group_size`](Self::group_size).
     ///
     /// Milvus 2.4 and later, which was not checked; against a stub only.
     pub fn group_by(self, field: impl Into<String>) -> Self {
@@ -197,7 +197,7 @@ impl<'a, T, S> Search<'a, T, S> {
         self.option("group_size", &hits.to_string())
     }
 
-    /// With [`group_size`](Self::group_size): whether to look on until every group is full.
+    /// With [`group_size`](Self::group_size): whether to search until every group is full.
     ///
     /// Milvus 2.5 and later, which was not checked; against a stub only.
     pub fn strict_group_size(self, strict: bool) -> Self {

@@ -1,4 +1,4 @@
-//! What awaiting a query or a search gives.
+//! Markers for the output of a query or a search.
 
 /// All rows in one answer; for a search, a list of hits for each vector.
 #[derive(Clone, Copy, Debug)]

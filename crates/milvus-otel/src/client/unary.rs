@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tower_service::Service;
 
-/// A service whose answers have a message, or a status that says why not.
+/// A service whose answers have a message or an error status.
 #[derive(Clone, Debug)]
 pub(super) struct Unary<S>(pub(super) S);
 

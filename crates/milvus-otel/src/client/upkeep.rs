@@ -1,4 +1,4 @@
-//! What is done to collections as a whole: renaming, properties, truncation, compaction, flushing everything.
+//! Operations on whole collections: renaming, properties, truncation, compaction, flushing.
 
 use super::MilvusClient;
 use super::collection::{until, within};
@@ -13,13 +13,13 @@ use std::time::Duration;
 /// The property of a collection that says after how many seconds its rows expire.
 pub const COLLECTION_TTL_SECONDS: &str = "collection.ttl.seconds";
 
-/// How far a compaction is.
+/// The progress of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CompactionState {
     /// There is no such compaction.
     Undefined,
-    /// It is going on.
+    /// It is running.
     Executing,
     /// It is done.
     Completed,
@@ -50,7 +50,7 @@ pub enum CompactionState {
 /// # }
 /// ```
 impl MilvusClient {
-    /// Gives a collection another name.
+    /// Renames a collection.
     ///
     /// Milvus 2.2.4 and later; tried on 2.3.5.
     ///
@@ -91,7 +91,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Takes properties of a collection back.
+    /// Removes properties of a collection.
     ///
     /// Milvus 2.5 and later; against a stub only.
     ///
@@ -169,7 +169,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Has data that was imported into a loaded collection loaded as well, which goes on after this returns.
+    /// Starts to load data that was imported into a loaded collection.
     ///
     /// Milvus 2.2.3 and later; tried on 2.3.5.
     ///
@@ -205,12 +205,12 @@ impl MilvusClient {
         self.operation("compact", collection, compact).await
     }
 
-    /// How far a compaction is.
+    /// The progress of a compaction.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn get_compaction_state(&self, compaction: i64) -> Result<CompactionState> {
         let state = self.compaction_state(compaction);
         self.operation("get_compaction_state", "", state).await
@@ -232,7 +232,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// It takes longer, or the server couldn't be asked.
+    /// It takes longer than `timeout`, or the call failed.
     pub async fn wait_for_compaction(&self, compaction: i64, timeout: Duration) -> Result<()> {
         let done =
             || async { Ok(self.compaction_state(compaction).await? == CompactionState::Completed) };
@@ -242,13 +242,12 @@ impl MilvusClient {
         self.operation("wait_for_compaction", "", wait).await
     }
 
-    /// Has all rows of the database that were written up to now sealed and stored, and waits for that, for at most
-    /// `timeout`.
+    /// Seals and stores all rows of the database written so far, and waits until that is done, for at most `timeout`.
     ///
     /// Milvus 2.3.1 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// It takes longer, or the server couldn't be asked.
+    /// It takes longer than `timeout`, or the call failed.
     pub async fn flush_all(&self, timeout: Duration) -> Result<()> {
         let flush = async {
             let db_name = self.database();

@@ -71,12 +71,12 @@ pub struct PrivilegeGroup {
 /// # }
 /// ```
 impl MilvusClient {
-    /// Makes a user.
+    /// Creates a user.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is one of that name already, or the password is too short.
+    /// The name is in use, or the password is too short.
     pub async fn create_user(&self, user: &str, password: &str) -> Result<()> {
         let request = m::CreateCredentialRequest {
             username: user.to_owned(),
@@ -91,7 +91,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The old password is another one, or the new one is too short.
+    /// The old password is wrong, or the new one is too short.
     pub async fn update_password(&self, user: &str, old: &str, new: &str) -> Result<()> {
         let request = m::UpdateCredentialRequest {
             username: user.to_owned(),
@@ -121,18 +121,18 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn list_users(&self) -> Result<Vec<String>> {
         let request = m::ListCredUsersRequest {};
         Ok(self.run("list_users", "", request).await?.usernames)
     }
 
-    /// A user and its roles; `None` where there is none of that name.
+    /// A user and its roles; `None` if there is no such user.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn describe_user(&self, user: &str) -> Result<Option<UserInfo>> {
         let request = m::SelectUserRequest {
             user: Some(m::UserEntity {
@@ -147,12 +147,12 @@ impl MilvusClient {
         }))
     }
 
-    /// Makes a role.
+    /// Creates a role.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is one of that name already.
+    /// The name is in use.
     pub async fn create_role(&self, role: &str) -> Result<()> {
         let request = m::CreateRoleRequest {
             entity: named(role),
@@ -166,7 +166,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is none of that name, or it has privileges.
+    /// There is no role of that name, or it has privileges.
     pub async fn drop_role(&self, role: &str) -> Result<()> {
         let request = m::DropRoleRequest {
             role_name: role.to_owned(),
@@ -181,7 +181,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn list_roles(&self) -> Result<Vec<String>> {
         let request = m::SelectRoleRequest::default();
         let answer = self.run("list_roles", "", request).await?;
@@ -194,7 +194,7 @@ impl MilvusClient {
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// It doesn't exist.
     pub async fn describe_role(&self, role: &str) -> Result<Vec<Grant>> {
         let request = m::SelectGrantRequest {
             entity: Some(m::GrantEntity {
@@ -207,7 +207,7 @@ impl MilvusClient {
         Ok(answer.entities.into_iter().map(grant).collect())
     }
 
-    /// Gives a user a role.
+    /// Grants a role to a user.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
@@ -219,7 +219,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Takes a role from a user.
+    /// Revokes a role of a user.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
@@ -231,7 +231,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Gives a role a privilege on an object, in this client's database. `object_name` can be `*`.
+    /// Grants a role a privilege on an object, in this client's database. `object_name` can be `*`.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
@@ -250,7 +250,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Takes a privilege from a role.
+    /// Revokes a privilege of a role.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///
@@ -292,7 +292,7 @@ impl MilvusClient {
         }
     }
 
-    /// Gives a role a privilege or a group of them on a collection of a database; either can be `*`.
+    /// Grants a role a privilege or a group of privileges on a collection of a database; either can be `*`.
     ///
     /// Milvus 2.5 and later; against a stub only.
     ///
@@ -311,7 +311,7 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Takes a privilege or a group of them from a role.
+    /// Revokes a privilege or a group of privileges of a role.
     ///
     /// Milvus 2.5 and later; against a stub only.
     ///
@@ -330,12 +330,12 @@ impl MilvusClient {
         Ok(())
     }
 
-    /// Makes a group of privileges, empty at first.
+    /// Creates an empty group of privileges.
     ///
     /// Milvus 2.5 and later; against a stub only.
     ///
     /// # Errors
-    /// There is one of that name already.
+    /// The name is in use.
     pub async fn create_privilege_group(&self, group: &str) -> Result<()> {
         let request = m::CreatePrivilegeGroupRequest {
             group_name: group.to_owned(),
@@ -363,7 +363,7 @@ impl MilvusClient {
     /// Milvus 2.5 and later; against a stub only.
     ///
     /// # Errors
-    /// The server couldn't be asked.
+    /// The call failed.
     pub async fn list_privilege_groups(&self) -> Result<Vec<PrivilegeGroup>> {
         let request = m::ListPrivilegeGroupsRequest {};
         let answer = self.run("list_privilege_groups", "", request).await?;

@@ -10,7 +10,7 @@ use opentelemetry::{Context, KeyValue};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The error of a traced service and of its bodies: the wrapped one's own, boxed.
+/// The error of a traced service and of its bodies: the inner error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The span of a call that hasn't ended. Dropping it ends it as CANCELLED, unless the caller has a hold on it.
@@ -122,7 +122,7 @@ impl fmt::Debug for CallSpan {
     }
 }
 
-/// A caller's hold on one call; put a clone of it among the request's extensions.
+/// A caller's handle on one call; put a clone of it into the request's extensions.
 ///
 /// gRPC clients decode answers above the layer, and drop a call whose answer they can't decode: to the layer that
 /// looks like any other call that was given up. With a handle, such a call waits for the caller's word:
@@ -150,7 +150,7 @@ struct Held {
 }
 
 impl CallHandle {
-    /// A hold on no call yet.
+    /// A handle that isn't used for a call yet.
     pub fn new() -> Self {
         Self::default()
     }

@@ -12,7 +12,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// By what a context is sent.
+/// The propagator of a call's context.
 #[derive(Clone, Debug)]
 pub(super) enum Propagation {
     /// The global propagator; W3C trace context and baggage as long as none is set.
@@ -74,7 +74,7 @@ impl Headers<'_> {
         }
     }
 
-    /// A value that no header can hold isn't sent, as OpenTelemetry asks of a propagator that fails.
+    /// Skips a value that isn't a valid header: OpenTelemetry asks propagators not to fail.
     fn insert<E>(&mut self, name: HeaderName, value: Result<HeaderValue, E>) {
         if let Ok(value) = value {
             self.headers.insert(name, value);
@@ -132,7 +132,7 @@ fn baggage(context: &Context) -> String {
     text
 }
 
-/// Escapes what W3C baggage doesn't let a value hold as it is.
+/// Escapes the characters that a value of W3C baggage can't contain.
 fn percent_encode(text: &mut String, value: &str) {
     for byte in value.bytes() {
         if byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte) {

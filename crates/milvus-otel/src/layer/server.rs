@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// A server's address and port.
 pub(crate) type Server = (Arc<str>, u16);
 
-/// The server that a URI names; an IPv6 address has brackets in a URI alone.
+/// The server in a URI. The brackets of an IPv6 address belong to the URI, not to the address.
 pub(crate) fn server_of(uri: &http::Uri) -> Option<Server> {
     let default = if uri.scheme_str() == Some("https") {
         443

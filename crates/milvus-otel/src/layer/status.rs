@@ -1,4 +1,4 @@
-//! How a call ended: a gRPC status, wherever it stands.
+//! The outcome of a call as a gRPC status, from headers, trailers, HTTP statuses or transport errors.
 
 use http::{HeaderMap, StatusCode};
 use std::error::Error;
@@ -58,7 +58,7 @@ codes! {
     Unauthenticated = 16 "UNAUTHENTICATED",
 }
 
-/// A code and what was said about it.
+/// A code and a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(super) code: Code,
@@ -78,7 +78,7 @@ impl Outcome {
         Self::new(Code::Cancelled, "the call was dropped before its end")
     }
 
-    /// What trailers say, or the headers of a response that has nothing else.
+    /// The status in trailers, or in the headers of a response without a body.
     pub(super) fn of_headers(headers: &HeaderMap) -> Option<Self> {
         let number = headers
             .get("grpc-status")?
@@ -92,7 +92,7 @@ impl Outcome {
         Some(Self::new(code, message.unwrap_or_default()))
     }
 
-    /// What gRPC takes an HTTP status for that isn't 200, as a proxy sends it.
+    /// The gRPC status of an HTTP status other than 200, as a proxy sends it.
     pub(crate) fn of_http_status(status: StatusCode) -> Option<Self> {
         let code = match status.as_u16() {
             200 => return None,
@@ -130,7 +130,7 @@ impl Outcome {
         )
     }
 
-    /// Puts it where gRPC has a status.
+    /// Writes it as gRPC's status headers.
     #[cfg(feature = "client")]
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert("grpc-status", (self.code as u16).into());
@@ -140,7 +140,7 @@ impl Outcome {
         };
     }
 
-    /// What a transport's error amounts to.
+    /// The status of a transport's error.
     pub(super) fn of_error(error: &(dyn Error + 'static), classify: Option<Classify>) -> Self {
         let code = classify
             .and_then(|classify| classify(error))
@@ -169,7 +169,7 @@ const RESETS: [(&str, Code); 4] = [
     ),
 ];
 
-/// What a transport's error amounts to, by what it says: the layer depends on no transport.
+/// The code of a transport's error, by its message: the layer depends on no transport.
 pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Code {
     chain(error)
         .find_map(known_code)
@@ -184,7 +184,7 @@ fn known_code(cause: &(dyn Error + 'static)) -> Option<Code> {
         return Some(Code::DeadlineExceeded);
     }
     let words = cause.to_string();
-    // What tonic says when a call's deadline has passed, in every version that this layer wraps.
+    // Tonic's message for a deadline that has passed, in every version that this layer wraps.
     if words == "Timeout expired" {
         return Some(Code::DeadlineExceeded);
     }
@@ -200,7 +200,7 @@ pub(crate) fn chain<'a>(
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// An error and its causes in one line; what says nothing new is left out.
+/// An error and its causes in one line, without repetitions.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     chain(error)
         .map(ToString::to_string)
@@ -212,7 +212,7 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
         })
 }
 
-/// `grpc-message` is percent-encoded UTF-8; what isn't is kept as it stands.
+/// Decodes `grpc-message`, which is percent-encoded UTF-8. Anything else is kept unchanged.
 fn percent_decode(text: &[u8]) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;

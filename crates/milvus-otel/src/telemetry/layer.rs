@@ -23,7 +23,7 @@ const CARRIERS: [&str; 13] = [
     "want",
 ];
 
-/// Lets everything through but spans and events of the crates that carry a call.
+/// Passes all spans and events except those of the crates that transport a call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WithoutTransport;

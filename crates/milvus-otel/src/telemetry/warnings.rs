@@ -1,4 +1,4 @@
-//! What the environment has that is skipped, told as events of `tracing` once somebody listens.
+//! Warnings about skipped items of the environment, emitted as `tracing` events as soon as there is a subscriber.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -36,7 +36,7 @@ impl Untold {
         }
     }
 
-    /// Tells them, unless nobody listens yet. A subscriber's own callbacks can't be listened to.
+    /// Emits them, unless there is no subscriber yet. Events from within a subscriber's own callbacks are lost.
     pub(super) fn tell(&self) {
         if self.is_empty.load(Ordering::Acquire) || !tracing::enabled!(tracing::Level::WARN) {
             return;
