@@ -483,7 +483,7 @@ fn nearly(one: &Value, other: &Value) -> bool {
 fn any_rows_of_any_schema_come_back_or_are_refused_before_they_are_sent() {
     let keeper = Keeper::start();
     let (sent, refused) = (Cell::new(0), Cell::new(0));
-    proptest!(ProptestConfig::with_cases(4_000), |((schema, rows) in at_random())| {
+    proptest!(|((schema, rows) in at_random())| {
         keeper.columns.lock().unwrap().clear();
         if let Err(error) = keeper.insert(&schema, &rows) {
             refused.set(refused.get() + 1);
@@ -500,7 +500,7 @@ fn any_rows_of_any_schema_come_back_or_are_refused_before_they_are_sent() {
         }
     });
     assert!(
-        sent.get() > 200 && refused.get() > 200,
+        sent.get() > 20 && refused.get() > 20,
         "{sent:?} sent, {refused:?} refused"
     );
 }
