@@ -24,8 +24,8 @@ fn main() -> ExitCode {
         program: PROGRAM,
         workspace: checkout,
     };
-    milvus_otel_cli::begin(caller, cli.verbosity);
-    milvus_otel_cli::end(match cli.command {
+    let begun = milvus_otel_cli::begin(caller, cli.verbosity);
+    milvus_otel_cli::end(begun.and_then(|()| match cli.command {
         Command::Common(command) => command.run(),
         Command::RunAll(arguments) => commands::run_all(arguments),
         Command::Run(arguments) => commands::run(arguments),
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => develop::bench(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Wheel(arguments) => wheel::wheel(arguments),
-    })
+    }))
 }
 
 /// The checkout around a folder. Called by its path from elsewhere, the program belongs to the checkout that it was built in.

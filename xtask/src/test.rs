@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use jiff::Timestamp;
 use milvus_otel_cli::place::workspace;
 use serde_json::json;
 use supervise::{Failure, Result};
@@ -241,7 +240,7 @@ fn keep_slow_result(root: &Path, tally: &Tally, skipped: &str) -> Result<()> {
         .map_err(|error| Failure::new(format!("can't run `git`: {error}")))?;
     let result = json!({
         "schema": "milvus-otel.slow-tests/1",
-        "date": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "date": harness::time::now(),
         "commit": String::from_utf8_lossy(&commit.stdout).trim(),
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
         "ran": tally.passed + tally.failed,

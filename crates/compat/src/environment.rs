@@ -92,7 +92,7 @@ impl Recipe {
         }
         parts.push(self.local_content()?.into_bytes());
         if self.has_local_folder() {
-            parts.push(jiff::Timestamp::now().to_string().into_bytes());
+            parts.push(harness::time::now_in_millis().into_bytes());
         }
         if self.packages.is_empty() {
             // An example that isn't copied may be prepared from files elsewhere.

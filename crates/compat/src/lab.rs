@@ -82,6 +82,7 @@ pub(super) async fn in_lab<T>(
         up: None,
         runs: 0,
     };
+    lab.session.authorize(None, &[])?;
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)
             .hint("what was measured is kept; the same command goes on from there")),
@@ -159,7 +160,7 @@ impl Lab<'_> {
         if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
             *collection += &format!("_{}", self.runs);
         }
-        let now = jiff::Timestamp::now().to_string();
+        let now = harness::time::now_in_millis();
         let mut manifest = Manifest::new(&folder.id, now, "embedded");
         manifest.stack = self.session.manifest.stack.clone();
 

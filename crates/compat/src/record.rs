@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use harness::prepare::task::Versions;
 use harness::run::judge::{self, CaptureArgument, Judged};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use supervise::{Exit, IoContext, Result, disk, log};
 use trace_parity::{Contract, Verdict};
@@ -56,7 +56,7 @@ impl Record {
         Self {
             schema: SCHEMA.to_owned(),
             fingerprint,
-            measured: now(),
+            measured: harness::time::now(),
             versions,
             unready: None,
             exit: None,
@@ -76,8 +76,9 @@ impl Record {
     }
 
     pub(crate) fn is_since(&self, began: &str) -> bool {
-        let time = |text: &str| text.parse::<Timestamp>().ok();
-        time(&self.measured) >= time(began)
+        let time = |text: &str| text.parse::<DateTime<Utc>>().ok();
+        let times = time(&self.measured).zip(time(began));
+        times.is_some_and(|(measured, began)| measured >= began)
     }
 
     /// Judges the capture, as `compare` of the folder does.
@@ -124,7 +125,7 @@ impl Unfinished {
         }
         let new = Self {
             schema: UNFINISHED.to_owned(),
-            began: now(),
+            began: harness::time::now(),
             variants,
         };
         std::fs::create_dir_all(folder).at("make", folder)?;
@@ -149,10 +150,6 @@ pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
         &judge::Rules::Contract(Box::new(contract.clone())),
         &judge::Selection::default(),
     )
-}
-
-fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn path(folder: &Path) -> PathBuf {

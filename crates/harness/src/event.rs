@@ -96,6 +96,11 @@ impl Events {
     }
 
     pub fn emit(&self, event: Event) {
+        match event {
+            // It comes with every poll.
+            Event::Settling { .. } => tracing::trace!(?event),
+            _ => tracing::debug!(?event),
+        }
         (self.0)(event);
     }
 }

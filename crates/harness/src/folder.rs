@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use chrono::Utc;
 use supervise::{Failure, IoContext, Result};
 
 use crate::workspace::Workspace;
@@ -20,9 +20,9 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes a new one and points `runs/latest` at it.
     pub fn make(workspace: &Workspace) -> Result<Self> {
-        let now = Timestamp::now();
-        let unique = RandomState::new().hash_one(now.as_nanosecond()) & 0xff_ffff;
-        let id = format!("{}-{unique:06x}", now.strftime("%Y%m%dT%H%M%SZ"));
+        let now = Utc::now();
+        let unique = RandomState::new().hash_one(now.timestamp_nanos_opt()) & 0xff_ffff;
+        let id = format!("{}-{unique:06x}", now.format("%Y%m%dT%H%M%SZ"));
         let path = workspace.runs().join(&id);
         let folder = Self { id, path };
         workspace.make_runs()?;
@@ -50,7 +50,7 @@ impl RunFolder {
         };
         let id = path
             .file_name()
-            .unwrap_or_default()
+            .expect("it is a folder in `runs`")
             .to_string_lossy()
             .into_owned();
         Ok(Self { id, path })
@@ -84,6 +84,11 @@ impl RunFolder {
 
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// What this process did, waited for and decided.
+    pub fn diagnostics(&self) -> PathBuf {
+        self.logs().join("xtask.log")
     }
 
     pub fn manifest(&self) -> PathBuf {

@@ -6,6 +6,7 @@
 //! `run` uses `stack`, `stack` uses `spans` and `prepare`, and all of them what lies beside them here.
 
 pub mod assets;
+pub mod diagnostics;
 pub mod event;
 pub mod folder;
 pub mod manifest;
@@ -13,6 +14,7 @@ pub mod prepare;
 pub mod run;
 pub mod spans;
 pub mod stack;
+pub mod time;
 pub mod workspace;
 
 /// Stands in messages for the command that the user types; [`Workspace::program`] is that command.

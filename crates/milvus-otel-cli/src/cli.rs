@@ -86,17 +86,17 @@ pub struct Verbosity {
     /// Say the verdict and a line for each finding, and nothing while it goes on
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say notes, times and versions too, and what goes on even where nobody watches
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
+    /// Print notes, times, versions and progress too; twice: also each program started, each wait and each decision
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
 impl From<Verbosity> for Detail {
     fn from(verbosity: Verbosity) -> Self {
         match verbosity {
             Verbosity { quiet: true, .. } => Self::Quiet,
-            Verbosity { verbose: true, .. } => Self::Verbose,
-            Verbosity { .. } => Self::Normal,
+            Verbosity { verbose: 0, .. } => Self::Normal,
+            Verbosity { .. } => Self::Verbose,
         }
     }
 }

@@ -23,7 +23,6 @@ use supervise::Result;
 
 pub use cli::{Command, Verbosity};
 pub use place::Caller;
-use trace_report::Detail;
 
 /// Parses the arguments of `program`, or prints its help and exits.
 pub fn parse<C: CommandFactory + FromArgMatches>(program: &str) -> C {
@@ -32,9 +31,13 @@ pub fn parse<C: CommandFactory + FromArgMatches>(program: &str) -> C {
 }
 
 /// Says who is calling and how much he wants to read, once, before any command runs.
-pub fn begin(caller: Caller, detail: impl Into<Detail>) {
+///
+/// # Errors
+/// `MILVUS_OTEL_LOG` isn't a level.
+pub fn begin(caller: Caller, verbosity: Verbosity) -> Result<()> {
     place::set_caller(caller);
-    terminal::set_detail(detail.into());
+    terminal::set_detail(verbosity.into());
+    harness::diagnostics::start(verbosity.verbose > 1)
 }
 
 /// Prints a failure; returns the exit code.

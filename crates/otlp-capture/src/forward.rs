@@ -226,6 +226,7 @@ impl Peer {
                     return ledger.not_forwarded(sender, records, message);
                 }
                 Outcome::Later { message, after } => {
+                    tracing::debug!(message, ?signal, "can't forward yet");
                     ledger.forward_failed(message);
                     sleep(after.unwrap_or_else(|| jittered(pause))).await;
                     pause = (pause * 3 / 2).min(LONGEST_PAUSE);
@@ -263,22 +264,22 @@ impl Peer {
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
         .body(GrpcBody::framed(outgoing.message.clone()))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| chain(&error))?;
         let response = connection
             .send_request(request)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| chain(&error))?;
         Outcome::of(response).await
     }
 
     async fn connect(&self) -> Result<SendRequest<GrpcBody>, String> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| chain(&error))?;
         // A failure only delays small requests.
         let _ = stream.set_nodelay(true);
         let connected = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-        let (sender, connection) = connected.map_err(|error| error.to_string())?;
+        let (sender, connection) = connected.map_err(|error| chain(&error))?;
         // Its errors also appear in the calls on the connection.
         tokio::spawn(connection);
         Ok(sender)
@@ -292,7 +293,7 @@ impl Outcome {
         let mut headers = head.headers;
         let mut message = Vec::new();
         while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame = frame.map_err(|error| error.to_string())?;
+            let frame = frame.map_err(|error| chain(&error))?;
             match frame.into_data() {
                 Ok(data) if message.len() + data.len() <= MAX_RESPONSE => {
                     message.extend_from_slice(&data);
@@ -440,6 +441,13 @@ impl Body for GrpcBody {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0.as_ref().map_or(0, bytes::Buf::remaining) as u64)
     }
+}
+
+/// The error and its sources: an error of hyper's alone says no more than "connection error".
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = sources.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl<'a> Visit<'a> {
 
     fn count(&mut self, refusal: &Refusal, message: &str) {
         let sender = self.hand_over();
+        tracing::debug!(message, peer = ?self.connection.peer, "refused a request");
         match refusal.kind() {
             Some(kind) => {
                 let user_agent = self.user_agent.as_deref();

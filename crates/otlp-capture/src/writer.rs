@@ -162,7 +162,9 @@ impl LineFile {
             // Truncate immediately, so that nobody reads half a line. If that fails, the next write
             // tries again.
             drop(self.mend());
-            format!("cannot write `{}`: {error}", self.path(0).display())
+            let message = format!("cannot write `{}`: {error}", self.path(0).display());
+            tracing::error!(message);
+            message
         })
     }
 

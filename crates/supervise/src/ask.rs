@@ -4,14 +4,18 @@ use std::io::{Error, ErrorKind, Read, Result};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The slowest tool on a busy machine needs some seconds; a Docker engine that hangs never answers.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The output and the exit status of a command. Its standard input is empty, and its time is limited.
 pub fn ask(command: &mut Command) -> Result<Output> {
-    ask_within(command, LIMIT)
+    let began = Instant::now();
+    let answer = ask_within(command, LIMIT);
+    let status = answer.as_ref().map(|output| output.status);
+    tracing::debug!(?command, ?status, took = ?began.elapsed(), "asked a tool");
+    answer
 }
 
 fn ask_within(command: &mut Command, limit: Duration) -> Result<Output> {

@@ -76,6 +76,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// The error and its sources, as `outer: inner`. A source that an error already names isn't repeated.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text += &format!(": {said}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
 /// Adds the operation and the path to an I/O error.
 pub trait IoContext<T> {
     fn at(self, doing: &str, path: &Path) -> Result<T>;
@@ -95,5 +109,40 @@ impl<T> IoContext<T> for std::io::Result<T> {
                 _ => failure,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(&'static str, io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.1)
+        }
+    }
+
+    #[test]
+    fn a_chain_names_each_source_once() {
+        let check = |outer, expected: &str| {
+            let inner = io::Error::other("the pipe is closed");
+            assert_eq!(chain(&Outer(outer, inner)), expected);
+        };
+        check("can't send", "can't send: the pipe is closed");
+        check(
+            "can't send: the pipe is closed",
+            "can't send: the pipe is closed",
+        );
     }
 }

@@ -14,5 +14,5 @@ pub mod ports;
 mod process;
 pub mod processes;
 
-pub use failure::{Failure, Interrupt, IoContext, Result};
+pub use failure::{Failure, Interrupt, IoContext, Result, chain};
 pub use process::{Exit, Filter, GRACE, GUARD_COMMAND, Output, Process, Program, Supervisor};

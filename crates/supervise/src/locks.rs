@@ -59,6 +59,7 @@ pub async fn acquire(
         }
         tokio::time::sleep(POLL).await;
     }
+    tracing::debug!(?path, waited = ?began.elapsed(), "took a lock");
     sign(&lock, path)?;
     Ok(Some(lock))
 }

@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
@@ -140,6 +140,11 @@ impl Supervisor {
         drop(filter);
         command.stdout(output).stderr(errors);
         let mut guard = command.spawn().at("start a program in", &program.folder)?;
+        // Values of variables may be secret.
+        let variables: Vec<&String> = program.env.keys().collect();
+        let pid = guard.id();
+        tracing::debug!(command = ?program.command, folder = ?program.folder, ?variables, output = ?program.output, ?guard_arguments, guard = pid, "started a program");
+        let began = Instant::now();
 
         let pipe = guard.stdin.take();
         let (exited, exit) = watch::channel(None);
@@ -149,6 +154,7 @@ impl Supervisor {
             let ended = tokio::select! {
                 ended = guard.wait() => ended,
                 () = stopping.cancelled() => {
+                    tracing::debug!(guard = pid, "stopping a program");
                     drop(pipe);
                     guard.wait().await
                 }
@@ -157,7 +163,9 @@ impl Supervisor {
                 // An error means that the filter has ended too.
                 let _ = filtered.await;
             }
-            let _ = exited.send(Some(ended.map_or(Exit::NotStarted, exit_of)));
+            let exit = ended.map_or(Exit::NotStarted, exit_of);
+            tracing::debug!(guard = pid, ?exit, took = ?began.elapsed(), "a program ended");
+            let _ = exited.send(Some(exit));
         });
         Ok(Process {
             exit,
@@ -282,6 +290,7 @@ impl Process {
         match tokio::time::timeout(limit, self.wait()).await {
             Ok(exit) => exit,
             Err(_) => {
+                tracing::warn!(?limit, "a program reached its time limit");
                 self.stop().await;
                 Exit::TimedOut
             }
@@ -322,6 +331,7 @@ fn exit_of(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
         (Some(code), _) if code == i32::from(guard::NOT_STARTED) => Exit::NotStarted,
         (Some(code), _) => Exit::Code(code),
-        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => unreachable!("a program ends by itself or by a signal"),
     }
 }

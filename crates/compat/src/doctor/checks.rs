@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::{NaiveDateTime, Utc};
 use harness::folder::RunFolder;
 use harness::prepare::example::{Example, Need};
 use harness::prepare::preflight;
@@ -16,7 +17,6 @@ use harness::stack::embedded;
 use harness::stack::ports::{TUTORIAL, TUTORIAL_OTLP};
 use harness::stack::set_up;
 use harness::stack::state::StackState;
-use jiff::Timestamp;
 use serde_json::json;
 use supervise::{ask, log, ports};
 
@@ -263,14 +263,10 @@ fn clock(patient: &Patient) -> Vec<Check> {
     let newest = RunFolder::all(&patient.workspace).pop();
     let began = newest.as_ref().and_then(|run| {
         let (time, _) = run.id.split_once('-')?;
-        jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time)
-            .ok()?
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()
+        let began = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").ok()?;
+        Some(began.and_utc().timestamp())
     });
-    let ahead = began.map_or(0, |began| {
-        began.timestamp().as_second() - Timestamp::now().as_second()
-    });
+    let ahead = began.map_or(0, |began| began - Utc::now().timestamp());
     vec![if ahead > SKEW {
         Check::with_cure(
             Status::Note,
@@ -372,8 +368,17 @@ async fn milvus_health() -> Check {
 }
 
 fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
-    let run = state.folder.file_name().unwrap_or_default();
-    let configuration = embedded::configuration(&patient.workspace, Path::new(run));
+    let run = match state.run() {
+        Ok(run) => run,
+        Err(failure) => {
+            return vec![Check::with_cure(
+                Status::Fault,
+                failure.message,
+                "cargo xtask down",
+            )];
+        }
+    };
+    let configuration = embedded::configuration(&patient.workspace, run);
     let mut checks = Vec::new();
     match std::fs::read_to_string(&configuration) {
         Ok(text) => {

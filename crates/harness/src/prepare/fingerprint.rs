@@ -1,11 +1,11 @@
 //! A short name for a long content: the same parts give the same name, on every machine and with every build.
 
+use hmac_sha256::Hash;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// The first 16 hexadecimal digits of the parts' SHA-256, each with its length before it.
 pub fn fingerprint(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hash::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);

@@ -102,8 +102,15 @@ pub async fn prepare_one(
     let fingerprint = fingerprint_of(task)?;
     let last = recorded(&record);
     if let Some(prepared) = last.as_ref().filter(|last| last.is_of(task, &fingerprint)) {
+        tracing::debug!(task = task.name, versions = ?prepared.versions, "already prepared");
         return Ok(prepared.versions.clone());
     }
+    let because = match &last {
+        None => "it never was",
+        Some(last) if last.fingerprint != fingerprint => "an input or a command changed",
+        Some(_) => "an output is missing",
+    };
+    tracing::debug!(task = task.name, because, "must be prepared");
 
     let began = Instant::now();
     let last = last.and_then(|last| Duration::try_from_secs_f64(last.seconds?).ok());
@@ -223,11 +230,13 @@ fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
-        .at("read", path)?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let mut entries = std::fs::read_dir(path)
+        .and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<std::io::Result<Vec<_>>>()
+        })
+        .at("read", path)?;
     entries.sort();
     let mut files = Vec::new();
     for entry in entries {

@@ -99,7 +99,7 @@ async fn judge_examples(
     let session = Session::open(workspace, supervisor.clone(), options.stack.kind())?;
     let session = slot.insert(session);
     session.kept_up = options.keep_up;
-    session.authorize(authorization::token(options.auth)?, &options.redact);
+    session.authorize(authorization::token(options.auth)?, &options.redact)?;
     let names = rounds.iter().map(|(name, ..)| name.clone()).collect();
     let fresh = fresh(&contract, Some(session.folder.id.clone()), names);
     let live = live(&fresh);

@@ -207,7 +207,7 @@ fn kept_stack(
         ..Kept::default()
     })?;
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
-    session.authorize(state::token(&state)?, &options.redact);
+    session.authorize(state::token(&state)?, &options.redact)?;
     RunningStack::kept(&state, session).map(Some)
 }
 
@@ -240,7 +240,7 @@ async fn own_stack(
 
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
-    session.authorize(authorization::token(options.auth)?, &options.redact);
+    session.authorize(authorization::token(options.auth)?, &options.redact)?;
     prepared
         .start(Place::Tutorial, workspace, session, (live, fresh), events)
         .await

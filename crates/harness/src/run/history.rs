@@ -66,17 +66,18 @@ pub fn last_times(workspace: &Workspace, command: &str) -> LastTimes {
         .find(|run| {
             run.command.first().is_some_and(|word| word == command) && !run.phases.is_empty()
         });
-    let took = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    // A manifest may have been edited by hand.
+    let took = |seconds| Duration::try_from_secs_f64(seconds).ok();
     judged.map_or_else(LastTimes::default, |run| LastTimes {
         phases: run
             .phases
             .into_iter()
-            .map(|phase| (phase.name, took(phase.seconds)))
+            .filter_map(|phase| Some((phase.name, took(phase.seconds)?)))
             .collect(),
         examples: run
             .examples
             .into_iter()
-            .map(|example| (example.name, took(example.seconds)))
+            .filter_map(|example| Some((example.name, took(example.seconds)?)))
             .collect(),
     })
 }

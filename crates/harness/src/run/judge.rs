@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use supervise::{Failure, IoContext, Result};
 use trace_parity::{Contract, Input, Problem, RunFacts, Trace, Traces, Verdict};
 use trace_report::Run;
@@ -144,11 +145,11 @@ pub fn stretch(text: &str) -> std::result::Result<Duration, String> {
 
 /// `--since`: a time such as `2026-11-27T10:00:00Z`, or a stretch before now such as `10m`.
 pub fn since(text: &str) -> std::result::Result<u64, String> {
-    let nanos = |time: jiff::Timestamp| u64::try_from(time.as_nanosecond()).ok();
+    let nanos = |time: DateTime<Utc>| u64::try_from(time.timestamp_nanos_opt()?).ok();
     let ago = stretch(text).ok();
     let ago = ago.and_then(|ago| u64::try_from(ago.as_nanos()).ok());
     let time = match ago {
-        Some(ago) => nanos(jiff::Timestamp::now()).map(|now| now.saturating_sub(ago)),
+        Some(ago) => nanos(Utc::now()).map(|now| now.saturating_sub(ago)),
         None => text.parse().ok().and_then(nanos),
     };
     time.ok_or_else(|| {
@@ -348,13 +349,12 @@ fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
 
 /// The files of a folder by name, as the Collector's file exporter rotates them; hidden ones are left out.
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).at("read", folder)?;
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.at("read", folder)?.into_iter();
     let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            path.is_file() && !name.starts_with('.')
-        })
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
         .collect();
     files.sort();
     Ok(files)

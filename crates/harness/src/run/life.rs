@@ -43,7 +43,15 @@ pub async fn to_the_end(
         by = interrupt => Err(Failure::interrupted(by)),
         outcome = body(&supervisor, &mut session) => outcome,
     };
+    match &outcome {
+        Ok(judged) => {
+            tracing::info!(verdict = ?judged.run.verdict.outcome, findings = judged.run.verdict.findings.len(), "judged")
+        }
+        Err(failure) => tracing::error!(?failure, "no verdict"),
+    }
+    let began = Instant::now();
     supervisor.shut_down().await;
+    tracing::debug!(took = ?began.elapsed(), "stopped every program");
     if let Some(session) = session {
         let closed = session.close(outcome.as_ref().err()).await;
         return outcome.and_then(|judged| closed.map(|()| judged));

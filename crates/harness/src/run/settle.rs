@@ -68,9 +68,13 @@ async fn until_settled(
         });
         let quiet = quiet_since.elapsed() >= 2 * stack.schedule_delay;
         if open_roots == 0 && open_calls == 0 && quiet {
-            break;
+            tracing::debug!(waited = ?began.elapsed(), arrivals, "settled");
+            return Ok(());
         }
         tokio::time::sleep(stack.poll).await;
     }
+    let live = live.lock().unwrap_or_else(PoisonError::into_inner);
+    let missing: Vec<_> = live.status().collect();
+    tracing::warn!(limit = ?stack.settle_limit, ?missing, "not settled within the limit");
     Ok(())
 }

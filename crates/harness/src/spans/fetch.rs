@@ -48,6 +48,9 @@ struct Services {
 struct Traces {
     #[serde(default)]
     data: Option<Vec<Value>>,
+    /// Jaeger may answer with status 200, no traces and an error.
+    #[serde(default)]
+    errors: Option<Vec<Value>>,
 }
 
 impl Fetch {
@@ -100,6 +103,12 @@ impl Fetch {
                 micros(SystemTime::now() + CLOCK_MARGIN),
             );
             let traces: Traces = self.ask(&path).await?;
+            if let Some([error, ..]) = traces.errors.as_deref() {
+                return Err(Failure::new(format!(
+                    "the traces of `{service}` can't be read: {error}"
+                ))
+                .hint("look at the log of the store, then run the same command again"));
+            }
             let traces = traces.data.unwrap_or_default();
             check_is_all(&service, traces.len())?;
             for trace in traces {

@@ -1,11 +1,12 @@
-//! A client for what the runner itself has to ask over HTTP: health pages, query APIs, OTLP.
+//! The runner's own HTTP client, for health pages, query APIs and OTLP.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use supervise::chain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -16,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The biggest answer that is read.
 const ANSWER_LIMIT: usize = 256 << 20;
 
-/// An address as users write it: `http://host:port/path?query`, or `https`.
+/// An address, as users write it: `http://host:port/path?query`, or `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// It is `https`.
@@ -27,7 +28,7 @@ pub struct Url {
     pub path: String,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -35,14 +36,16 @@ pub struct Answer {
 }
 
 impl Url {
-    /// Without a scheme `http` is meant; what is wrong with it otherwise, in a lower-case fragment.
+    /// Parses an address; without a scheme, `http` is assumed. The error is a lower-case fragment.
+    ///
+    /// By hand, because `http::Uri` ignores a port that isn't a number, and takes no path without a scheme.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (secure, rest) = match text.split_once("://") {
             Some(("http", rest)) => (false, rest),
             Some(("https", rest)) => (true, rest),
             Some((scheme, _)) => {
                 return Err(format!(
-                    "`{scheme}` is no scheme that is spoken here, only `http` and `https`"
+                    "unsupported scheme `{scheme}`; use `http` or `https`"
                 ));
             }
             None => (false, text),
@@ -58,7 +61,7 @@ impl Url {
             None if !authority.is_empty() => {
                 format!("{authority}:{}", if secure { 443 } else { 80 })
             }
-            _ => return Err(format!("`{authority}` is no `host:port`")),
+            _ => return Err(format!("`{authority}` isn't a valid `host:port`")),
         };
         Ok(Self {
             secure,
@@ -117,7 +120,7 @@ impl Client {
         let asked = async {
             let stream = TcpStream::connect(&url.authority)
                 .await
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| chain(&error))?;
             match &self.tls {
                 Some(tls) if url.secure => {
                     let stream = tls.connect(url.host(), stream).await?;
@@ -127,9 +130,15 @@ impl Client {
                 _ => exchange(stream, method, url, &headers, body).await,
             }
         };
-        tokio::time::timeout(TIMEOUT, asked)
+        let began = Instant::now();
+        let answer = tokio::time::timeout(TIMEOUT, asked)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())));
+        let outcome = answer
+            .as_ref()
+            .map(|answer| (answer.status, answer.body.len()));
+        tracing::trace!(?url, ?outcome, took = ?began.elapsed(), "asked over HTTP");
+        answer
     }
 }
 
@@ -161,7 +170,7 @@ async fn exchange(
 ) -> Result<Answer, String> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| chain(&error))?;
     let mut request = Request::builder()
         .method(method)
         .uri(&url.path)
@@ -172,17 +181,17 @@ async fn exchange(
     }
     let request = request
         .body(Full::new(Bytes::from(body)))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| chain(&error))?;
     let answered = async {
         let response = sender
             .send_request(request)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| chain(&error))?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), ANSWER_LIMIT)
             .collect()
             .await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes().to_vec();
+        let body = body.map_err(|error| chain(&*error))?.to_bytes().to_vec();
         Ok(Answer { status, body })
     };
     // The answer is there before the connection's own end.
@@ -191,7 +200,7 @@ async fn exchange(
         answer = &mut answered => answer,
         ended = connection => match ended {
             Ok(()) => answered.await,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(chain(&error)),
         },
     }
 }
@@ -213,11 +222,11 @@ mod tests {
         check("localhost:16686/jaeger", Ok(("localhost:16686", "/jaeger")));
         check("http://traces", Ok(("traces:80", "/")));
         check("http://[::1]:1/api?x=1", Ok(("[::1]:1", "/api?x=1")));
-        check("http://:1", Err("`:1` is no `host:port`"));
+        check("http://:1", Err("`:1` isn't a valid `host:port`"));
         check("https://traces", Ok(("traces:443", "/")));
         check(
             "ftp://traces",
-            Err("`ftp` is no scheme that is spoken here, only `http` and `https`"),
+            Err("unsupported scheme `ftp`; use `http` or `https`"),
         );
     }
 

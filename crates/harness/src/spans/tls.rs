@@ -19,7 +19,7 @@ mod with {
     use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
     use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-    use supervise::{Failure, Result};
+    use supervise::{Failure, Result, chain};
 
     use crate::spans::tls::Tls;
 
@@ -58,10 +58,10 @@ mod with {
             stream: TcpStream,
         ) -> Result<TlsStream<TcpStream>, String> {
             let host = host.trim_matches(['[', ']']).to_owned();
-            let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+            let name = ServerName::try_from(host).map_err(|error| chain(&error))?;
             let connector = TlsConnector::from(Arc::clone(&self.0));
             let connected = connector.connect(name, stream).await;
-            connected.map_err(|error| format!("TLS: {error}"))
+            connected.map_err(|error| format!("TLS: {}", chain(&error)))
         }
     }
 

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use supervise::{Failure, IoContext, Result};
+use supervise::{Failure, IoContext, Result, chain};
 use tokio::net::TcpStream;
 
 /// What a client authorizes with; every client of ours takes it from here.
@@ -112,7 +112,7 @@ impl Token {
     }
 
     async fn change(&self, address: SocketAddr) -> Result<(), String> {
-        let text = |error: &dyn fmt::Display| error.to_string();
+        let text = |error: &(dyn std::error::Error + 'static)| chain(error);
         let stream = TcpStream::connect(address).await.map_err(|e| text(&e))?;
         let (mut client, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -135,7 +135,7 @@ impl Token {
             outcome = asked => outcome,
             ended = connection => Err(match ended {
                 Ok(()) => "the connection was closed".to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => chain(&error),
             }),
         }
     }
@@ -161,7 +161,7 @@ impl Token {
 /// Milvus says most of what is wrong in the answer's message, a `Status`, which is empty where nothing is.
 async fn outcome(response: Response<hyper::body::Incoming>) -> Result<(), String> {
     let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| error.to_string())?;
+    let body = body.collect().await.map_err(|error| chain(&error))?;
     let trailers = body.trailers().cloned().unwrap_or_default();
     let said = |name: &str| {
         let value = trailers.get(name).or_else(|| head.headers.get(name))?;

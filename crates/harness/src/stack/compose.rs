@@ -339,7 +339,11 @@ impl Claim {
 
     /// Fails where the guard could not remove everything of the run.
     pub async fn check_nothing_left(&self) -> Result<()> {
-        let run = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let run = self
+            .path
+            .file_name()
+            .expect("it is named as the run")
+            .to_string_lossy();
         if labelled_runs(&format!("{RUN_LABEL}={run}"))
             .await?
             .is_empty()
@@ -475,7 +479,9 @@ async fn pull(
     Ok(())
 }
 
-/// The image of each service in what `config` prints.
+/// The image of each service in the output of `config`.
+///
+/// Read by hand, because Compose 1, which Debian has, doesn't know `config --format json`.
 fn images_in(config: &str) -> Vec<(String, String)> {
     let mut service = "";
     let mut images = Vec::new();

@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use supervise::{Failure, Interrupt, IoContext, Result, Supervisor, disk, locks, log};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -31,6 +30,7 @@ use crate::stack::state::{
     Kept, SCHEMA, StackState, forget, is_held, keeper_log, lock_file, read_state, state_file,
     status, token_file,
 };
+use crate::time;
 use crate::workspace::Workspace;
 
 /// The hidden subcommand of the runner's executable that keeps a stack up.
@@ -111,8 +111,7 @@ pub fn down(workspace: &Workspace) -> Result<Down> {
 
 /// Ends what is left of a stack whose keeper is gone.
 fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
-    let run = state.folder.file_name().unwrap_or_default();
-    embedded::end_what_works_in(workspace, Path::new(run), DOWN_LIMIT)?;
+    embedded::end_what_works_in(workspace, state.run()?, DOWN_LIMIT)?;
     forget(workspace);
     Ok(())
 }
@@ -174,7 +173,7 @@ async fn keep_until(
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
-    session.authorize(authorization::token(kind.auth)?, &[]);
+    session.authorize(authorization::token(kind.auth)?, &[])?;
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
         outcome = bring_up_and_wait(workspace, kind.backend, &mut session) => outcome,
@@ -218,7 +217,7 @@ async fn bring_up_and_wait(
     let state = StackState {
         schema: SCHEMA.to_owned(),
         pid: std::process::id().cast_signed(),
-        since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        since: time::now(),
         stack: stack.name.clone(),
         milvus_uri: named(&stack.milvus_uri),
         otlp_grpc: named(&stack.otlp_grpc),

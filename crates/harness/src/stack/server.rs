@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use supervise::{Failure, Process, Result, log};
 
@@ -61,11 +61,13 @@ impl Probe {
 impl Server {
     /// Returns once all probes were answered; fails where the server ends before, or takes longer than `limit`.
     pub async fn ready(&self, probes: &[Probe], limit: Duration) -> Result<()> {
+        let began = Instant::now();
         let answered = async {
             for probe in probes {
                 while !probe.answers().await {
                     tokio::time::sleep(POLL).await;
                 }
+                tracing::debug!(server = self.name, part = probe.part, url = ?probe.url, waited = ?began.elapsed(), "ready");
             }
         };
         tokio::select! {

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use otlp_capture::{Capture, Forward, Rotation, Secrets, Signal, Stats};
-use supervise::{Failure, Filter, Result, Supervisor, locks};
+use supervise::{Failure, Filter, Result, Supervisor, chain, locks};
 
+use crate::diagnostics;
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
 use crate::prepare::task::Versions;
@@ -19,6 +19,7 @@ use crate::stack::compose::Claim;
 use crate::stack::embedded::{self, DataFolder};
 use crate::stack::ports::Ports;
 use crate::stack::server::Server;
+use crate::time;
 use crate::workspace::Workspace;
 
 /// How long what was captured may be on its way to Jaeger.
@@ -69,7 +70,7 @@ impl Session {
 
     /// A session in a folder that is no run's.
     pub fn open_in(folder: RunFolder, supervisor: Supervisor, stack: &str) -> Self {
-        let manifest = Manifest::new(&folder.id, Timestamp::now().to_string(), stack);
+        let manifest = Manifest::new(&folder.id, time::now_in_millis(), stack);
         Self {
             folder,
             manifest,
@@ -85,7 +86,7 @@ impl Session {
     }
 
     /// Takes what clients authorize with, and keeps it and `patterns` out of all that is written from now on.
-    pub fn authorize(&mut self, token: Option<Token>, patterns: &[String]) {
+    pub fn authorize(&mut self, token: Option<Token>, patterns: &[String]) -> Result<()> {
         let own = token.as_ref().map(Token::text);
         let users = std::env::var(authorization::VARIABLE).ok();
         let tokens = own.iter().chain(&users);
@@ -99,6 +100,7 @@ impl Session {
         }
         self.manifest.secrets = secrets;
         self.token = token;
+        diagnostics::keep_in(&self.folder.diagnostics(), &self.manifest.secrets)
     }
 
     /// Takes the account of a capture that listens at `otlp_http` for this run's, from now on. One that doesn't tell
@@ -135,13 +137,14 @@ impl Session {
             }));
         }
         let capture = Capture::start(config).await.map_err(|error| {
-            Failure::new(format!("the capture can't start: {error}"))
+            Failure::new(format!("the capture can't start: {}", chain(&error)))
                 .hint("`{program} status` tells whether a stack of ours is up; `ss -ltnp` names any other holder of the port")
         })?;
         let endpoints = Endpoints {
             grpc: capture.grpc_addr(),
             http: capture.http_addr(),
         };
+        tracing::debug!(?endpoints, folder = ?self.folder.path, "the capture listens");
         self.capture = Some(capture);
         Ok(endpoints)
     }
@@ -216,9 +219,11 @@ impl Session {
         };
         let stats = capture.stop().await.map_err(|error| {
             Failure::new(format!(
-                "the capture could not be written to its end: {error}"
+                "the capture could not be written to its end: {}",
+                chain(&error)
             ))
         })?;
+        tracing::debug!(?stats, "the capture ended");
         Ok(Some(stats))
     }
 

@@ -1,6 +1,6 @@
 //! What a stack that stays says of itself, and the files in which it does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use supervise::{Failure, Result, locks, processes};
@@ -51,6 +51,17 @@ pub fn status(workspace: &Workspace) -> Result<Option<StackState>> {
 }
 
 impl StackState {
+    /// The id of its run. The data folder of that name is the stack's: an empty name would be the folder of all.
+    pub fn run(&self) -> Result<&Path> {
+        let name = self.folder.file_name().map(Path::new);
+        name.ok_or_else(|| {
+            Failure::new(format!(
+                "`{}` isn't the folder of a stack",
+                self.folder.display()
+            ))
+        })
+    }
+
     /// The memory of all its processes, in bytes, where the system tells.
     pub fn memory(&self) -> Option<u64> {
         processes::memory(self.pid)

@@ -45,12 +45,12 @@ fn main() -> ExitCode {
         program: NAME,
         workspace: milvus_otel_cli::place::here,
     };
-    milvus_otel_cli::begin(caller, cli.verbosity);
-    milvus_otel_cli::end(match cli.command {
+    let begun = milvus_otel_cli::begin(caller, cli.verbosity);
+    milvus_otel_cli::end(begun.and_then(|()| match cli.command {
         Installed::Common(command) => command.run(),
         Installed::Completions { shell } => Ok(completions(shell)),
         Installed::Man { folder } => man(&folder),
-    })
+    }))
 }
 
 fn command() -> clap::Command {
