@@ -61,10 +61,10 @@ pub(crate) struct Wheel {
 
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// Only this example; may be given several times
+    /// Use only this example; can be repeated
     #[arg(long = "example", value_name = "NAME")]
     pub(crate) only: Vec<String>,
-    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    /// Add the example in this folder, or the examples in its subfolders
     #[arg(long = "examples", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
 }
@@ -102,7 +102,7 @@ pub(crate) struct RunAll {
 pub(crate) struct RunOne {
     /// The example's name
     pub(crate) example: String,
-    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    /// Add the example in this folder, or the examples in its subfolders
     #[arg(long = "examples", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
     #[command(flatten)]
@@ -114,7 +114,7 @@ pub(crate) struct Bench {
     /// What to measure
     #[arg(value_enum)]
     pub(crate) what: Benchmark,
-    /// For the benchmark itself
+    /// Arguments of the benchmark
     #[arg(last = true)]
     pub(crate) arguments: Vec<String>,
 }
@@ -133,7 +133,7 @@ pub(crate) enum Benchmark {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Also what takes longer than 20 minutes
+    /// Run the slow tests too; all tests together take longer than 20 minutes
     #[arg(long)]
     pub(crate) slow: bool,
     /// Install the Debian packages that some tests need, as CI does
@@ -143,16 +143,16 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Matrix {
-    /// Only this example; may be given several times
+    /// Use only this example; can be repeated
     #[arg(long = "example", value_name = "NAME")]
     pub(crate) only: Vec<String>,
-    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    /// Add the example in this folder, or the examples in its subfolders
     #[arg(long = "examples", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
-    /// Only variants whose name has this in it, or fits where it has `*`
+    /// Measure only variants whose name contains this text or matches this pattern, as `agent*`
     #[arg(long, value_name = "PATTERN")]
     pub(crate) variant: Option<String>,
-    /// Only what was never measured as it is now
+    /// Measure only variants that changed after their last measurement
     #[arg(long)]
     pub(crate) changed: bool,
     /// Variants prepared at a time; they run one after the other [default: 2]
@@ -161,7 +161,7 @@ pub(crate) struct Matrix {
     /// Another list of variants than matrix.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
-    /// Measure nothing: draw the map of what was measured before
+    /// Draw the map from earlier measurements, without measuring
     #[arg(long, conflicts_with_all = ["changed", "jobs", "update"])]
     pub(crate) draw: bool,
     /// Measure nothing: propose newer versions for the variants marked `newest`
@@ -199,7 +199,7 @@ pub(crate) struct Bisect {
     /// A version of another axis, for all that is tried, `*` for any that fits; may be given several times
     #[arg(long = "with", value_name = "AXIS=VERSION", value_parser = pair)]
     pub(crate) with: Vec<(String, String)>,
-    /// A folder with an example.toml, or of such folders, that joins the built-in examples
+    /// Add the example in this folder, or the examples in its subfolders
     #[arg(long = "examples", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
     /// Another list of axes than matrix.toml

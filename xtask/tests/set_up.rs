@@ -43,7 +43,7 @@ fn a_missing_file_or_example_is_named() {
     };
     check(
         &["run", "cobol"],
-        "error: there is no example `cobol`\n\nhint: there are: py, go, node, java, rust\n",
+        "error: no example is called `cobol`\n\nhint: there are: py, go, node, java, rust\n",
     );
     check(
         &["run-all", "--examples", "/no/such/folder"],
@@ -55,7 +55,7 @@ fn a_missing_file_or_example_is_named() {
     );
     check(
         &["trace", "no-such-run"],
-        "error: there is no run `no-such-run`\n\nhint: `cargo xtask list` shows the runs that are kept\n",
+        "error: no run is called `no-such-run`\n\nhint: `cargo xtask list` shows the runs that are kept\n",
     );
     check(
         &[

@@ -150,7 +150,7 @@ fn an_external_stack_needs_all_three_addresses() {
             "--milvus-uri",
             "http://root:hush@m:1",
         ],
-        "error: `--milvus-uri` holds a user or a password\n",
+        "error: `--milvus-uri` contains a user name or a password\n",
     );
 }
 

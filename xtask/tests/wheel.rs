@@ -112,7 +112,7 @@ fn the_installed_program_judges_as_the_checkout_does() {
     assert_eq!(nothing.status.code(), Some(2));
     assert_eq!(
         text(&nothing.stderr),
-        "error: there is no run `latest`\n\nhint: `milvus-otel list` shows the runs that are kept\n"
+        "error: no run is called `latest`\n\nhint: `milvus-otel list` shows the runs that are kept\n"
     );
     let help = text(&installed.run(&["exec", "--help"]).stdout);
     assert!(

@@ -44,7 +44,7 @@ impl RunFolder {
         let path = match path.canonicalize() {
             Ok(path) if plain => path,
             _ => {
-                return Err(Failure::new(format!("there is no run `{id}`"))
+                return Err(Failure::new(format!("no run is called `{id}`"))
                     .hint("`{program} list` shows the runs that are kept"));
             }
         };

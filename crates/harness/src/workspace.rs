@@ -51,7 +51,7 @@ impl Workspace {
             .map(|root| Self::checkout(root, program))
             .ok_or_else(|| {
                 Failure::new(format!(
-                    "`{}` is in no checkout of milvus-otel",
+                    "`{}` isn't in a checkout of milvus-otel",
                     start.display()
                 ))
                 .hint(format!("run `{program}` inside the repository"))
@@ -78,7 +78,7 @@ impl Workspace {
                 Some(caches?.join("milvus-otel"))
             })
             .ok_or_else(|| {
-                Failure::new("there is no folder to keep Milvus in: HOME isn't set")
+                Failure::new("no folder for Milvus: HOME isn't set")
                     .hint(format!("set {CACHE_VARIABLE} to a folder"))
             })?;
         Ok(Self {

@@ -83,7 +83,7 @@ pub enum Command {
 /// How much is said; an argument of every command.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Verbosity {
-    /// Say the verdict and a line for each finding, and nothing while it goes on
+    /// Print only the verdict and a line for each finding, without progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print notes, times, versions and progress too; twice: also each program started, each wait and each decision
@@ -119,10 +119,10 @@ pub struct StackArguments {
     /// External: Jaeger's query API, where the spans are read back [or $MILVUS_OTEL_TRACES_FROM]
     #[arg(long, value_name = "URL")]
     pub traces_from: Option<String>,
-    /// External: who vouches for an `https` query API, PEM, instead of the system's authorities [or $MILVUS_OTEL_CA_FILE]
+    /// External: the certificate authorities of an `https` query API, in PEM format, instead of the system's [or $MILVUS_OTEL_CA_FILE]
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// External: a file that says all of this, as `[external]` [default: milvus-otel.toml, where there is one]
+    /// External: a file with these settings, as `[external]` [default: milvus-otel.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// External: a header of each query, such as `authorization: Bearer TOKEN` [or $MILVUS_OTEL_HEADER]
@@ -226,7 +226,7 @@ pub struct Trace {
 pub struct Diff {
     /// A capture file, a folder, a run's id, or the id of a trace of the newest run
     pub before: CaptureArgument,
-    /// Another
+    /// The capture file, folder, run or trace to compare with it
     pub after: CaptureArgument,
     /// Leave out an aspect (time, count, value, ...) or whatever names this; may be given several times
     #[arg(long, value_name = "WHAT")]
@@ -279,7 +279,7 @@ pub struct Up {
 /// Whether Milvus asks who its clients are.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Auth {
-    /// Milvus asks its clients for a token, which they get as MILVUS_TOKEN; embedded stack only
+    /// Require a token, which programs get as MILVUS_TOKEN; embedded stack only
     #[arg(long)]
     pub auth: bool,
 }
@@ -287,7 +287,7 @@ pub struct Auth {
 /// What is kept out of a run's folder.
 #[derive(Clone, Debug, Args)]
 pub struct Redaction {
-    /// Star this text out, in clear and in base64, of all that is captured, logged and reported
+    /// Replace this text with stars, in clear and in base64, in everything captured, logged and reported
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub redact: Vec<String>,
 }

@@ -119,14 +119,14 @@ impl Progress {
 
 fn held_by(holder: Option<Holder>) -> String {
     let Some(Holder { pid, since }) = holder else {
-        return "another process is at it".to_owned();
+        return "another process is doing it".to_owned();
     };
     // A clock that was set back makes no time of it.
     let so_far = since.elapsed().map_or_else(
         |_| String::new(),
         |took| format!(" since {} ago", seconds(took)),
     );
-    format!("process {pid} is at it{so_far}")
+    format!("process {pid} is doing it{so_far}")
 }
 
 fn last_time(took: Option<Duration>) -> String {

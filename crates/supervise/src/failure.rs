@@ -41,7 +41,7 @@ impl Failure {
             interrupted: Some(by),
             ..Self::new(match by {
                 Interrupt::CtrlC => "interrupted",
-                Interrupt::Terminate => "asked to end by SIGTERM",
+                Interrupt::Terminate => "stopped by SIGTERM",
             })
         }
     }

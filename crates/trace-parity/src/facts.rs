@@ -32,7 +32,7 @@ pub struct ExampleFacts {
 pub enum Exit {
     Code(i32),
     Signal(i32),
-    /// It was ended when its time was up.
+    /// It was stopped at its time limit.
     TimedOut,
     /// It could not be started.
     NotStarted,
@@ -107,7 +107,7 @@ impl std::fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
-            Self::TimedOut => f.write_str("was ended when its time was up"),
+            Self::TimedOut => f.write_str("was stopped at its time limit"),
             Self::NotStarted => f.write_str("could not be started"),
             Self::Stopped => f.write_str("was asked to end"),
         }

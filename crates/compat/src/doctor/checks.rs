@@ -415,7 +415,7 @@ fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
         None => Check::with_cure(
             Status::Note,
             "Milvus's log says nothing of its tracer",
-            format!("its whole log is in `{}`", milvus_log.display()),
+            format!("its log is in `{}`", milvus_log.display()),
         ),
     });
     checks

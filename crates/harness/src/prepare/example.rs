@@ -221,7 +221,7 @@ fn keep(examples: Vec<Example>, only: &[String]) -> Result<Vec<Example>> {
                 .iter()
                 .map(|example| example.name.as_str())
                 .collect();
-            return Err(Failure::new(format!("there is no example `{name}`"))
+            return Err(Failure::new(format!("no example is called `{name}`"))
                 .hint(format!("there are: {}", known.join(", "))));
         }
     }
@@ -244,7 +244,7 @@ fn examples_in(folder: &Path) -> Result<Vec<PathBuf>> {
     found.sort();
     if found.is_empty() {
         return Err(
-            Failure::new(format!("`{}` holds no example", folder.display())).hint(
+            Failure::new(format!("`{}` contains no example", folder.display())).hint(
                 "an example is a folder with an `example.toml`; CONTRIBUTING.md has its format",
             ),
         );

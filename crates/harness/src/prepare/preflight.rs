@@ -73,7 +73,7 @@ fn failure(missing: &[Missing], examples: &[Example]) -> Failure {
         return failure.hint("install what is listed, then run the same command again");
     }
     failure.hint(format!(
-        "go on without: cargo xtask run-all {}",
+        "run without it: cargo xtask run-all {}",
         runnable.join(" ")
     ))
 }
@@ -120,10 +120,10 @@ pub fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
     match versions::first_in(&printed) {
         Some(version) if wanted.contains(&version) => None,
         Some(version) => missing(format!(
-            "`{}` is {version}, and {wanted} is needed",
+            "`{}` is {version}; {wanted} is required",
             need.command
         )),
-        None => missing(format!("`{}` doesn't say its version", need.command)),
+        None => missing(format!("`{}` doesn't print its version", need.command)),
     }
 }
 

@@ -31,7 +31,7 @@ pub fn since_baseline(judged: &Judged, file: &Path) -> Result<Option<String>> {
             "can't read the baseline `{}`: {error}",
             file.display()
         ))
-        .hint("`{program} accept` keeps the newest run as one")
+        .hint("`{program} accept` saves the newest run as the baseline")
     })?;
     let (Some(id), Some(path)) = (judged.run.id.clone(), judged.run.folder.clone()) else {
         return Err(Failure::new("only a run can be compared with a baseline"));

@@ -332,7 +332,7 @@ fn check_is_there(command: &[String]) -> Result<()> {
         true => format!("there is no program `{program}`"),
         false => format!("`{program}` is not on PATH"),
     })
-    .hint("no shell is between: name the program itself, or run `sh -c …`"))
+    .hint("commands aren't run by a shell: name the program itself, or run `sh -c …`"))
 }
 
 fn of_the_program<'t>(traces: &'t Traces, manifest: &Manifest) -> Vec<ExampleTrace<'t>> {

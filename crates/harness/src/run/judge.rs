@@ -212,9 +212,9 @@ impl Captured {
         let count = self.traces.iter().count();
         self.traces = self.traces.chosen(|trace| selection.keeps(&trace));
         if self.traces.span_count() == 0 {
-            let message = format!("none of the {count} traces fits the selection");
+            let message = format!("none of the {count} traces matches the selection");
             return Err(Failure::new(message)
-                .hint("`--trace`, `--service` and `--since` have to fit all three; `{program} trace FILE` lists what is there"));
+                .hint("`--trace`, `--service` and `--since` must all match; `{program} trace FILE` lists what is there"));
         }
         Ok(self)
     }
@@ -339,7 +339,7 @@ fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
     }
     if captures.is_empty() {
         return Err(Failure::new(format!(
-            "`{}` holds no files",
+            "`{}` contains no files",
             capture.path.display()
         ))
         .hint("name a capture file, a folder of them, or a run's folder; `{program} list` shows the runs"));

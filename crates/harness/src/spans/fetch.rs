@@ -114,7 +114,7 @@ impl Fetch {
             for trace in traces {
                 let id = trace["traceID"].as_str().ok_or_else(|| {
                     Failure::new(format!("a trace of `{service}` has no `traceID`"))
-                        .hint("it must be Jaeger's query API that is asked for traces")
+                        .hint("the address must be that of Jaeger's query API")
                 })?;
                 let id = id.to_owned();
                 let known = found.entry(id).or_default();
@@ -147,7 +147,7 @@ impl Fetch {
             )));
         }
         serde_json::from_slice(&answer.body)
-            .map_err(|error| failed(format!("`{path}` is answered with something else: {error}")))
+            .map_err(|error| failed(format!("`{path}` has an unexpected response: {error}")))
     }
 }
 
@@ -168,7 +168,7 @@ fn check_is_all(service: &str, traces: usize) -> Result<()> {
     Err(Failure::new(format!(
         "`{service}` has {TRACES_PER_SERVICE} traces or more since the run began, and no more are read: some may be missing"
     ))
-    .hint("end the run sooner, or let less else export to that store"))
+    .hint("end the run sooner, or stop other programs from exporting to that store"))
 }
 
 fn spans(trace: &Value) -> usize {

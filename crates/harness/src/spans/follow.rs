@@ -114,7 +114,7 @@ impl Follow {
             "the capture `{}` was rotated faster than it was read: spans of this run are lost",
             self.path.display()
         ))
-        .hint("a stack that stays keeps the newest spans alone: let less else export to it"))
+        .hint("a stack that is kept up keeps only the newest spans: stop other programs from exporting to it"))
     }
 }
 

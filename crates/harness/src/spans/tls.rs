@@ -78,9 +78,9 @@ mod with {
     fn unfit(file: &Path, why: &dyn std::fmt::Display) -> Failure {
         let file = file.display();
         Failure::new(format!(
-            "can't take certificate authorities from `{file}`: {why}"
+            "can't read certificate authorities from `{file}`: {why}"
         ))
-        .hint("it must be PEM, with `-----BEGIN CERTIFICATE-----`")
+        .hint("it must be in PEM format, with `-----BEGIN CERTIFICATE-----`")
     }
 }
 

@@ -95,8 +95,8 @@ impl Token {
             .strip_prefix(USER)
             .and_then(|rest| rest.strip_prefix(':'));
         let password = password.ok_or_else(|| {
-            Failure::new(format!("`{}` holds no token", path.display()))
-                .hint("`{program} down && {program} up --auth` makes another")
+            Failure::new(format!("`{}` contains no token", path.display()))
+                .hint("`{program} down && {program} up --auth` creates a new one")
         })?;
         Ok(Self {
             password: password.to_owned(),

@@ -189,7 +189,7 @@ impl Docker {
             })
             .hint(match unanswered {
                 Unanswered::NoProgram => "install Docker and Compose (Debian: `apt-get install docker.io docker-compose`), or go on without: the embedded stack, the default, needs neither",
-                Unanswered::Said(_) => "start it (`sudo systemctl start docker`, or Docker Desktop), and be allowed to ask it; the embedded stack, the default, needs no Docker",
+                Unanswered::Said(_) => "start it (`sudo systemctl start docker`, or Docker Desktop), and make sure that you may use it; the embedded stack, the default, needs no Docker",
             })
         })?;
         let wanted = Range::at_least(OLDEST_COMPOSE);
@@ -205,7 +205,7 @@ impl Docker {
         }
         let (command, version) = compose.ok_or_else(|| {
             Failure::new(format!(
-                "neither `docker compose` nor `docker-compose` answers with a version {wanted}"
+                "neither `docker compose` nor `docker-compose` has a version {wanted}"
             ))
             .hint("install Compose (Debian: `apt-get install docker-compose`)")
         })?;
@@ -518,7 +518,7 @@ impl std::fmt::Display for Unanswered {
 
 fn unanswered(why: Unanswered) -> Failure {
     Failure::new(format!("Docker doesn't answer: {why}"))
-        .hint("`docker info` tells of its state; the embedded stack, the default, needs no Docker")
+        .hint("`docker info` shows its state; the embedded stack, the default, needs no Docker")
 }
 
 /// What a command prints, if it ends well.

@@ -74,7 +74,7 @@ impl External {
             let value = value.ok_or_else(|| missing(flag, variable))?;
             match holds_credentials(&value) {
                 false => Ok(value),
-                true => Err(Failure::new(format!("`{flag}` holds a user or a password"))
+                true => Err(Failure::new(format!("`{flag}` contains a user name or a password"))
                     .hint("an address is written into reports: MILVUS_TOKEN, OTEL_EXPORTER_OTLP_HEADERS and `--header` are not")),
             }
         };
@@ -107,7 +107,7 @@ impl External {
             return Ok(());
         }
         Err(Failure::new(format!(
-            "`--ca-file` secures nothing: `{}` is not read over `https`",
+            "`--ca-file` has no effect: `{}` isn't read over `https`",
             self.traces_from
         ))
         .hint("name it with `https://`, or leave the file out (`--ca-file`, `MILVUS_OTEL_CA_FILE` or `ca_file`)"))
@@ -128,7 +128,7 @@ impl External {
     pub fn api(&self) -> Result<Url> {
         Url::parse(&self.traces_from).map_err(|what| {
             Failure::new(format!(
-                "`{}` is no address to read traces from: {what}",
+                "`{}` isn't an address to read traces from: {what}",
                 self.traces_from
             ))
             .hint("such as `http://localhost:16686`, Jaeger's query API")
@@ -206,7 +206,7 @@ impl ExternalSettings {
             let line = before.matches('\n').count() + 1;
             let (path, what) = (path.display(), error.message());
             Failure::new(format!("can't take `{path}`, line {line}: {what}"))
-                .hint("it has one table, `[external]`, with milvus_uri, otlp_endpoint, traces_from, ca_file and headers")
+                .hint("it must contain one table, `[external]`, with milvus_uri, otlp_endpoint, traces_from, ca_file and headers")
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let settings = settings.external;

@@ -64,7 +64,7 @@ pub async fn up(
     let state = read_state(workspace)?;
     state
         .map(|state| (state, true))
-        .ok_or_else(|| Failure::new("the stack left no state behind"))
+        .ok_or_else(|| Failure::new("the stack wrote no state"))
 }
 
 /// Removes what runs of this checkout have left in Docker, where there is one; returns those runs' ids.
@@ -118,7 +118,7 @@ fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
 
 fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
     let keeper = Pid::from_raw(state.pid)
-        .ok_or_else(|| Failure::new(format!("`{}` is no process id", state.pid)))?;
+        .ok_or_else(|| Failure::new(format!("`{}` isn't a process id", state.pid)))?;
     kill_process(keeper, Signal::TERM)
         .map_err(|error| Failure::new(format!("can't stop process {}: {error}", state.pid)))?;
     let asked = Instant::now();
@@ -160,7 +160,7 @@ async fn take_lock(workspace: &Workspace) -> Result<File> {
     let lock = locks::acquire(&lock_file(workspace), LOOKED_AT_LIMIT, |_| ()).await?;
     lock.ok_or_else(|| {
         Failure::new("another stack of this checkout is starting or up")
-            .hint("`{program} status` tells of it")
+            .hint("`{program} status` shows it")
     })
 }
 
@@ -275,7 +275,7 @@ async fn start_keeper(
     Err(told.unwrap_or_else(|| {
         Failure::new("the stack ended before it was up")
             .detail(log::tail(&log, KEEPER_TAIL))
-            .hint(format!("its whole log is in `{}`", log.display()))
+            .hint(format!("its log is in `{}`", log.display()))
     }))
 }
 

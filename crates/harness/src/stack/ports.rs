@@ -76,7 +76,7 @@ pub fn check_free(named: &[(&str, u16)]) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(format!("ports that the stack needs are taken: {}", taken.join(", ")))
-        .hint("another Milvus may be running: `{program} status` tells of ours, `{program} down` stops it; `ss -ltnp` or `lsof -i` names any other"))
+        .hint("another Milvus may be running: `{program} status` shows ours, `{program} down` stops it; `ss -ltnp` or `lsof -i` shows any other"))
 }
 
 /// Ports that nobody listens on now. The tutorial's are left to `up` and to what others run on them.

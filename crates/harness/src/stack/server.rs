@@ -103,7 +103,7 @@ impl Server {
     async fn failed(&self) -> Failure {
         let exit = self.process.wait().await;
         self.failure(format!(
-            "{} ended in the middle of the run: it {exit}",
+            "{} ended during the run: it {exit}",
             self.name
         ))
     }
@@ -114,7 +114,7 @@ impl Server {
         let last = lines.split_off(lines.len().saturating_sub(QUOTED));
         Failure::new(message)
             .detail(last)
-            .hint(format!("its whole log is in `{}`", self.log.display()))
+            .hint(format!("its log is in `{}`", self.log.display()))
     }
 }
 

@@ -138,7 +138,7 @@ impl Session {
         }
         let capture = Capture::start(config).await.map_err(|error| {
             Failure::new(format!("the capture can't start: {}", chain(&error)))
-                .hint("`{program} status` tells whether a stack of ours is up; `ss -ltnp` names any other holder of the port")
+                .hint("`{program} status` shows whether a stack of ours is running; `ss -ltnp` shows any other process that uses the port")
         })?;
         let endpoints = Endpoints {
             grpc: capture.grpc_addr(),
