@@ -145,9 +145,7 @@ fn a_milvus_that_dies_ends_the_run_and_its_last_log_lines_are_shown() {
     assert_eq!(finished.code(), Some(2));
     let said = &finished.stderr;
     assert!(
-        said.starts_with(
-            "error: Milvus ended during the run: it was ended by signal 9\n"
-        ),
+        said.starts_with("error: Milvus ended during the run: it was ended by signal 9\n"),
         "{said}"
     );
     assert!(said.contains("hint: its log is in"), "{said}");

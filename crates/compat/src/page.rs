@@ -8,18 +8,6 @@ use trace_report::escape;
 use crate::map::{Entry, Found, FoundFinding, Language, Map};
 use crate::outcome::Outcome;
 
-const FAMILIES: [Family; 9] = [
-    Family::Delivery,
-    Family::Identity,
-    Family::Structure,
-    Family::Join,
-    Family::Scenario,
-    Family::Vocabulary,
-    Family::Server,
-    Family::Outcome,
-    Family::Bookkeeping,
-];
-
 /// The maximum length of a text. A message may quote a whole log.
 const TEXT: usize = 4_000;
 
@@ -101,7 +89,7 @@ fn heat(html: &mut String, language: &Language) {
             text(&axis.name)
         );
     }
-    for family in FAMILIES {
+    for family in Family::ALL {
         let _ = write!(html, "<th>{family}</th>");
     }
     html.push_str("</tr></thead>\n");
@@ -137,7 +125,7 @@ fn heat_row(html: &mut String, language: &Language, entry: &Entry) {
         };
         let _ = write!(html, "<td{class}>{}</td>", text(version));
     }
-    for family in FAMILIES {
+    for family in Family::ALL {
         let (class, words) = cell(entry.found.as_ref(), family);
         let _ = write!(
             html,

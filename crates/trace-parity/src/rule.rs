@@ -28,6 +28,21 @@ pub enum Family {
     Bookkeeping,
 }
 
+impl Family {
+    /// In the order in which they are judged.
+    pub const ALL: [Family; 9] = [
+        Family::Delivery,
+        Family::Identity,
+        Family::Structure,
+        Family::Join,
+        Family::Scenario,
+        Family::Vocabulary,
+        Family::Server,
+        Family::Outcome,
+        Family::Bookkeeping,
+    ];
+}
+
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

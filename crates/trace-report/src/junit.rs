@@ -8,7 +8,7 @@ use trace_parity::{
 
 use crate::escape::{self, Charset};
 use crate::run::{ExampleRun, Note, Run};
-use crate::words::{self, FAMILIES};
+use crate::words;
 
 /// Columns of an attribute; a name or a message beyond it is cut.
 const ATTRIBUTE: usize = 400;
@@ -91,7 +91,7 @@ fn suites(run: &Run, fail_on: Severity) -> Vec<Suite> {
             example_suite(example, process, cases)
         })
         .collect();
-    let cases: Vec<Case> = FAMILIES
+    let cases: Vec<Case> = Family::ALL
         .into_iter()
         .filter_map(|family| {
             let findings = found.at(family, None, None);
@@ -173,7 +173,7 @@ fn example_cases<'a>(
     }
     let steps = steps_of(verdict, column, own);
     let mut cases = Vec::new();
-    for family in FAMILIES {
+    for family in Family::ALL {
         let whole = found.at(family, Some(&example.name), None);
         let unjudged = unjudged(verdict, example, family).filter(|_| whole.is_empty());
         cases.push(match unjudged {

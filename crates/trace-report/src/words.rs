@@ -39,19 +39,6 @@ pub(crate) fn nanoseconds(ns: u64) -> String {
     }
 }
 
-/// In the order in which they are judged.
-pub(crate) const FAMILIES: [Family; 9] = [
-    Family::Delivery,
-    Family::Identity,
-    Family::Structure,
-    Family::Join,
-    Family::Scenario,
-    Family::Vocabulary,
-    Family::Server,
-    Family::Outcome,
-    Family::Bookkeeping,
-];
-
 /// Its rules judge each step by itself.
 pub(crate) fn is_by_step(family: Family) -> bool {
     use Family::{Join, Outcome, Scenario, Server, Vocabulary};

@@ -126,10 +126,11 @@ pub async fn prepare_one(
     }
     let versions = resolved_versions(task, supervisor).await?;
     if let Some(absent) = absent_output(task) {
-        return Err(
-            Failure::new(format!("preparing `{}` didn't create `{absent}`", task.name))
-                .hint("`outputs` in its example.toml must name the files that its `commands` create"),
-        );
+        return Err(Failure::new(format!(
+            "preparing `{}` didn't create `{absent}`",
+            task.name
+        ))
+        .hint("`outputs` in its example.toml must name the files that its `commands` create"));
     }
     let prepared = Preparation {
         schema: SCHEMA.to_owned(),

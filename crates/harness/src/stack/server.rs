@@ -102,10 +102,7 @@ impl Server {
     /// Returns when it ends of its own accord, which it never should.
     async fn failed(&self) -> Failure {
         let exit = self.process.wait().await;
-        self.failure(format!(
-            "{} ended during the run: it {exit}",
-            self.name
-        ))
+        self.failure(format!("{} ended during the run: it {exit}", self.name))
     }
 
     fn failure(&self, message: String) -> Failure {
