@@ -135,7 +135,7 @@ impl Lines {
     }
 }
 
-/// The line as it is written: without secrets, without control characters, with a line end.
+/// The line without secrets and control characters, with a line end.
 fn shown(line: &str, secrets: &Secrets) -> String {
     let line = match secrets.is_empty() {
         true => line.to_owned(),

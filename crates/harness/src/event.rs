@@ -1,4 +1,4 @@
-//! What happens during a run, as it happens: the one stream that progress is made from.
+//! The events of a run, in one stream. Progress is made from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -27,7 +27,7 @@ impl RunFolder {
         let folder = Self { id, path };
         workspace.make_runs()?;
         for path in [&folder.path, &folder.logs()] {
-            // What programs say is their user's alone to read.
+            // The output of programs may be private.
             DirBuilder::new()
                 .mode(0o700)
                 .create(path)
@@ -86,7 +86,7 @@ impl RunFolder {
         self.path.join("logs")
     }
 
-    /// What this process did, waited for and decided.
+    /// The diagnostics of this process: programs, waits and decisions.
     pub fn diagnostics(&self) -> PathBuf {
         self.logs().join("xtask.log")
     }
@@ -95,7 +95,7 @@ impl RunFolder {
         self.path.join("manifest.json")
     }
 
-    /// Held for as long as the run goes on.
+    /// The lock that a run holds until it ends.
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }

@@ -1,9 +1,9 @@
 //! Stacks, examples, programs and the life of a run.
 //!
 //! Emits [`Event`]s for progress and fills a `trace_report::Run` for the reporters. Nothing here knows one
-//! language: an example is what its `example.toml` says.
+//! language: an example is described by its `example.toml`.
 //!
-//! `run` uses `stack`, `stack` uses `spans` and `prepare`, and all of them what lies beside them here.
+//! `run` uses `stack`, `stack` uses `spans` and `prepare`, and all of them use the files beside them.
 
 pub mod assets;
 pub mod diagnostics;

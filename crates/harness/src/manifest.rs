@@ -1,4 +1,4 @@
-//! `manifest.json`: what a run was made of, and the facts that no span tells.
+//! `manifest.json`: versions and settings of a run, and the facts that aren't in its spans.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::prepare::task::Versions;
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
 
-/// The flags whose values may be secrets, and what is written in their place.
+/// The flags whose values may be secrets, and the text that replaces them.
 pub const SECRET_FLAG: &str = "header";
 pub const REDACT_FLAG: &str = "redact";
 const HIDDEN: &str = "…";
@@ -34,13 +34,13 @@ pub struct Manifest {
     #[serde(default)]
     pub unclaimed: bool,
     pub examples: Vec<ExampleManifest>,
-    /// What came to the capture, from whom, and what became of it; `None` where there was none of ours.
+    /// The statistics of the capture; `None` without a capture of ours.
     #[serde(default)]
     pub capture: Option<Stats>,
     pub phases: Vec<PhaseManifest>,
-    /// Why there is no verdict, where there is none.
+    /// The reason for a missing verdict.
     pub failure: Option<String>,
-    /// What is written nowhere.
+    /// Texts that are redacted.
     #[serde(skip)]
     pub secrets: Secrets,
 }
@@ -62,7 +62,7 @@ pub struct ExampleManifest {
     pub name: String,
     pub folder: String,
     pub command: Vec<String>,
-    /// What the runner set beside what the program inherited.
+    /// The variables that the runner set, in addition to the inherited ones.
     pub environment: BTreeMap<String, String>,
     pub versions: Versions,
     /// `None` while it runs.
@@ -126,7 +126,7 @@ impl Manifest {
         disk::write_json(path, &manifest)
     }
 
-    /// What the engine gets to know of the run.
+    /// The facts of the run, for the engine.
     pub fn facts(&self) -> RunFacts {
         RunFacts {
             run: (!self.unclaimed).then(|| self.run.clone()),

@@ -1,4 +1,4 @@
-//! What has to be there before anything runs: looked for, installed, built.
+//! Preparation of a run: checks requirements, installs and builds.
 
 pub mod example;
 pub mod fingerprint;

@@ -1,4 +1,4 @@
-//! Where a run's spans come from: the capture of its own, another's that is followed, a store that is asked.
+//! The sources of a run's spans: its own capture, the followed capture of a stack that is up, or a queried store.
 
 pub mod fetch;
 pub mod follow;

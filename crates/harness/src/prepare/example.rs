@@ -1,4 +1,4 @@
-//! `example.toml`: how a folder says what it needs, how it is prepared and how it is run.
+//! `example.toml`: the requirements, the preparation and the command of an example.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct Example {
     pub name: String,
     /// The folder that holds `example.toml`; commands run in it.
     pub folder: PathBuf,
-    /// What is built goes here.
+    /// The folder for build results.
     pub state: PathBuf,
     pub needs: Vec<Need>,
     pub prepare: Prepare,
@@ -26,7 +26,7 @@ pub struct Example {
     pub matrix: Matrix,
 }
 
-/// A command that has to be there before anything else.
+/// A required command.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Need {
@@ -35,7 +35,7 @@ pub struct Need {
     pub version: Option<Range>,
     #[serde(default = "version_flag")]
     pub version_args: Vec<String>,
-    /// Where it is to be had, in words.
+    /// How to get it.
     pub get: String,
 }
 
@@ -44,7 +44,7 @@ pub struct Need {
 pub struct Prepare {
     /// Files and folders that the result depends on, relative to the example's folder.
     pub inputs: Vec<String>,
-    /// What must be there afterwards.
+    /// Files that must exist afterwards.
     pub outputs: Vec<String>,
     pub commands: Vec<Vec<String>>,
     /// Prints the resolved versions, a line each: `name version`, `name==version` or `name@version`.
@@ -83,7 +83,7 @@ pub struct Matrix {
     pub set_any: Vec<Vec<String>>,
     /// Edits the copy so that a package is a file or folder of this machine.
     pub set_path: Vec<Vec<String>>,
-    /// What is done otherwise than `[prepare]` says, because no lock file fits.
+    /// Replaces parts of `[prepare]`, because no lock file fits.
     pub prepare: PrepareChanges,
     pub signs: Signs,
 }
@@ -98,13 +98,13 @@ pub struct PrepareChanges {
     pub versions: Option<Vec<String>>,
 }
 
-/// Parts of what a package manager prints when something is wrong.
+/// Texts that a package manager prints on errors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Signs {
     pub no_such_version: Vec<String>,
     pub registry_unreachable: Vec<String>,
-    /// Stand in the line that says what is wrong.
+    /// Texts in the line that describes the error.
     pub error: Vec<String>,
 }
 

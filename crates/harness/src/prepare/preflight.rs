@@ -1,4 +1,4 @@
-//! What has to be there before a run, all that is missing in one message.
+//! The requirements of a run. One message names all that are missing.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use supervise::{Failure, Result, ask, disk};
 
 use crate::prepare::example::{Example, Need};
 
-/// Room for what a first run downloads and builds, in bytes.
+/// The disk space for the downloads and builds of a first run, in bytes.
 const DISK: u64 = 4 << 30;
 /// Room for one run once everything is prepared, in bytes.
 const DISK_WARM: u64 = 512 << 20;
@@ -38,7 +38,7 @@ pub fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result
     Err(failure(&missing, examples))
 }
 
-/// What keeps this machine from running an example, in words; `None` where nothing does.
+/// The reason why this machine can't run an example; `None` if it can.
 pub fn missing_need(example: &Example) -> Option<String> {
     example
         .needs

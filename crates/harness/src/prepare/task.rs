@@ -23,7 +23,7 @@ const SCHEMA: &str = "milvus-otel.prepared/1";
 /// Resolved versions by package name.
 pub type Versions = BTreeMap<String, String>;
 
-/// One thing to be prepared: an example or the stack.
+/// The preparation of an example or the stack.
 #[derive(Clone, Debug)]
 pub struct Task {
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Task {
     pub prepare: Prepare,
 }
 
-/// What a preparation leaves behind: what it was made from, and which versions it resolved.
+/// The record of a preparation: the fingerprint of its inputs, and the resolved versions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Preparation {
     schema: String,
@@ -246,7 +246,7 @@ fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Waits for the lock of work that other processes do too, and tells whom it waits for.
+/// Waits for a lock that other processes use too, and reports its holder.
 pub async fn lock(path: &Path, what: &str, events: &Events) -> Result<File> {
     let waiting = |holder| {
         events.emit(Event::Waiting {

@@ -1,4 +1,4 @@
-//! A run that was accepted, as a text that a review can read, and what has changed since.
+//! An accepted run, as readable text, and the changes since.
 
 use std::path::{Path, PathBuf};
 
@@ -40,14 +40,14 @@ pub fn since_baseline(judged: &Judged, file: &Path) -> Result<Option<String>> {
     Ok(against_baseline(&accepted, &text_of(&judged.traces, &run)?))
 }
 
-/// The differences between two captures, and what could not be read of them.
+/// The differences between two captures, and the problems of reading them.
 #[derive(Debug)]
 pub struct Changes {
     pub unread: Vec<String>,
     pub changes: Vec<Change>,
 }
 
-/// What has changed from one capture to another.
+/// The changes from one capture to another.
 pub fn changes(
     workspace: &Workspace,
     before: &CaptureArgument,

@@ -10,7 +10,7 @@ use crate::stack::bring_up::RunningStack;
 pub struct Complaint {
     pub variable: &'static str,
     pub value: String,
-    /// What comes of it, such as `turns the whole SDK off`.
+    /// The effect, such as `turns the whole SDK off`.
     pub what: &'static str,
 }
 
@@ -166,7 +166,7 @@ pub fn for_example(
         .collect()
 }
 
-/// What a program of the user's should know of its environment before its verdict.
+/// Notes on the environment of a user's program, before its verdict.
 pub fn notes(stack: &RunningStack) -> Vec<String> {
     let get = |name: &str| std::env::var(name).ok();
     let mut notes: Vec<String> = complaints(get)

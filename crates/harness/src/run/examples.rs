@@ -27,7 +27,7 @@ use crate::workspace::Workspace;
 
 const READ_BACK_POLL: Duration = Duration::from_millis(200);
 
-/// What to run.
+/// The options of the command.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Only these; all where it is empty.
@@ -199,7 +199,7 @@ async fn read_back(
     }
 }
 
-/// Each example with its versions, once more for each repeat, by the names that tell them apart.
+/// Each example with its versions, once for each repeat, by name.
 fn rounds(
     examples: impl Iterator<Item = (Example, Versions)>,
     repeat: usize,

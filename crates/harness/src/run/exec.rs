@@ -1,4 +1,4 @@
-//! Any program of the user's, judged by what its spans say.
+//! Runs a program of the user's and judges its spans.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -31,10 +31,10 @@ use crate::stack::session::Session;
 use crate::stack::state::{self, Kept};
 use crate::workspace::Workspace;
 
-/// What clients of Milvus call, as its server spans name it.
+/// The Milvus service, as its server spans name it.
 const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
 
-/// What to run.
+/// The options of the command.
 #[derive(Clone, Debug, Default)]
 pub struct Exec {
     /// The program and its arguments; no shell sees them.
@@ -254,7 +254,7 @@ fn start(
     stop: &Stop,
 ) -> Result<Start> {
     let here = Path::new(".");
-    // What the user has set stays.
+    // The user's own settings win.
     let token = session.token.as_ref();
     let token = token.filter(|_| std::env::var_os(authorization::VARIABLE).is_none());
     Ok(Start {

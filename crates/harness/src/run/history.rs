@@ -1,4 +1,4 @@
-//! The runs that are kept, and what each came to.
+//! The runs that are kept, with their verdicts.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -29,7 +29,7 @@ pub struct CaptureArgument {
 pub struct Judged {
     pub run: Run,
     pub traces: Traces,
-    /// What the traces were read from, captures one after the other.
+    /// The content of the captures, one after the other.
     pub raw: Vec<u8>,
 }
 
@@ -50,7 +50,7 @@ struct Loaded {
 impl std::str::FromStr for CaptureArgument {
     type Err = std::convert::Infallible;
 
-    /// What stands before the first `=` is a name, unless the whole is a path that exists.
+    /// The part before the first `=` is a name, unless the whole text is an existing path.
     fn from_str(argument: &str) -> std::result::Result<Self, Self::Err> {
         let named = argument.split_once('=').filter(|(name, _)| {
             !name.is_empty() && !name.contains('/') && !Path::new(argument).exists()
@@ -108,7 +108,7 @@ impl Rules {
 pub struct Selection {
     /// The beginning of a trace's id.
     pub trace: Option<String>,
-    /// A service that one of its spans belongs to.
+    /// A service of one of its spans.
     pub service: Option<String>,
     /// Unix nanoseconds; its first span starts no earlier.
     pub since: Option<u64>,
@@ -191,7 +191,7 @@ pub fn compare(
 }
 
 impl Captured {
-    /// What a run captured.
+    /// The capture of a run.
     pub fn of(folder: &RunFolder) -> Result<Self> {
         Ok(Self::read(read_all(None, &folder.captures())?))
     }
@@ -219,7 +219,7 @@ impl Captured {
         Ok(self)
     }
 
-    /// Judges it. What else is known of the run is the caller's to fill in.
+    /// Judges it. The caller fills in the other fields of the run.
     pub fn judge(
         self,
         program: &str,
@@ -273,7 +273,7 @@ pub fn traces_of(
 /// Standard input, where a file may be named.
 const STDIN: &str = "-";
 
-/// What `file` comes to with a run's facts.
+/// Judges `file` with the facts of its run.
 pub fn verdict_of(
     file: &Path,
     manifest: &Manifest,
@@ -286,7 +286,7 @@ pub fn verdict_of(
         .verdict)
 }
 
-/// What a run captured.
+/// The capture of a run.
 pub fn traces_of_run(folder: &RunFolder) -> Result<Traces> {
     Ok(Captured::of(folder)?.traces)
 }

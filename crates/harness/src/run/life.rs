@@ -1,4 +1,4 @@
-//! What every run's life has in common: it is timed, it settles, it is judged, and whatever it started is stopped.
+//! The common parts of each run: timing, settling, judging, and stopping all programs.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::spans::source::Spans;
 use crate::stack::bring_up::RunningStack;
 use crate::stack::session::Session;
 
-/// What a run has when its last program has ended.
+/// The state of a run after its last program has ended.
 #[derive(Debug)]
 pub struct Ending<'a> {
     pub program: &'static str,
@@ -27,7 +27,7 @@ pub struct Ending<'a> {
     pub live: &'a Live,
     pub contract: Option<&'a Contract>,
     pub subject: Subject,
-    /// What the reader should know besides the verdict.
+    /// Notes beside the verdict.
     pub notes: Vec<Note>,
     pub events: &'a Events,
 }
@@ -107,7 +107,7 @@ impl Ending<'_> {
     }
 }
 
-/// Times phases and tells of them.
+/// Times phases and emits their events.
 #[derive(Debug)]
 pub struct Clock {
     events: Events,

@@ -1,4 +1,4 @@
-//! The one way to run programs against a stack: the manifest tells of them before they start and after they have ended.
+//! Runs programs against a stack. The manifest lists them before they start and after they have ended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::stack::bring_up::RunningStack;
 /// Lines of a program's output that a report quotes.
 const LOG_TAIL: usize = 20;
 
-/// A program that is to be run.
+/// A program to run.
 #[derive(Clone, Debug)]
 pub struct Start {
     /// An example's name, with `-2` and so on for its repeats.

@@ -1,4 +1,4 @@
-//! Finding a trace among what was captured, and showing it as a tree.
+//! Finds captured traces and shows them as trees.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -14,7 +14,7 @@ use crate::spans::http::{Client, Url};
 use crate::spans::live::Fresh;
 use crate::spans::live::Live;
 
-/// Traces of one service in one answer. A server that is idle makes some ten a second of its own.
+/// The number of traces per service in one response. An idle server makes about ten a second.
 const TRACES_PER_SERVICE: usize = 20_000;
 /// How far the store's clock may be from ours.
 pub const CLOCK_MARGIN: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const STORE: [&str; 5] = [
     "jaeger-query",
 ];
 
-/// A query API, and what of it is a run's.
+/// A query API, and the part of its traces that belongs to a run.
 pub struct Fetch {
     api: Url,
     client: Client,
@@ -54,7 +54,7 @@ struct Traces {
 }
 
 impl Fetch {
-    /// What has come to `api` since `began`. `fresh` makes the live join that every fetch is fed to from its beginning.
+    /// The traces in `api` since `began`. `fresh` creates the live join, which each fetch feeds from the start.
     pub fn since(began: SystemTime, api: Url, client: Client, fresh: Fresh) -> Self {
         Self {
             api,
@@ -181,7 +181,7 @@ fn micros(time: SystemTime) -> u128 {
         .as_micros()
 }
 
-/// For a query: everything but letters, digits and what needs no escape.
+/// Percent-encodes a query value.
 fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

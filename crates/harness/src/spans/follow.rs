@@ -1,4 +1,4 @@
-//! Following the capture of a stack that stays: what came since, line by line, across its rotation.
+//! Follows the capture of a stack that is kept up, line by line, across rotations.
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -30,7 +30,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// From what is the end now.
+    /// Starts at the present end of the file.
     pub fn from_end(path: PathBuf) -> Result<Self> {
         let mut file = File::open(&path).at("read", &path)?;
         file.seek(SeekFrom::End(0)).at("read", &path)?;
@@ -66,7 +66,7 @@ impl Follow {
         self.drain(&mut read)?;
         if self.was_rotated() {
             let newer = self.newer()?;
-            // What was written between the last reading and the rotation is still to be had by the old handle.
+            // The old handle still reads the lines that were written between the last read and the rotation.
             self.drain(&mut read)?;
             for file in newer {
                 self.file = file;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::spans::tls::Tls;
 
-/// The longest that one answer may take, from connecting to its last byte.
+/// The time limit of one request, from connecting to the last byte of the response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The biggest answer that is read.
 const ANSWER_LIMIT: usize = 256 << 20;
@@ -94,7 +94,7 @@ impl Url {
     }
 }
 
-/// A server that is somebody else's: what it wants to be told, and whom it must be known by.
+/// Access to an external server: request headers and certificate authorities.
 #[derive(Clone, Default)]
 pub struct Client {
     /// May hold a secret.
@@ -151,7 +151,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Asks a server that wants to be told nothing.
+/// Sends a request without headers of its own.
 pub async fn get(url: &Url) -> Result<Answer, String> {
     Client::default().get(url).await
 }

@@ -13,7 +13,7 @@ use crate::spans::live::Live;
 /// Where its spans are read.
 #[derive(Debug)]
 pub enum Spans {
-    /// They come to the run's own capture, which passes them on as it writes them.
+    /// The run's own capture, which passes each line on after writing it.
     Captured,
     /// They come to the capture of a stack that stays.
     Followed(Follow),
@@ -25,7 +25,7 @@ pub enum Spans {
 const FOLLOW_POLL: Duration = Duration::from_millis(200);
 
 impl Spans {
-    /// Keeps secrets out of what is taken in. What the run's own capture writes has none.
+    /// Redacts secrets in the spans that are read. The run's own capture redacts them itself.
     pub fn keep_out(&mut self, secrets: &Secrets) {
         match self {
             Self::Captured => {}
@@ -34,7 +34,7 @@ impl Spans {
         }
     }
 
-    /// Takes in what would be gone once the program has ended. Returns when that can't be.
+    /// Reads spans that would be lost once the program has ended. Returns if there can't be any.
     pub async fn lost(&mut self, folder: &Path, live: &Live) -> Failure {
         let Self::Followed(_) = self else {
             return std::future::pending().await;
@@ -47,7 +47,7 @@ impl Spans {
         }
     }
 
-    /// Brings what has come since the last time into the run's folder and to `live`.
+    /// Copies the spans that arrived since the last call into the run's folder, and feeds them to `live`.
     pub async fn take_in(&mut self, folder: &Path, live: &Live) -> Result<()> {
         let file = folder.join("capture.jsonl");
         match self {

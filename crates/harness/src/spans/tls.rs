@@ -1,4 +1,4 @@
-//! TLS for what is asked over HTTP: in a build with the feature `tls`, which a first run needn't wait for.
+//! TLS for HTTP requests, in builds with the feature `tls`. A first run doesn't need it.
 
 /// Whom a server's certificate must come from. A build without the feature has none.
 #[derive(Clone, Debug)]

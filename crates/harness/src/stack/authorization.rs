@@ -19,11 +19,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use supervise::{Failure, IoContext, Result, chain};
 use tokio::net::TcpStream;
 
-/// What a client authorizes with; every client of ours takes it from here.
+/// The variable with a client's token. All our clients read it.
 pub const VARIABLE: &str = "MILVUS_TOKEN";
 
 const USER: &str = "root";
-/// What every Milvus begins with.
+/// The initial password of each Milvus.
 const FIRST_PASSWORD: &str = "Milvus";
 const METHOD: &str = "/milvus.proto.milvus.MilvusService/UpdateCredential";
 const RANDOM: &str = "/dev/urandom";

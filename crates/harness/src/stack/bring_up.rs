@@ -31,7 +31,7 @@ pub enum StackChoice {
     Embedded(Backend),
     /// The tutorial's, in Docker.
     Compose,
-    /// One that somebody else runs.
+    /// An external stack.
     External(External),
 }
 
@@ -69,7 +69,7 @@ impl StackChoice {
         }
     }
 
-    /// What has to be prepared for it, and needed to be there.
+    /// The tasks and requirements of the stack.
     pub fn tasks(&self, workspace: &Workspace) -> Result<(Vec<Task>, Vec<Need>)> {
         let Self::Embedded(backend) = self else {
             return Ok((Vec::new(), Vec::new()));
@@ -101,7 +101,7 @@ impl StackChoice {
         }
     }
 
-    /// Prepares it, and whatever else is to be prepared; returns the versions of that.
+    /// Prepares the stack and the other `tasks`, and returns the versions of the latter.
     pub async fn prepare(
         &self,
         docker: Option<Docker>,
@@ -153,17 +153,17 @@ pub struct RunningStack {
     pub schedule_delay: Duration,
     /// The longest that a span is waited for after the last program has ended.
     pub settle_limit: Duration,
-    /// How often it is asked for what has come.
+    /// The interval between reads of new spans.
     pub poll: Duration,
-    /// What programs need to connect that is nobody else's to know.
+    /// Variables that programs need to connect, and that no manifest contains.
     pub connection: BTreeMap<String, String>,
-    /// None where somebody else runs it.
+    /// Empty for an external stack.
     servers: Vec<Server>,
     /// The query API of the Jaeger that the capture sends on to.
     pub jaeger: Option<Url>,
 }
 
-/// How long spans may be on their way to a capture of ours, and to somebody else's store.
+/// The time that spans may take to reach our capture, and an external store.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 const EXTERNAL_SETTLE_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
@@ -232,7 +232,7 @@ impl RunningStack {
         })
     }
 
-    /// The stack that `up` left; what it captured before now is not this run's.
+    /// The stack that `up` started. Spans that it captured before now don't belong to this run.
     pub fn kept(state: &StackState, session: &mut Session) -> Result<(Self, Spans)> {
         let follow = Follow::from_end(state.folder.join("capture.jsonl"))?;
         let addresses = [&state.milvus_uri, &state.otlp_grpc, &state.otlp_http].map(Clone::clone);
@@ -241,7 +241,7 @@ impl RunningStack {
         Ok((stack, Spans::Followed(follow)))
     }
 
-    /// One that somebody else runs; its spans are fetched until the traces are complete.
+    /// An external stack. Its spans are fetched until the traces are complete.
     async fn external(external: &External, fresh: Fresh) -> Result<(Self, Spans)> {
         let began = SystemTime::now() - CLOCK_MARGIN;
         let fetch = Fetch::since(began, external.api()?, external.client()?, fresh);
@@ -302,14 +302,14 @@ impl RunningStack {
         known.traces_from.clone_from(&self.traces_from);
     }
 
-    /// Returns when a server of ours ends of its own accord, which it never should.
+    /// Returns when one of our servers ends unexpectedly.
     pub async fn failed(&self) -> Failure {
         any_failed(&self.servers).await
     }
 }
 
 impl PreparedStack {
-    /// Brings it up, or finds it answering where somebody else runs it.
+    /// Starts the stack; checks that an external one responds.
     pub async fn start(
         self,
         place: Place,

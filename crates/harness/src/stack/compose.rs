@@ -47,14 +47,14 @@ const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 /// Docker and Compose, as they answer on this machine.
 #[derive(Clone, Debug)]
 pub struct Docker {
-    /// Compose's command and what selects our file.
+    /// Compose's command, and the arguments that select our file.
     compose: Vec<String>,
     /// Of the engine and of Compose.
     versions: Versions,
     with_collector: bool,
 }
 
-/// The images of the services, each with what its content is known by.
+/// The images of the services, each with its id.
 pub type Images = Vec<(String, String)>;
 
 /// Where the stack is published, on loopback.
@@ -70,7 +70,7 @@ pub struct Published {
     query: u16,
 }
 
-/// Says that a run's containers are somebody's. Held by the run for as long as it lives.
+/// Holds the lock that marks a run's containers as in use.
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
@@ -179,7 +179,7 @@ impl Published {
 }
 
 impl Docker {
-    /// Finds an engine and a Compose that answer, or says what is missing and how to go on.
+    /// Finds a Docker engine and a Compose that respond. The error names what is missing and a way to continue.
     pub async fn find(workspace: &Workspace) -> Result<Self> {
         let engine = ["docker", "version", "--format", "{{.Server.Version}}"];
         let engine = ask(&words(&engine)).await.map_err(|unanswered| {
@@ -223,7 +223,7 @@ impl Docker {
         })
     }
 
-    /// Removes what runs of this checkout have left that could not remove it themselves.
+    /// Removes the containers that earlier runs of this checkout left behind.
     pub async fn remove_leftovers(&self, workspace: &Workspace) -> Result<Vec<String>> {
         let label = format!("{CHECKOUT_LABEL}={}", workspace.root().display());
         let abandoned: Vec<String> = labelled_runs(&label)
@@ -363,7 +363,7 @@ impl Drop for Claim {
     }
 }
 
-/// What `down` does about containers: removes those of runs that are dead, where Docker answers at all.
+/// Removes the containers of runs that have ended, for `down`. Does nothing if Docker doesn't respond.
 pub async fn remove_leftovers(workspace: &Workspace) -> Result<Vec<String>> {
     let claims = workspace.state().join("compose");
     if !claims.is_dir() {
@@ -521,7 +521,7 @@ fn unanswered(why: Unanswered) -> Failure {
         .hint("`docker info` shows its state; the embedded stack, the default, needs no Docker")
 }
 
-/// What a command prints, if it ends well.
+/// The output of a command that succeeds.
 async fn ask(command: &[String]) -> Result<String, Unanswered> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Unanswered::NoProgram);

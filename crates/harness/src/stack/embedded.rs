@@ -22,7 +22,7 @@ use crate::workspace::Workspace;
 /// As pinned in `crates/harness/milvus/requirements.txt`.
 const MILVUS_VERSION: &str = "2.3.5";
 
-/// How soon the server's and the examples' spans are sent. The default of 5 s is what most of a run would be spent on.
+/// The schedule delay of the server's and the examples' exporters. The default, 5 s, would take most of a run's time.
 pub const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
 
 /// The longest boot that is still a boot; a busy machine needs 20 s.
@@ -130,13 +130,13 @@ fn installed_python() -> Option<PathBuf> {
     (has_server && python.exists()).then_some(python)
 }
 
-/// Where the server of a run has its configuration, as long as it is up.
+/// The configuration of a run's server while it is up.
 pub fn configuration(workspace: &Workspace, run: &Path) -> PathBuf {
     let data = state(workspace).join("data").join(run);
     data.join("configs").join("milvus.yaml")
 }
 
-/// Ends what is left of a server whose runner and guard are gone, and takes its data away.
+/// Ends the processes of a server whose runner and guard are gone, and removes its data.
 pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> Result<()> {
     let all = state(workspace).join("data");
     let folder = all.join(run);
@@ -255,7 +255,7 @@ impl Drop for DataFolder {
     }
 }
 
-/// Takes away a folder, and what its server left outside of it.
+/// Removes a folder, and the files that its server left elsewhere.
 fn wipe(folder: &Path) {
     if let Ok(outside) = std::fs::read_to_string(folder.join("server-id")) {
         let _ = std::fs::remove_file(outside);
@@ -263,7 +263,7 @@ fn wipe(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// The lock that is held while a folder is made, so that one without a lock of its own isn't mistaken for an abandoned one.
+/// The lock that is held while a folder is created, so that a folder without a lock isn't mistaken for an abandoned one.
 fn making_lock(all: &Path) -> PathBuf {
     all.join("lock")
 }

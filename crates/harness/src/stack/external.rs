@@ -1,4 +1,4 @@
-//! A stack that somebody else runs.
+//! An external stack.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,10 +11,10 @@ use crate::spans::http::{Client, Url};
 use crate::spans::tls::Tls;
 use crate::workspace::Workspace;
 
-/// Looked for in the checkout where no file is named.
+/// The default file, in the checkout.
 const FILE: &str = "milvus-otel.toml";
 
-/// What secures the connections of examples, by the names that every SDK knows: it is theirs, not ours.
+/// The standard variables that secure the connections of examples.
 const CONNECTION: [&str; 10] = [
     "MILVUS_TOKEN",
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
@@ -43,7 +43,7 @@ pub struct External {
     pub headers: Vec<String>,
 }
 
-/// What one place says of it: flags, the environment or a file.
+/// The settings from one source: flags, the environment or a file.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExternalSettings {
@@ -101,7 +101,7 @@ impl External {
         Ok(external)
     }
 
-    /// Fails where what should secure a query would do nothing.
+    /// Fails if a setting that should secure a query has no effect.
     fn check_secured(&self) -> Result<()> {
         if self.ca_file.is_none() || self.api()?.secure {
             return Ok(());
@@ -135,7 +135,7 @@ impl External {
         })
     }
 
-    /// As the query API wants to be asked.
+    /// The access to the query API.
     pub fn client(&self) -> Result<Client> {
         let tls = match self.api()?.secure {
             true => Some(Tls::new(self.ca_file.as_deref())?),
@@ -161,7 +161,7 @@ impl External {
             .collect()
     }
 
-    /// What the examples' own connections need, from the runner's environment. It goes nowhere else.
+    /// The variables that the examples' own connections need, from the runner's environment.
     pub fn connection() -> BTreeMap<String, String> {
         CONNECTION
             .into_iter()

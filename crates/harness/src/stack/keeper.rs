@@ -39,14 +39,14 @@ pub const KEEPER_COMMAND: &str = "keep-stack";
 /// The longest that a stack may take to end: Milvus's grace period and a little more.
 const DOWN_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
-/// How long the lock may be held by those who only look whether somebody has it.
+/// The time for which a process that only checks the lock may hold it.
 const LOOKED_AT_LIMIT: Duration = Duration::from_secs(1);
-/// Lines of a keeper's log that are quoted where it couldn't say itself what happened.
+/// The number of lines of a keeper's log that a failure quotes.
 const KEEPER_TAIL: usize = 12;
 /// The keeper's first line of output when all is ready; otherwise it is the failure, as JSON.
 const READY: &str = "ready";
 
-/// Starts the stack on the tutorial's ports, or tells of the one that is up.
+/// Starts the stack on the tutorial's ports, or returns the one that is up.
 pub async fn up(
     workspace: &Workspace,
     kind: Kept,
@@ -67,7 +67,7 @@ pub async fn up(
         .ok_or_else(|| Failure::new("the stack wrote no state"))
 }
 
-/// Removes what runs of this checkout have left in Docker, where there is one; returns those runs' ids.
+/// Removes the containers that runs of this checkout left in Docker, and returns the ids of those runs.
 pub async fn clear_docker(workspace: &Workspace) -> Result<Vec<String>> {
     compose::remove_leftovers(workspace).await
 }
@@ -77,16 +77,16 @@ pub fn has_left_something(workspace: &Workspace) -> bool {
     !is_held(workspace) && state_file(workspace).exists()
 }
 
-/// What `down` found.
+/// The result of `down`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Down {
     Nothing,
     Stopped(StackState),
-    /// It had ended without being asked to, and what it left is gone now.
+    /// The stack had ended unexpectedly; its remains are removed.
     Cleared(StackState),
 }
 
-/// Stops the stack, or clears what one has left that ended in another way.
+/// Stops the stack, or removes the remains of one that ended unexpectedly.
 pub fn down(workspace: &Workspace) -> Result<Down> {
     let held = is_held(workspace);
     let Some(state) = read_state(workspace)? else {
@@ -109,7 +109,7 @@ pub fn down(workspace: &Workspace) -> Result<Down> {
     })
 }
 
-/// Ends what is left of a stack whose keeper is gone.
+/// Ends the processes of a stack whose keeper is gone.
 fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
     embedded::end_what_works_in(workspace, state.run()?, DOWN_LIMIT)?;
     forget(workspace);
@@ -139,7 +139,7 @@ fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
     Ok(())
 }
 
-/// The whole life of a keeper: brings the stack up, says so on standard output, stays until it is asked to end.
+/// Runs a keeper: starts the stack, reports that on standard output, and waits for the end.
 pub async fn keep(
     workspace: &Workspace,
     kind: Kept,
@@ -189,7 +189,7 @@ async fn keep_until(
     if asked_to_end { Ok(()) } else { outcome }
 }
 
-/// Ends what is left of the stack before, whose keeper can't be there any more.
+/// Ends the processes of the previous stack, whose keeper is gone.
 fn clear_last(workspace: &Workspace) -> Result<()> {
     let Some(last) = read_state(workspace)? else {
         return Ok(());

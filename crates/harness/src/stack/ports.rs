@@ -22,7 +22,7 @@ const NAMES: [&str; 12] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports([u16; 12]);
 
-/// Where the tutorial's Milvus and its programs expect everything to be.
+/// The ports that the tutorial's Milvus and its programs use.
 pub const TUTORIAL: Ports = Ports([
     19530, 19529, 9091, 2379, 2380, 53100, 19531, 21123, 22930, 21121, 13333, 21124,
 ]);
@@ -79,7 +79,7 @@ pub fn check_free(named: &[(&str, u16)]) -> Result<()> {
         .hint("another Milvus may be running: `{program} status` shows ours, `{program} down` stops it; `ss -ltnp` or `lsof -i` shows any other"))
 }
 
-/// Ports that nobody listens on now. The tutorial's are left to `up` and to what others run on them.
+/// Ports that are free now, without the tutorial's, which are for `up`.
 pub fn free(count: usize) -> Result<Vec<u16>> {
     ports::free(count, &TUTORIAL.named().map(|(_, port)| port))
 }

@@ -33,7 +33,7 @@ pub struct Server {
 pub struct Probe {
     pub part: &'static str,
     pub url: Url,
-    /// Posted as JSON; where there is none, the page is got.
+    /// The JSON body of a POST request; `None` for GET.
     pub body: Option<&'static str>,
 }
 
@@ -99,7 +99,7 @@ impl Server {
         self.failure(format!("{late} was not ready within {} s", limit.as_secs()))
     }
 
-    /// Returns when it ends of its own accord, which it never should.
+    /// Returns when the server ends unexpectedly.
     async fn failed(&self) -> Failure {
         let exit = self.process.wait().await;
         self.failure(format!("{} ended during the run: it {exit}", self.name))
@@ -115,7 +115,7 @@ impl Server {
     }
 }
 
-/// Returns when the first of the servers ends of its own accord; never where there is none.
+/// Returns when the first of the servers ends unexpectedly; never if there are no servers.
 pub async fn any_failed(servers: &[Server]) -> Failure {
     let mut ends: Vec<_> = servers
         .iter()

@@ -1,4 +1,4 @@
-//! What a run holds on to, and gives back whatever happens.
+//! The resources of a run, which are released in every case.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ use crate::stack::server::Server;
 use crate::time;
 use crate::workspace::Workspace;
 
-/// How long what was captured may be on its way to Jaeger.
+/// The time that captured spans may take to reach Jaeger.
 const FORWARD_LIMIT: Duration = Duration::from_secs(10);
 
 /// A run's folder, capture and processes.
@@ -32,7 +32,7 @@ pub struct Session {
     pub manifest: Manifest,
     /// The stack stays after the verdict, and so does the capture.
     pub kept_up: bool,
-    /// What clients authorize with, where the server asks for it.
+    /// The clients' token, if the server requires one.
     pub token: Option<Token>,
     supervisor: Supervisor,
     capture: Option<Capture>,
@@ -40,11 +40,11 @@ pub struct Session {
     others: Option<OthersCapture>,
     data: Option<DataFolder>,
     containers: Option<Claim>,
-    /// Says that the run goes on.
+    /// Held until the run ends.
     lock: Option<File>,
 }
 
-/// A capture in another process, and what had come to it before this run.
+/// A capture in another process, and its statistics before this run.
 #[derive(Debug)]
 struct OthersCapture {
     stats: Url,
@@ -206,7 +206,7 @@ impl Session {
         self.flush_capture().await?;
         if !self.kept_up {
             let last = self.end_capture().await?;
-            // What came while it ended is in the file, and thus judged.
+            // Spans that arrived while it ended are in the file, and thus judged.
             self.manifest.capture = last.or(self.manifest.capture.take());
             self.manifest.write(&self.folder.manifest())?;
         }
@@ -232,7 +232,7 @@ impl Session {
         self.supervisor.shut_down().await;
         let captured = self.end_capture().await;
         if let Ok(Some(stats)) = &captured {
-            // What came after the verdict was not judged.
+            // Spans that arrived after the verdict weren't judged.
             self.manifest.capture.get_or_insert_with(|| stats.clone());
         }
         self.manifest.failure = failure.map(|failure| failure.message.clone());
@@ -248,7 +248,7 @@ impl Session {
     }
 }
 
-/// What a capture in another process says has come to it; `None` where it doesn't.
+/// The statistics of a capture in another process; `None` if it doesn't report them.
 async fn stats_at(url: &Url) -> Option<Stats> {
     let answer = http::get(url).await.ok()?;
     serde_json::from_slice(&answer.body).ok()

@@ -1,4 +1,4 @@
-//! What is done before anything runs: the stack's and the examples' needs looked for, then both prepared.
+//! Checks the requirements of the stack and the examples, then prepares both.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ pub fn tasks(workspace: &Workspace, examples: &[Example]) -> Result<Vec<Task>> {
         .collect())
 }
 
-/// The names of what a run would prepare first.
+/// The names of the tasks that a run would prepare first.
 pub fn unprepared(workspace: &Workspace) -> Result<Vec<String>> {
     let examples = Example::select(workspace, &[], &[])?;
     Ok(tasks(workspace, &examples)?

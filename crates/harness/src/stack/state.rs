@@ -1,4 +1,4 @@
-//! What a stack that stays says of itself, and the files in which it does.
+//! The state of a stack that is kept up, and its files.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 
 pub const SCHEMA: &str = "milvus-otel.stack/1";
 
-/// What kind of stack stays up.
+/// The kind of a stack that is kept up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     pub backend: Backend,
@@ -37,7 +37,7 @@ pub struct StackState {
     /// Jaeger's query API, where spans are sent on to one.
     #[serde(default)]
     pub traces_from: Option<String>,
-    /// The file with what clients authorize with, where Milvus asks for it.
+    /// The file with the clients' token, if Milvus requires one.
     #[serde(default)]
     pub token: Option<PathBuf>,
 }
@@ -62,12 +62,12 @@ impl StackState {
         })
     }
 
-    /// The memory of all its processes, in bytes, where the system tells.
+    /// The memory of all its processes, in bytes; `None` if the system doesn't report it.
     pub fn memory(&self) -> Option<u64> {
         processes::memory(self.pid)
     }
 
-    /// Fails where it lacks what is asked for.
+    /// Fails if the stack lacks something that `kind` asks for.
     pub fn check_is(&self, kind: Kept) -> Result<()> {
         let asked = [
             (
@@ -94,12 +94,12 @@ impl StackState {
     }
 }
 
-/// What clients of a stack that is up authorize with.
+/// The token for the clients of a stack that is up.
 pub fn token(state: &StackState) -> Result<Option<Token>> {
     state.token.as_deref().map(Token::read).transpose()
 }
 
-/// Takes away what says that a stack is up.
+/// Removes the state of a stack that is up.
 pub fn forget(workspace: &Workspace) {
     for file in [state_file(workspace), token_file(workspace)] {
         let _ = std::fs::remove_file(file);
