@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use milvus_otel_cli::Verbosity;
-use milvus_otel_cli::cli::{Auth, Judging, Redaction, StackArguments};
+use milvus_otel_cli::cli::{Auth, Baseline, Judging, Redaction, StackArguments};
 use supervise::{Failure, Result};
 
 /// Traces a request end to end, from a client in any language into Milvus and back, and proves it.
@@ -91,9 +91,8 @@ pub(crate) struct RunAll {
     /// Open the report in the browser
     #[arg(long)]
     pub(crate) open: bool,
-    /// Fail on a difference from the run that was accepted [default file: baseline.txt]
-    #[arg(long, value_name = "FILE", num_args = 0..=1)]
-    pub(crate) baseline: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) baseline: Baseline,
     #[command(flatten)]
     pub(crate) judging: Judging,
 }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use harness::{Judged, Options};
 use milvus_otel_cli::cli::Judging;
 use milvus_otel_cli::interrupt::block_on;
-use milvus_otel_cli::place::{relative, workspace};
-use milvus_otel_cli::report::{exit_code, rendered};
+use milvus_otel_cli::place::workspace;
+use milvus_otel_cli::report::{after_baseline, exit_code, rendered};
 use milvus_otel_cli::{browser, progress, stacks, terminal};
-use supervise::{Failure, Result};
-use trace_parity::Outcome;
+use supervise::Result;
 
 use crate::cli::{RunAll, RunOne, Selection};
 
@@ -26,27 +25,7 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         redact: arguments.redaction.redact,
     };
     let (judged, code) = run_and_report("run-all", &options, &arguments.judging, arguments.open)?;
-    let Some(baseline) = arguments.baseline else {
-        return Ok(code);
-    };
-    // What could not be run differs from any baseline, and says nothing by it.
-    if judged.run.verdict.outcome == Outcome::CouldNotRun {
-        return Ok(code);
-    }
-    let file = baseline.unwrap_or(harness::baseline_file(&workspace()?));
-    let Some(changes) = harness::since_baseline(&judged, &file)? else {
-        return Ok(code);
-    };
-    let accepted = relative(&file);
-    terminal::print_failure(
-        &Failure::new(format!(
-            "the run differs from the baseline `{}`",
-            accepted.display()
-        ))
-        .detail(changes.lines().map(str::to_owned))
-        .hint("if that is meant: {program} accept"),
-    );
-    Ok(ExitCode::FAILURE)
+    after_baseline(&judged, code, arguments.baseline)
 }
 
 pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {

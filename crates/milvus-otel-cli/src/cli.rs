@@ -153,6 +153,8 @@ pub struct Exec {
     pub auth: Auth,
     #[command(flatten)]
     pub redaction: Redaction,
+    #[command(flatten)]
+    pub baseline: Baseline,
     /// End the program after so long, such as 60s or 5m, and judge what it exported
     #[arg(long = "for", value_name = "TIME", value_parser = harness::stretch)]
     pub limit: Option<std::time::Duration>,
@@ -240,6 +242,9 @@ pub struct Diff {
 pub struct Accept {
     /// The run's id [default: the newest run]
     pub run: Option<String>,
+    /// Accept a run with errors: they become what is expected
+    #[arg(long)]
+    pub with_errors: bool,
     /// Where the baseline is written [default: baseline.txt]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -282,6 +287,14 @@ pub struct Auth {
     /// Require a token, which programs get as MILVUS_TOKEN; embedded stack only
     #[arg(long)]
     pub auth: bool,
+}
+
+/// What a run is compared with besides its contract.
+#[derive(Clone, Debug, Args)]
+pub struct Baseline {
+    /// Fail on a difference from the run that was accepted [default file: baseline.txt]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub baseline: Option<Option<PathBuf>>,
 }
 
 /// What is kept out of a run's folder.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use harness::{Down, Kept, RunFolder, StackState};
+use harness::{Down, Kept, KeptRun, PROGRAM, RunFolder, StackState};
 use supervise::{Failure, Result};
 use trace_parity::{Aspect, Change, Rule};
 use trace_report::escape;
@@ -88,12 +88,20 @@ pub(crate) fn accept(arguments: &Accept) -> Result<ExitCode> {
         .output
         .clone()
         .unwrap_or(harness::baseline_file(&workspace));
-    let run = harness::accept(&workspace, arguments.run.as_deref(), &file)?;
+    let run = RunFolder::open(&workspace, arguments.run.as_deref().unwrap_or("latest"))?;
+    let kept = KeptRun::of(run);
+    if kept.errors > 0 && !arguments.with_errors {
+        let message = format!("run {} has {} errors", kept.id, kept.errors);
+        let hint = "`{program} report` shows them; `--with-errors` accepts it as it is";
+        return Err(Failure::new(message).hint(hint));
+    }
+    let run = harness::accept(&workspace, Some(&kept.id), &file)?;
     let program = workspace.program();
     terminal::print_text(&format!(
-        "run {} is the baseline: {}\n`{program} run-all --baseline` fails on a difference from it\n",
+        "run {} is the baseline: {}\n`{program} {} --baseline` fails on a difference from it\n",
         run.id,
-        relative(&file).display()
+        relative(&file).display(),
+        kept.command.split(' ').next().unwrap_or("exec"),
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -108,18 +116,44 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
     match &arguments.rule {
         Some(name) => {
             let rule: Rule = name.parse().map_err(|_| {
-                Failure::new(format!("there is no rule `{name}`"))
-                    .hint("`{program} explain` lists them")
+                Failure::new(format!("there is no rule `{name}`")).hint(match similar(name) {
+                    Some(rule) => format!("did you mean `{rule}`? `{PROGRAM} explain` lists them"),
+                    None => format!("`{PROGRAM} explain` lists them"),
+                })
             })?;
             terminal::print_text(rule.page());
         }
         None => {
+            let style = terminal::style();
             for rule in Rule::ALL {
-                terminal::print_text(&format!("{:<22}{}\n", rule.name(), rule.family()));
+                let line = format!(
+                    "{:<22}{:<14}{}",
+                    rule.name(),
+                    rule.family(),
+                    meaning(rule.page())
+                );
+                let line = escape::clipped(&line, style.width, terminal::charset());
+                terminal::print_text(&format!("{line}\n"));
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first sentence of a rule's page.
+fn meaning(page: &str) -> &str {
+    let is_text = |line: &&str| !line.is_empty() && !line.starts_with(['#', '*']);
+    let line = page.lines().find(is_text).unwrap_or_default();
+    let end = [". ", ": "].iter().filter_map(|end| line.find(end)).min();
+    end.map_or(line, |end| &line[..end]).trim_end_matches('.')
+}
+
+/// The rule whose name is nearest to what was typed.
+fn similar(typed: &str) -> Option<&'static str> {
+    let likeness = |name: &str| strsim::jaro_winkler(typed, name);
+    let names = Rule::ALL.iter().map(|rule| rule.name());
+    let nearest = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(nearest) > 0.8).then_some(nearest)
 }
 
 pub(crate) fn report(arguments: &Report) -> Result<ExitCode> {
@@ -146,8 +180,16 @@ pub(crate) fn list() -> Result<ExitCode> {
     }
     let visible = |text: &str| escape::visible(text, terminal::charset());
     for run in runs {
-        let line = format!("{}  {}\n", visible(&run.id), visible(&run.verdict));
-        terminal::print_text(&line);
+        let verdict = match run.errors {
+            0 => run.verdict,
+            1 => format!("{}, 1 error", run.verdict),
+            errors => format!("{}, {errors} errors", run.verdict),
+        };
+        let line = format!(
+            "{}  {verdict:<24}  {:<8}  {}",
+            run.id, run.stack, run.command
+        );
+        terminal::print_text(&format!("{}\n", visible(line.trim_end())));
     }
     Ok(ExitCode::SUCCESS)
 }

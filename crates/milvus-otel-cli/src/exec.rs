@@ -10,10 +10,10 @@ use crate::cli::{Exec, Format};
 use crate::interrupt::block_on;
 use crate::name::name_of;
 use crate::place::workspace;
-use crate::report::{exit_code, rendered};
+use crate::report::{after_baseline, exit_code, rendered};
 use crate::{progress, stacks, terminal};
 
-pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
+pub(crate) fn exec(arguments: Exec) -> Result<ExitCode> {
     let workspace = workspace()?;
     harness::prune(&workspace);
     let events = progress::events(&workspace, "exec");
@@ -39,7 +39,8 @@ pub(crate) fn exec(arguments: &Exec) -> Result<ExitCode> {
     let judged = block_on(async |interrupt| {
         harness::exec(&workspace, &options, &events, interrupt, report).await
     })?;
-    Ok(exit_code(&judged.run, judging.fail_on))
+    let code = exit_code(&judged.run, judging.fail_on);
+    after_baseline(&judged, code, arguments.baseline)
 }
 
 fn of_versions(text: String) -> Note {

@@ -61,7 +61,7 @@ impl Command {
                 ))
             }
             Self::KeepStack(arguments) => commands::keep_stack(arguments),
-            Self::Exec(arguments) => exec::exec(&arguments),
+            Self::Exec(arguments) => exec::exec(arguments),
             Self::Compare(arguments) => commands::compare(&arguments),
             Self::Diff(arguments) => commands::diff(&arguments),
             Self::Accept(arguments) => commands::accept(&arguments),

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use harness::Judged;
-use supervise::Failure;
+use supervise::{Failure, Result};
 use trace_parity::{Outcome, Severity};
 use trace_report::Run;
 
-use crate::cli::{FailOn, Format, Judging};
-use crate::place::relative;
+use crate::cli::{Baseline, FailOn, Format, Judging};
+use crate::place::{relative, workspace};
 use crate::terminal;
 
 /// The report in the format that was asked for.
@@ -73,4 +73,29 @@ pub fn exit_code(run: &Run, fail_on: FailOn) -> ExitCode {
         .iter()
         .any(|finding| finding.severity >= least(fail_on));
     ExitCode::from(u8::from(failed))
+}
+
+/// The exit code of a run after comparing it with its baseline, where one is asked for.
+pub fn after_baseline(judged: &Judged, code: ExitCode, baseline: Baseline) -> Result<ExitCode> {
+    let Some(file) = baseline.baseline else {
+        return Ok(code);
+    };
+    // What could not be run differs from any baseline, and says nothing by it.
+    if judged.run.verdict.outcome == Outcome::CouldNotRun {
+        return Ok(code);
+    }
+    let file = file.unwrap_or(harness::baseline_file(&workspace()?));
+    let Some(changes) = harness::since_baseline(judged, &file)? else {
+        return Ok(code);
+    };
+    let accepted = relative(&file);
+    terminal::print_failure(
+        &Failure::new(format!(
+            "the run differs from the baseline `{}`",
+            accepted.display()
+        ))
+        .detail(changes.lines().map(str::to_owned))
+        .hint("if that is meant: {program} accept"),
+    );
+    Ok(ExitCode::FAILURE)
 }

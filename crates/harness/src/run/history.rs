@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::time::Duration;
 
 use serde::Deserialize;
-use supervise::locks;
+use supervise::{Result, locks};
 
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
@@ -18,6 +18,36 @@ pub struct KeptRun {
     pub id: String,
     /// The verdict, or why there is none. Unescaped.
     pub verdict: String,
+    /// Findings that are errors.
+    pub errors: usize,
+    /// `embedded`, `compose`, `external` or `kept`; empty if unknown.
+    pub stack: String,
+    /// The command that made it, such as `exec -- python3 app.py`. Empty if unknown; unescaped.
+    pub command: String,
+}
+
+impl KeptRun {
+    /// What the files of a run say of it.
+    pub fn of(folder: RunFolder) -> Self {
+        let report = report_of(&folder);
+        let manifest = Manifest::read(&folder.manifest());
+        let errors = report.as_ref().map_or(0, |report| {
+            let is_error = |finding: &&FindingOf| finding.severity == "error";
+            report.findings.iter().filter(is_error).count()
+        });
+        let verdict = verdict(report, &manifest);
+        let (stack, command) = manifest.map_or_else(
+            |_| Default::default(),
+            |manifest| (manifest.stack.kind, manifest.command.join(" ")),
+        );
+        Self {
+            id: folder.id,
+            verdict,
+            errors,
+            stack,
+            command,
+        }
+    }
 }
 
 /// How long things took the last time that the same command came to a verdict.
@@ -31,6 +61,12 @@ pub struct LastTimes {
 #[derive(Deserialize)]
 struct Report {
     verdict: String,
+    findings: Vec<FindingOf>,
+}
+
+#[derive(Deserialize)]
+struct FindingOf {
+    severity: String,
 }
 
 /// Runs that are kept; older ones go, unless they were given another name.
@@ -51,10 +87,7 @@ pub fn prune(workspace: &Workspace) {
 pub fn list(workspace: &Workspace) -> Vec<KeptRun> {
     RunFolder::all(workspace)
         .into_iter()
-        .map(|folder| KeptRun {
-            verdict: verdict(&folder),
-            id: folder.id,
-        })
+        .map(KeptRun::of)
         .collect()
 }
 
@@ -82,11 +115,13 @@ pub fn last_times(workspace: &Workspace, command: &str) -> LastTimes {
     })
 }
 
-fn verdict(folder: &RunFolder) -> String {
-    let report = File::open(folder.report_json())
-        .ok()
-        .and_then(|file| serde_json::from_reader::<_, Report>(BufReader::new(file)).ok());
-    match (report, Manifest::read(&folder.manifest())) {
+fn report_of(folder: &RunFolder) -> Option<Report> {
+    let file = File::open(folder.report_json()).ok()?;
+    serde_json::from_reader(BufReader::new(file)).ok()
+}
+
+fn verdict(report: Option<Report>, manifest: &Result<Manifest>) -> String {
+    match (report, manifest) {
         (Some(report), _) => report.verdict,
         (
             None,
