@@ -124,20 +124,32 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
             terminal::print_text(rule.page());
         }
         None => {
-            let style = terminal::style();
             for rule in Rule::ALL {
-                let line = format!(
-                    "{:<22}{:<14}{}",
-                    rule.name(),
-                    rule.family(),
-                    meaning(rule.page())
-                );
-                let line = escape::clipped(&line, style.width, terminal::charset());
-                terminal::print_text(&format!("{line}\n"));
+                let head = format!("{} ({})\n", rule.name(), rule.family());
+                terminal::print_text(&(head + &indented(meaning(rule.page()))));
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sentence in lines that the terminal has room for.
+fn indented(sentence: &str) -> String {
+    const MARGIN: &str = "    ";
+    let width = terminal::style().width;
+    let mut text = MARGIN.to_owned();
+    let mut used = MARGIN.len();
+    for word in sentence.split(' ') {
+        let columns = escape::columns(word) + 1;
+        if used + columns > width && used > MARGIN.len() {
+            text.truncate(text.trim_end().len());
+            text += &format!("\n{MARGIN}");
+            used = MARGIN.len();
+        }
+        text += &format!("{word} ");
+        used += columns;
+    }
+    text.trim_end().to_owned() + "\n"
 }
 
 /// The first sentence of a rule's page.
