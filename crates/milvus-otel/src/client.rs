@@ -178,7 +178,7 @@ impl MilvusClient {
 
     /// The server's version, such as `2.3.5`.
     ///
-    /// Milvus 2.0 and later; tried on 2.3.5.
+    /// Milvus 2.2 and later; tried on 2.3.5.
     ///
     /// # Errors
     /// The call failed.
