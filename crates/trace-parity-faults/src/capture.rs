@@ -188,6 +188,14 @@ impl Entry {
         list(&mut self.span.change()["attributes"])
     }
 
+    pub(crate) fn set_resource(&mut self, attributes: Value) {
+        self.resource = Text::new(json!({ "attributes": attributes }));
+    }
+
+    pub(crate) fn set_scope(&mut self, scope: Value) {
+        self.scope = Text::new(scope);
+    }
+
     pub(crate) fn resource_attributes(&mut self) -> &mut Vec<Value> {
         list(&mut self.resource.change()["attributes"])
     }

@@ -5,6 +5,7 @@
 
 mod capture;
 mod edit;
+mod mutations;
 mod operators;
 mod random;
 mod scale;
@@ -15,6 +16,7 @@ use std::fmt::Write as _;
 use trace_parity::{Contract, Finding, Input, Rule, Severity, Verdict, judge, read};
 
 pub use edit::{NotClean, Operator};
+pub use mutations::{Field, MUTATIONS, Mutant, Mutation};
 pub use operators::OPERATORS;
 pub use random::Random;
 pub use scale::scaled;

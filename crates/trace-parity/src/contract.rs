@@ -40,6 +40,9 @@ pub(crate) struct Server {
     /// Spans that the server's own code leaves without their parent.
     #[serde(default)]
     pub(crate) orphan: Vec<ServerOrphan>,
+    /// Parts of the server that send their spans late.
+    #[serde(default)]
+    pub(crate) late: Vec<LateService>,
     /// Methods that some of the server's versions don't have.
     #[serde(default)]
     pub(crate) lacks: Vec<LackingMethods>,
@@ -55,6 +58,17 @@ pub(crate) struct ServerOrphan {
     /// Methods of the calls in whose trace it stands.
     within: Vec<String>,
     pub(crate) reason: String,
+}
+
+/// A service with a fixed schedule of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LateService {
+    pub(crate) service: String,
+    /// Methods whose calls it works for.
+    pub(crate) methods: Vec<String>,
+    /// Its schedule, and some time for the way.
+    pub(crate) seconds: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,8 +1,9 @@
-//! The stages from traces to a verdict: view, rules, divergence, precedence, hints, verdict.
+//! The stages from traces to a verdict: view, rules, divergence, precedence, fold, hints, verdict.
 
 use crate::contract::Contract;
 use crate::divergence;
 use crate::facts::RunFacts;
+use crate::fold;
 use crate::hints;
 use crate::precedence;
 use crate::read::Problem;
@@ -36,6 +37,7 @@ pub fn judge(
     let expected = divergence::set_aside(&view, &mut drafts, contract.is_some());
     rules::origin::through_zipkin(&view, &mut drafts);
     precedence::apply(&view, &mut drafts);
+    fold::fold(&view, &mut drafts);
     hints::give(&view, &mut drafts);
     verdict::assemble(&view, &drafts, &expected)
 }

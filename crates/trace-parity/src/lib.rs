@@ -9,6 +9,7 @@ mod diff;
 mod divergence;
 mod draft;
 mod facts;
+mod fold;
 mod hints;
 mod ids;
 mod intern;

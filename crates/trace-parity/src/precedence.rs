@@ -49,6 +49,7 @@ const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
     (ExampleFailed, Reach::Example, UNFINISHED),
     (NoSpans, Reach::Example, Rule::ALL),
     (ClientUnseen, Reach::Example, &[MissingStep, UnmarkedError]),
+    (ContextReplaced, Reach::Spans, &[SeveralTraces]),
     (
         SeveralTraces,
         Reach::Spans,
@@ -112,7 +113,11 @@ const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
         &[NoServerSpan, ServerWorkDiffers],
     ),
     (WrongServer, Reach::Spans, &[ServerWorkDiffers]),
-    (BadTime, Reach::Example, &[StepOrder, RepeatedStep]),
+    (
+        BadTime,
+        Reach::Example,
+        &[StepOrder, RepeatedStep, MissingStep],
+    ),
 ];
 
 /// Takes out the findings that another speaks for. A finding that is taken out no longer speaks.

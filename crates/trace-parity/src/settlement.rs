@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::contract::Contract;
 use crate::read::{Input, read};
@@ -29,6 +30,15 @@ pub struct Settlement {
     /// The client's spans and others that may lie between a call and the server, with their parents.
     parents: HashMap<SpanKey, [u8; 8]>,
     arrivals: u64,
+    /// Per late service of the contract.
+    late: Vec<Late>,
+}
+
+/// The traces that a late service works for.
+#[derive(Debug, Default)]
+struct Late {
+    due: HashSet<[u8; 16]>,
+    came: HashSet<[u8; 16]>,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +66,12 @@ impl Settlement {
     #[must_use]
     pub fn new(contract: Contract, run: Option<&str>, expected: &[&str]) -> Self {
         Settlement {
+            late: contract
+                .server
+                .late
+                .iter()
+                .map(|_| Late::default())
+                .collect(),
             contract: Arc::new(contract),
             run: run.map(str::to_owned),
             examples: expected
@@ -91,6 +107,11 @@ impl Settlement {
             let calls = reader.words(index).calls(&contract.server.rpc_service);
             let key = (trace, record.id);
             if servers[record.resource as usize] {
+                self.note_late(
+                    trace,
+                    traces.span(index).service_name(),
+                    reader.words(index).method().filter(|_| calls),
+                );
                 if calls && record.parent_id != [0; 8] {
                     self.answer((trace, record.parent_id), owner);
                 }
@@ -133,6 +154,19 @@ impl Settlement {
             .all(|example| example.root_seen && example.waiting.is_empty())
     }
 
+    /// How long after the last program's end a part of the server may still send its spans; zero where all have come.
+    #[must_use]
+    pub fn late(&self) -> Duration {
+        let is_open = |late: &Late| {
+            let mut due = late.due.iter();
+            due.any(|trace| self.owners.contains_key(trace) && !late.came.contains(trace))
+        };
+        let services = self.contract.server.late.iter().zip(&self.late);
+        let open = services.filter(|(_, late)| is_open(late));
+        let longest = open.map(|(service, _)| service.seconds).max();
+        Duration::from_secs(longest.unwrap_or_default())
+    }
+
     /// Rises whenever a span of an example's trace arrives, the server's included: while it stands still, the traces are quiet.
     #[must_use]
     pub fn arrivals(&self) -> u64 {
@@ -149,6 +183,20 @@ impl Settlement {
             if let Some(owner) = owner_of(&claim, self.run.as_deref(), names) {
                 self.owners
                     .insert(traces.traces[record.trace as usize].id, owner);
+            }
+        }
+    }
+
+    fn note_late(&mut self, trace: [u8; 16], service: Option<&str>, method: Option<&str>) {
+        for (known, late) in self.contract.server.late.iter().zip(&mut self.late) {
+            if service == Some(known.service.as_str()) {
+                if late.came.len() < REMEMBERED {
+                    late.came.insert(trace);
+                }
+            } else if method.is_some_and(|method| known.methods.iter().any(|name| name == method))
+                && late.due.len() < REMEMBERED
+            {
+                late.due.insert(trace);
             }
         }
     }
@@ -225,6 +273,20 @@ mod tests {
         }
         let unfinished = fed(&lines[1..], &["py", "absent"]);
         assert!(!unfinished.is_complete());
+    }
+
+    #[test]
+    fn the_late_part_of_a_search_is_waited_for() {
+        let capture = include_bytes!("../tests/data/five-languages.jsonl");
+        let lines: Vec<&[u8]> = capture.split(|&byte| byte == b'\n').collect();
+        let expected = ["py", "go", "node", "java", "rust"];
+        assert_eq!(fed(&lines, &expected).late().as_secs(), 0);
+        assert_eq!(fed(&[], &expected).late().as_secs(), 0);
+        let early: Vec<&[u8]> = lines
+            .into_iter()
+            .filter(|line| !String::from_utf8_lossy(line).contains("\"segcore\""))
+            .collect();
+        assert_eq!(fed(&early, &expected).late().as_secs(), 6);
     }
 
     #[test]

@@ -45,9 +45,13 @@ async fn until_settled(
     let mut seen = None;
     while began.elapsed() < stack.settle_limit {
         spans.take_in(&folder.path, live).await?;
-        let (arrivals, progress) = {
+        let (arrivals, progress, late) = {
             let live = live.lock().unwrap_or_else(PoisonError::into_inner);
-            (live.arrivals(), live.status().collect::<Vec<_>>())
+            (
+                live.arrivals(),
+                live.status().collect::<Vec<_>>(),
+                live.late(),
+            )
         };
         if seen != Some(arrivals) {
             seen = Some(arrivals);
@@ -67,7 +71,7 @@ async fn until_settled(
             open_roots,
         });
         let quiet = quiet_since.elapsed() >= 2 * stack.schedule_delay;
-        if open_roots == 0 && open_calls == 0 && quiet {
+        if open_roots == 0 && open_calls == 0 && quiet && began.elapsed() >= late {
             tracing::debug!(waited = ?began.elapsed(), arrivals, "settled");
             return Ok(());
         }

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use otlp_capture::Secrets;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use supervise::{Failure, IoContext, Result, disk};
 
-use crate::spans::http::{Client, Url};
+use crate::spans::http::{Answer, Client, Url};
 use crate::spans::live::Fresh;
 use crate::spans::live::Live;
 
@@ -53,6 +54,17 @@ struct Traces {
     errors: Option<Vec<Value>>,
 }
 
+/// What Jaeger answers with where it fails.
+#[derive(Deserialize)]
+struct Failed {
+    errors: Vec<Reason>,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    msg: String,
+}
+
 impl Fetch {
     /// The traces in `api` since `began`. `fresh` creates the live join, which each fetch feeds from the start.
     pub fn since(began: SystemTime, api: Url, client: Client, fresh: Fresh) -> Self {
@@ -77,7 +89,7 @@ impl Fetch {
         let mut settlement = (self.fresh)();
         let mut text = Vec::new();
         for trace in self.traces().await?.values() {
-            let line = serde_json::json!({ "data": [trace] }).to_string();
+            let line = trace.to_string();
             settlement.feed(line.as_bytes());
             text.extend(line.into_bytes());
             text.push(b'\n');
@@ -92,31 +104,13 @@ impl Fetch {
         Ok(())
     }
 
-    /// By id; a trace is found through each of its services, and is whole each time but for what came in between.
+    /// Documents by trace id; a trace is found through each of its services, and is whole each time but for what came in between.
     async fn traces(&self) -> Result<BTreeMap<String, Value>> {
         let mut found: BTreeMap<String, Value> = BTreeMap::new();
         for service in self.services().await? {
-            let path = format!(
-                "/api/traces?service={}&start={}&end={}&limit={TRACES_PER_SERVICE}",
-                encoded(&service),
-                self.since,
-                micros(SystemTime::now() + CLOCK_MARGIN),
-            );
-            let traces: Traces = self.ask(&path).await?;
-            if let Some([error, ..]) = traces.errors.as_deref() {
-                return Err(Failure::new(format!(
-                    "the traces of `{service}` can't be read: {error}"
-                ))
-                .hint("look at the log of the store, then run the same command again"));
-            }
-            let traces = traces.data.unwrap_or_default();
+            let traces = self.traces_of(&service).await?;
             check_is_all(&service, traces.len())?;
-            for trace in traces {
-                let id = trace["traceID"].as_str().ok_or_else(|| {
-                    Failure::new(format!("a trace of `{service}` has no `traceID`"))
-                        .hint("the address must be that of Jaeger's query API")
-                })?;
-                let id = id.to_owned();
+            for (id, trace) in traces {
                 let known = found.entry(id).or_default();
                 if spans(&trace) >= spans(known) {
                     *known = trace;
@@ -126,6 +120,54 @@ impl Fetch {
         Ok(found)
     }
 
+    /// One attribute that is NaN, in any program's span, fails the whole search for Jaeger's own JSON; its API v3 writes OTLP, which has a
+    /// word for NaN.
+    async fn traces_of(&self, service: &str) -> Result<Vec<(String, Value)>> {
+        let until = SystemTime::now() + CLOCK_MARGIN;
+        let path = format!(
+            "/api/traces?service={}&start={}&end={}&limit={TRACES_PER_SERVICE}",
+            encoded(service),
+            self.since,
+            micros(until),
+        );
+        let answer = self.get(&path).await?;
+        if answer.status == 500 {
+            let by_v3 = self.get(&self.v3(service, micros(until))).await?;
+            return match by_v3.status {
+                200 => Ok(by_trace(&self.parsed(&path, &by_v3.body)?)),
+                404 => Ok(Vec::new()),
+                _ => Err(self.refused(&path, &answer)),
+            };
+        }
+        let traces: Traces = self.accepted(&path, &answer)?;
+        if let Some([error, ..]) = traces.errors.as_deref() {
+            return Err(Failure::new(format!(
+                "the traces of `{service}` can't be read: {error}"
+            ))
+            .hint("look at the log of the store, then run the same command again"));
+        }
+        let traces = traces.data.unwrap_or_default().into_iter();
+        traces
+            .map(|trace| {
+                let id = trace["traceID"].as_str().ok_or_else(|| {
+                    Failure::new(format!("a trace of `{service}` has no `traceID`"))
+                        .hint("point `--traces-from` at Jaeger's query API")
+                })?;
+                Ok((id.to_owned(), json!({ "data": [trace] })))
+            })
+            .collect()
+    }
+
+    /// The same search, by Jaeger's API v3.
+    fn v3(&self, service: &str, until: u128) -> String {
+        format!(
+            "/api/v3/traces?query.service_name={}&query.start_time_min={}&query.start_time_max={}&query.num_traces={TRACES_PER_SERVICE}",
+            encoded(service),
+            encoded(&rfc3339(self.since)),
+            encoded(&rfc3339(until)),
+        )
+    }
+
     async fn services(&self) -> Result<Vec<String>> {
         let services: Services = self.ask("/api/services").await?;
         let all = services.data.unwrap_or_default().into_iter();
@@ -133,21 +175,47 @@ impl Fetch {
     }
 
     async fn ask<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T> {
-        let url = self.api.at(path);
-        let failed = |what: String| {
-            let scheme = if self.api.secure { "https" } else { "http" };
-            Failure::new(format!("the traces can't be read from `{scheme}://{}`: {what}", self.api.authority))
-                .hint("it must be Jaeger's query API, which answers `/api/services`; 16686 is its usual port")
-        };
-        let answer = self.client.get(&url).await.map_err(failed)?;
+        let answer = self.get(path).await?;
+        self.accepted(path, &answer)
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer> {
+        let answer = self.client.get(&self.api.at(path)).await;
+        answer.map_err(|error| self.failed(error))
+    }
+
+    fn accepted<T: for<'de> Deserialize<'de>>(&self, path: &str, answer: &Answer) -> Result<T> {
         if answer.status != 200 {
-            return Err(failed(format!(
-                "`{path}` is answered with status {}",
-                answer.status
-            )));
+            return Err(self.refused(path, answer));
         }
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| failed(format!("`{path}` has an unexpected response: {error}")))
+        self.parsed(path, &answer.body)
+    }
+
+    fn parsed<T: for<'de> Deserialize<'de>>(&self, path: &str, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body)
+            .map_err(|error| self.failed(format!("the answer to `{path}` can't be read: {error}")))
+    }
+
+    fn refused(&self, path: &str, answer: &Answer) -> Failure {
+        let failed = serde_json::from_slice(&answer.body);
+        let reasons: Vec<String> = failed
+            .map(|failed: Failed| failed.errors.into_iter().map(|reason| reason.msg).collect())
+            .unwrap_or_default();
+        let told = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", reasons.join("; "))
+        };
+        self.failed(format!("status {} for `{path}`{told}", answer.status))
+    }
+
+    fn failed(&self, reason: String) -> Failure {
+        let scheme = if self.api.secure { "https" } else { "http" };
+        Failure::new(format!(
+            "can't read the traces from `{scheme}://{}`: {reason}",
+            self.api.authority
+        ))
+        .hint("point `--traces-from` at Jaeger's query API, which answers `/api/services`; its usual port is 16686")
     }
 }
 
@@ -171,14 +239,50 @@ fn check_is_all(service: &str, traces: usize) -> Result<()> {
     .hint("end the run sooner, or stop other programs from exporting to that store"))
 }
 
-fn spans(trace: &Value) -> usize {
-    trace["spans"].as_array().map_or(0, Vec::len)
+/// Spans of one trace's document, in either form.
+fn spans(document: &Value) -> usize {
+    let len = |list: &Value| list.as_array().map_or(0, Vec::len);
+    let groups =
+        members(&document["resourceSpans"]).flat_map(|group| members(&group["scopeSpans"]));
+    len(&document["data"][0]["spans"]) + groups.map(|scope| len(&scope["spans"])).sum::<usize>()
+}
+
+/// An OTLP document for each trace in an answer of the API v3.
+fn by_trace(answer: &Value) -> Vec<(String, Value)> {
+    let mut traces: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for group in members(&answer["result"]["resourceSpans"]) {
+        for scope in members(&group["scopeSpans"]) {
+            let mut own: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+            for span in members(&scope["spans"]) {
+                let id = span["traceId"].as_str().unwrap_or_default();
+                own.entry(id).or_default().push(span);
+            }
+            for (id, spans) in own {
+                let scope = json!({"scope": scope["scope"], "schemaUrl": scope["schemaUrl"], "spans": spans});
+                let group = json!({"resource": group["resource"], "schemaUrl": group["schemaUrl"], "scopeSpans": [scope]});
+                traces.entry(id.to_owned()).or_default().push(group);
+            }
+        }
+    }
+    let document = |(id, groups)| (id, json!({ "resourceSpans": groups }));
+    traces.into_iter().map(document).collect()
+}
+
+fn members(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }
 
 fn micros(time: SystemTime) -> u128 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_micros()
+}
+
+fn rfc3339(micros: u128) -> String {
+    let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+    Timestamp::from_microsecond(micros)
+        .unwrap_or(Timestamp::MAX)
+        .to_string()
 }
 
 /// Percent-encodes a query value.
@@ -201,6 +305,85 @@ mod tests {
     fn an_answer_that_is_cut_off_is_not_taken_for_all() {
         assert!(check_is_all("milvus", TRACES_PER_SERVICE - 1).is_ok());
         assert!(check_is_all("milvus", TRACES_PER_SERVICE).is_err());
+    }
+
+    /// A query API that gives these answers, by the beginning of the path that is asked for.
+    async fn api(answers: &'static [(&'static str, &'static str, &'static str)]) -> Fetch {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.expect("a request");
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let path = request.split(' ').nth(1).expect("a path").to_owned();
+                let (_, status, body) = answers
+                    .iter()
+                    .find(|(asked, _, _)| path.starts_with(asked))
+                    .unwrap_or(&("", "404 Not Found", ""));
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            }
+        });
+        let fresh = crate::spans::live::fresh(&trace_parity::Contract::builtin(), None, Vec::new());
+        let began = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        Fetch::since(began, Url::local(port, "/"), Client::default(), fresh)
+    }
+
+    const NAN: &str =
+        r#"{"data":null,"errors":[{"code":500,"msg":"json: unsupported value: NaN"}]}"#;
+    const SERVICES: (&str, &str, &str) = ("/api/services", "200 OK", r#"{"data":["app"]}"#);
+
+    #[tokio::test]
+    async fn one_nan_does_not_hide_the_other_traces() {
+        let fetch = api(&[
+            SERVICES,
+            ("/api/traces", "500 Internal Server Error", NAN),
+            (
+                "/api/v3/traces?query.service_name=app&query.start_time_min=2023-11-14T22%3A13%3A20Z&",
+                "200 OK",
+                r#"{"result":{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{"name":"s"},"spans":[
+                    {"traceId":"a","spanId":"1","attributes":[{"key":"k","value":{"doubleValue":"NaN"}}]},
+                    {"traceId":"b","spanId":"2"},{"traceId":"a","spanId":"3"}]}]}]}}"#,
+            ),
+        ])
+        .await;
+        let traces = fetch.traces().await.expect("traces");
+        let counts: Vec<(&str, usize)> = traces
+            .iter()
+            .map(|(id, document)| (id.as_str(), spans(document)))
+            .collect();
+        assert_eq!(counts, [("a", 2), ("b", 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_quotes_jaegers_reason() {
+        let fetch = api(&[SERVICES, ("/api/traces", "500 Internal Server Error", NAN)]).await;
+        // The API v3 finds nothing.
+        assert!(fetch.traces().await.expect("no trace").is_empty());
+        let without_v3 = api(&[
+            SERVICES,
+            ("/api/traces", "500 Internal Server Error", NAN),
+            ("/api/v3", "501 Not Implemented", ""),
+        ]);
+        let failure = without_v3
+            .await
+            .traces()
+            .await
+            .expect_err("nothing answers");
+        let text = failure.to_string();
+        assert!(
+            text.contains("status 500 for `/api/traces")
+                && text.ends_with(": json: unsupported value: NaN"),
+            "{text}"
+        );
     }
 
     #[test]

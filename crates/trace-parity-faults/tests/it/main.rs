@@ -3,4 +3,5 @@
 mod clean;
 mod faults;
 mod large;
+mod mutations;
 mod support;

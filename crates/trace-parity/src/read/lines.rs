@@ -146,9 +146,15 @@ fn line(line: &[u8], builder: &mut Builder) -> Result<(), serde_json::Error> {
     if let Some(record) = record.take(PREFIXES).find(|record| is_whole(record)) {
         return document::parse(record, builder);
     }
-    let is_record = memchr::memmem::find(line, b"\":").is_some() || line[0] == b'[';
-    if is_record {
+    if line[0] == b'[' {
         return document::parse(line, builder);
+    }
+    if memchr::memmem::find(line, b"\":").is_some() {
+        builder.problem(
+            ProblemKind::LostRecord,
+            "the line begins within a record, whose head is cut off".to_owned(),
+        );
+        return Ok(());
     }
     builder.problem(ProblemKind::OtherText, "a line is not JSON".to_owned());
     Ok(())

@@ -130,14 +130,14 @@ pub(crate) fn no_server_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
     });
     for (index, example) in view.examples() {
         let calls = view.calls_of(example);
-        let mut unexplained = calls.iter().filter(|call| call.judged);
+        let mut judged = calls.iter().filter(|call| call.judged);
         let open: Vec<&Call<'_>> = calls
             .iter()
             .filter(|call| is_open(call) && absence(view, call).is_none())
             .collect();
-        let none_served = unexplained.all(is_open);
-        if !served && none_served && !open.is_empty() {
-            drafts.push(no_server_at_all(index, example, &open));
+        let none_served = judged.all(|call| is_open(call) && swallowed(view, call).is_empty());
+        if none_served && (open.len() > 1 || !served && !open.is_empty()) {
+            drafts.push(no_server_at_all(index, example, &open, served));
             continue;
         }
         for call in open {
@@ -162,11 +162,16 @@ pub(crate) fn no_server_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
-fn no_server_at_all(index: u32, example: &Example<'_>, open: &[&Call<'_>]) -> Draft {
+fn no_server_at_all(index: u32, example: &Example<'_>, open: &[&Call<'_>], served: bool) -> Draft {
     let message = format!(
-        "none of the {} calls of `{}` has a server span, and the input holds not one span of the server",
+        "none of the {} calls of `{}` has a server span, and {}",
         open.len(),
-        example.name
+        example.name,
+        if served {
+            "the server's spans in the input are of other traces"
+        } else {
+            "the input holds not one span of the server"
+        }
     );
     Draft::new(Rule::NoServerSpan, message)
         .example(index)
@@ -348,12 +353,17 @@ pub(crate) fn context_replaced(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let answer = view.traces.span(server);
         let state = answer.trace_state();
         let mut message = format!(
-            "{} of {judged} calls reached the server with another context than their own: `{}` is answered in trace `{}` under `{}`, which \
-             is not in the input",
+            "{} of {judged} calls reached the server with another context than their own: `{}` is answered in trace `{}` under {}",
             replaced.len(),
             first.method,
             answer.trace_id(),
-            SpanId(view.traces.record(server).parent_id),
+            match answer.parent() {
+                Some(parent) => format!("`{}` of scope `{}`", parent.name(), parent.scope_name()),
+                None => format!(
+                    "`{}`, which is not in the input",
+                    SpanId(view.traces.record(server).parent_id)
+                ),
+            },
         );
         let by = tracer(state);
         if !state.is_empty() {
@@ -371,9 +381,22 @@ pub(crate) fn context_replaced(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .count(replaced.len())
                 .tell("tracer", by.map_or("", |(key, _)| key))
                 .tell("vendor", by.map_or("", |(_, vendor)| vendor))
-                .explains(replaced.iter().map(|(call, _)| call.span)),
+                .explains(replaced.iter().map(|(call, _)| call.span))
+                .explains(
+                    replaced
+                        .iter()
+                        .flat_map(|&(_, server)| tops_above(view, server)),
+                ),
         );
     }
+}
+
+/// The spans above a server span that another tracer's context led to.
+fn tops_above(view: &View<'_>, server: u32) -> Vec<u32> {
+    /// Another tracer has few layers between its root and the call.
+    const LAYERS: usize = 32;
+    let above = std::iter::successors(view.traces.parent(server), |&span| view.traces.parent(span));
+    above.take(LAYERS).collect()
 }
 
 /// An example, and when it ran by its spans.

@@ -4,6 +4,7 @@ use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::traces::Status;
 use crate::view::View;
+use crate::view::examples::Example;
 
 pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view
@@ -23,11 +24,20 @@ pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 }
                 None => String::new(),
             };
-            let message = format!(
-                "`{}` made no call of {}{place}",
-                example.name,
-                either(&declared.rpcs)
-            );
+            let untraced = untraced(view, example, &declared.rpcs);
+            let message = if untraced > 0 {
+                format!(
+                    "`{}` has no traced call of {}{place}, and {untraced} without a context reached the server while it ran",
+                    example.name,
+                    either(&declared.rpcs)
+                )
+            } else {
+                format!(
+                    "`{}` made no call of {}{place}",
+                    example.name,
+                    either(&declared.rpcs)
+                )
+            };
             let mut draft = Draft::new(Rule::MissingStep, message)
                 .example(index)
                 .step(Some(step))
@@ -36,6 +46,20 @@ pub(crate) fn missing_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
             drafts.push(draft);
         }
     }
+}
+
+/// Calls of `methods` that came to the server without a context in the example's time.
+fn untraced(view: &View<'_>, example: &Example<'_>, methods: &[String]) -> usize {
+    let Some(root) = example.root.map(|root| view.traces.record(root)) else {
+        return 0;
+    };
+    let in_time = view
+        .uncalled
+        .iter()
+        .filter(|call| (root.start..=root.end).contains(&call.start));
+    in_time
+        .filter(|call| methods.iter().any(|method| method == call.method))
+        .count()
 }
 
 /// `A`, `A` or `B`.

@@ -6,6 +6,8 @@ use crate::draft::Draft;
 use crate::rule::{Rule, Severity};
 use crate::view::View;
 
+use super::words::counted;
+
 /// Names of the server's spans that a step's work must contain.
 pub(crate) fn core(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (step, declared) in (0..).zip(&view.contract.steps) {
@@ -48,6 +50,52 @@ pub(crate) fn core(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 draft.explains.clone_from(&own);
                 drafts.push(draft);
             }
+        }
+    }
+}
+
+/// A part of the server that sent nothing, though calls that it works for were answered.
+///
+/// Where it sent the spans of some calls and not of others, the server merged those others' work.
+pub(crate) fn late_parts(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    if !view.facts.is_some_and(|facts| facts.server_is_own) {
+        return;
+    }
+    for late in &view.contract.server.late {
+        for (index, example) in view.examples() {
+            let calls = view.calls_of(example).iter();
+            let answered: Vec<_> = calls
+                .filter(|call| {
+                    call.server.is_some() && late.methods.iter().any(|name| name == call.method)
+                })
+                .collect();
+            let Some(first) = answered.first() else {
+                continue;
+            };
+            let mut spans = example
+                .traces
+                .iter()
+                .flat_map(|&trace| view.traces.traces[trace as usize].spans());
+            if spans.any(|span| view.service(span) == late.service) {
+                continue;
+            }
+            let message = format!(
+                "`{}` sent no span for {}, such as `{}`",
+                late.service,
+                counted(answered.len() as u64, "call"),
+                first.method
+            );
+            drafts.push(
+                Draft::new(Rule::ServerWorkDiffers, message)
+                    .severity(Severity::Info)
+                    .example(index)
+                    .step(first.step)
+                    .span(first.span)
+                    .subject(format!("service `{}`", late.service))
+                    .count(answered.len())
+                    .case("late-part")
+                    .tell("seconds", late.seconds.to_string()),
+            );
         }
     }
 }

@@ -12,4 +12,4 @@ pub(super) use ids::{duplicate_span_id, parent_cycle};
 pub(super) use kinds::{wrong_kind, wrong_root_kind};
 pub(super) use parents::{orphan_span, wrong_parent};
 pub(super) use roots::{several_roots, several_traces, spans_never_current};
-pub(super) use times::{bad_time, late_events};
+pub(super) use times::{bad_time, late_events, mended_times};

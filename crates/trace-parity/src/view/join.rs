@@ -1,6 +1,6 @@
 //! The join of client calls and the server spans that answer them; it lives here and only here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::contract::Contract;
 use crate::traces::{Status, Traces};
@@ -45,11 +45,23 @@ pub(crate) fn join<'a>(
     }
     let (own, mut nobodys) = unclaimed(traces, contract, links, reader, calls);
     adopt_named(traces, calls, &mut nobodys);
-    let (rootless, foreign): (Vec<_>, Vec<_>) = nobodys
+    let (rootless, mut foreign): (Vec<_>, Vec<_>) = nobodys
         .into_iter()
         .partition(|unclaimed| traces.record(unclaimed.span).parent_id == [0; 8]);
+    let called: HashSet<u32> = calls
+        .iter()
+        .filter(|call| call.judged)
+        .map(|call| traces.record(call.span).trace)
+        .collect();
     let mut ghosts = Vec::new();
     for (example, unclaimed) in own {
+        // Another tracer's spans are above it, in a trace without a call of ours.
+        let (unclaimed, by_other): (Vec<_>, Vec<_>) =
+            unclaimed.into_iter().partition(|unclaimed| {
+                called.contains(&traces.record(unclaimed.span).trace)
+                    || traces.parent(unclaimed.span).is_none()
+            });
+        foreign.extend(by_other);
         let open = range_of(calls, example, |call| call.example);
         let open = calls[open].iter_mut();
         let left = assign(traces, open, unclaimed, |call| &mut call.astray);
@@ -76,7 +88,18 @@ pub(crate) fn join<'a>(
     let open = calls
         .iter_mut()
         .filter(|call| call.wrong.is_none() && call.lost.is_none());
-    assign(traces, open, foreign, |call| &mut call.replaced);
+    for left in assign(traces, open, foreign, |call| &mut call.replaced) {
+        // A call whose own span isn't there, in a trace of an example's.
+        if let Some(example) = links.example_of(traces, left.span) {
+            ghosts.push(Ghost {
+                span: left.span,
+                example,
+                method: left.method,
+                step: None,
+            });
+        }
+    }
+    ghosts.sort_by_key(|ghost| (ghost.example, traces.record(ghost.span).start, ghost.span));
     for call in calls.iter_mut().filter(|call| call.judged) {
         call.method = borne_out(reader, call);
     }

@@ -11,5 +11,6 @@ mod hints;
 mod programs;
 mod readers;
 mod shapes;
+mod siblings;
 mod support;
 mod words;

@@ -148,13 +148,18 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
 fn parent_in_another_trace(view: &View<'_>, group: &Orphans, parent: u32) -> Draft {
     let first = group.spans[0];
     let (span, above) = (view.traces.span(first), view.traces.span(parent));
+    let (own, parents) = (span.trace_id(), above.trace_id());
+    let is_half = own.0[..8] == [0; 8] && own.0[8..] == parents.0[8..];
     let message = format!(
-        "`{}` ({}) is in trace `{}` and its parent `{}` in trace `{}`",
+        "`{}` ({}) is in trace `{own}` and its parent `{}` in trace `{parents}`{}",
         span.name(),
         who(view, first),
-        span.trace_id(),
         above.name(),
-        above.trace_id(),
+        if is_half {
+            ", whose lower half alone reached it"
+        } else {
+            ""
+        },
     );
     let mut explains = explained(view, group.example, &group.spans);
     explains.push(parent);
@@ -167,7 +172,7 @@ fn parent_in_another_trace(view: &View<'_>, group: &Orphans, parent: u32) -> Dra
         .step(view.step_at(group.example, parent))
         .span(first)
         .count(group.spans.len())
-        .case("other-trace")
+        .case(if is_half { "half-id" } else { "other-trace" })
         .explains(explains)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::words::duration;
+use super::super::words::{duration, spans};
 use super::reach::SLACK_NS;
 use crate::draft::Draft;
 use crate::rule::{Rule, Severity};
@@ -16,6 +16,10 @@ const DRIFT_NS: i128 = 1_000_000_000;
 pub(crate) fn bad_time(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
         let mut bad: HashSet<u32> = HashSet::new();
+        if let Some(draft) = other_unit(view, index, example) {
+            drafts.push(draft);
+            continue;
+        }
         let mut report = |span: u32, message: String, explains: Vec<u32>| {
             drafts.push(
                 Draft::new(Rule::BadTime, message)
@@ -41,6 +45,87 @@ pub(crate) fn bad_time(view: &View<'_>, drafts: &mut Vec<Draft>) {
         }
         for (span, message) in adrift(view, example, &bad) {
             report(span, message, vec![span]);
+        }
+    }
+}
+
+/// All of a program's times in another unit: they lie in the first days of 1970, where the server's don't.
+fn other_unit(view: &View<'_>, index: u32, example: &Example<'_>) -> Option<Draft> {
+    /// 1980, and the units whose numbers of today are smaller, with the most of them that is before then.
+    const PLAUSIBLE: u64 = 315_532_800_000_000_000;
+    const UNITS: [(u64, &str); 3] = [
+        (PLAUSIBLE / 1_000_000_000, "seconds"),
+        (PLAUSIBLE / 1_000_000, "milliseconds"),
+        (PLAUSIBLE / 1_000, "microseconds"),
+    ];
+    let all = || {
+        let traces = example.traces.iter();
+        traces.flat_map(|&trace| view.traces.traces[trace as usize].spans())
+    };
+    let own = || all().filter(|&span| view.links.side(span) == Side::Client);
+    let first = own().next()?;
+    let latest = own().map(|span| view.traces.record(span).end).max()?;
+    let servers = all().any(|span| {
+        view.links.side(span) == Side::Server && view.traces.record(span).start > PLAUSIBLE
+    });
+    let (_, unit) = UNITS
+        .iter()
+        .rev()
+        .find(|(least, _)| (*least..PLAUSIBLE).contains(&latest))?;
+    servers.then(|| {
+        Draft::new(
+            Rule::BadTime,
+            format!(
+                "all {} of `{}` lie in 1970, as where {unit} are written for nanoseconds",
+                spans(own().count()),
+                example.name
+            ),
+        )
+        .example(index)
+        .span(first)
+        .count(own().count())
+        .case("unit")
+        .explains(own())
+    })
+}
+
+/// Times that Jaeger changed before it handed them out, by its own remarks.
+pub(crate) fn mended_times(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    /// Jaeger's words for an end before the start, and for clocks that it set against each other.
+    const REMARKS: [(&str, Severity, &str); 2] = [
+        ("Negative duration detected", Severity::Error, "clock"),
+        ("timestamps were adjusted by", Severity::Info, "skew"),
+    ];
+    for (index, example) in view.examples() {
+        let spans = example
+            .traces
+            .iter()
+            .flat_map(|&trace| view.traces.traces[trace as usize].spans());
+        let remarks: Vec<(u32, &str)> = spans
+            .flat_map(|span| {
+                let warnings = view.traces.span(span).warnings();
+                warnings.map(move |warning| (span, warning))
+            })
+            .collect();
+        for (words, severity, case) in REMARKS {
+            let mut fitting = remarks.iter().filter(|(_, remark)| remark.contains(words));
+            let Some(&(span, remark)) = fitting.next() else {
+                continue;
+            };
+            let message = format!(
+                "Jaeger changed the times of `{}`: {remark}",
+                view.traces.span(span).name()
+            );
+            drafts.push(
+                Draft::new(Rule::BadTime, message)
+                    .severity(severity)
+                    .example(index)
+                    .step(view.step_at(index, span))
+                    .span(span)
+                    .subject("changed by Jaeger")
+                    .count(1 + fitting.count())
+                    .case(case),
+            );
         }
     }
 }
