@@ -30,8 +30,8 @@ pub(crate) fn fold(view: &View<'_>, drafts: &mut Vec<Draft>) {
         groups.entry(key).or_default().push(index);
     }
     let mut folded: HashSet<usize> = HashSet::new();
-    let mut patchy: HashSet<u32> = HashSet::new();
-    for ((example, rule, ..), mut group) in groups {
+    let patchy = patchy(drafts);
+    for mut group in groups.into_values() {
         group.sort_by_key(|&index| {
             let span = drafts[index].span;
             span.map(|span| (view.traces.record(span).start, span))
@@ -52,9 +52,6 @@ pub(crate) fn fold(view: &View<'_>, drafts: &mut Vec<Draft>) {
         first.count = count;
         first.step = None;
         folded.extend(&group[1..]);
-        if rule == Rule::OrphanSpan {
-            patchy.insert(example);
-        }
     }
     let mut index = 0;
     drafts.retain(|draft| {
@@ -68,19 +65,34 @@ pub(crate) fn fold(view: &View<'_>, drafts: &mut Vec<Draft>) {
     });
 }
 
+/// Examples whose spans were lost at many places.
+fn patchy(drafts: &[Draft]) -> HashSet<u32> {
+    let mut places: BTreeMap<u32, usize> = BTreeMap::new();
+    let lost = drafts
+        .iter()
+        .filter(|draft| draft.rule == Rule::OrphanSpan && draft.severity == Severity::Error);
+    for example in lost.filter_map(|draft| draft.example) {
+        *places.entry(example).or_default() += 1;
+    }
+    places.retain(|_, places| *places > APART);
+    places.into_keys().collect()
+}
+
 /// `; likewise` and what the other drafts are about, else where they are.
 fn likewise(view: &View<'_>, drafts: &[Draft], group: &[usize]) -> String {
     let own = &drafts[group[0]].subject;
     let others = || group[1..].iter().map(|&index| &drafts[index]);
-    let mut names: Vec<&str> = Vec::new();
-    for draft in others() {
-        let subject = draft.subject.as_deref().filter(|_| draft.subject != *own);
-        if let Some(name) = subject.or(view.step_name(draft.step))
-            && !names.contains(&name)
-        {
-            names.push(name);
-        }
+    let mut names: Vec<&str> = others()
+        .filter_map(|draft| draft.subject.as_deref())
+        .filter(|subject| Some(*subject) != own.as_deref())
+        .collect();
+    if names.is_empty() {
+        names = others()
+            .filter_map(|draft| view.step_name(draft.step))
+            .collect();
     }
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(*name));
     let more = names.len().saturating_sub(LISTED);
     let mut listed: Vec<String> = names
         .iter()

@@ -176,6 +176,13 @@ fn explain_by_lost_input(view: &View<'_>, drafts: &mut Vec<Draft>) {
     if !drafts.iter().any(lost) {
         return;
     }
+    if view.traces.spans.is_empty() {
+        drafts.retain(|draft| draft.rule == MalformedInput);
+        drafts
+            .iter_mut()
+            .for_each(|draft| draft.severity = Severity::Error);
+        return;
+    }
     let absent: Vec<Draft> = drafts
         .extract_if(.., |draft| {
             ABSENCES.contains(&draft.rule) && draft.severity == Severity::Error

@@ -226,6 +226,9 @@ impl<'de> Items<'de> for JaegerSpans<'_> {
     }
 }
 
+/// The ids' names tell it from the query API's form.
+const STORED: &str = "a span has the form of Jaeger's storage (protobuf's JSON), which isn't read; ask the query API for the trace";
+
 struct JaegerSpan<'x> {
     builder: &'x mut Builder,
     record: SpanRecord,
@@ -278,7 +281,7 @@ impl JaegerSpan<'_> {
         let (Some(trace_id), None) = (trace_id, self.bad) else {
             let bad = self
                 .bad
-                .unwrap_or("a span's `traceID` or `spanID` isn't one");
+                .unwrap_or("the `traceID` or `spanID` of a span isn't hexadecimal");
             self.builder.problem(ProblemKind::LostSpan, bad.to_owned());
             return None;
         };
@@ -334,7 +337,7 @@ impl JaegerSpan<'_> {
             .unsigned()
             .and_then(|micros| micros.checked_mul(NANOS));
         if value.is_none() {
-            self.bad = Some("a span's time isn't microseconds");
+            self.bad.get_or_insert("a span's time isn't microseconds");
         }
         Ok(value.unwrap_or_default())
     }
@@ -351,6 +354,10 @@ pub(crate) fn id<const N: usize>(raw: &Raw<'_>) -> Option<[u8; N]> {
 impl<'de> Fields<'de> for JaegerSpan<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
+            "traceId" | "spanId" => {
+                self.bad = Some(STORED);
+                skip(map)?;
+            }
             "traceID" => self.trace_id = id(&raw(map)?).filter(|id| *id != [0; 16]),
             "spanID" => self.record.id = id(&raw(map)?).unwrap_or_default(),
             "parentSpanID" => {

@@ -1,14 +1,24 @@
 //! Could the input be read?
 
 use crate::draft::Draft;
-use crate::read::ProblemKind;
+use crate::read::{Problem, ProblemKind};
 use crate::rule::Rule;
 use crate::view::View;
 
 pub(crate) fn malformed_input(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    for problem in view.problems {
+    let nothing_read = view.traces.spans.is_empty();
+    let is_lost = |problem: &&Problem| problem.kind != ProblemKind::UnknownField;
+    let lost_all = nothing_read && view.problems.iter().any(|problem| is_lost(&problem));
+    // Where nothing was read, a field more or less is no matter.
+    let told = view
+        .problems
+        .iter()
+        .filter(|problem| !lost_all || is_lost(problem));
+    for problem in told {
         let (subject, case) = match problem.kind {
-            ProblemKind::LostRecord if view.traces.spans.is_empty() => (None, "nothing-read"),
+            ProblemKind::LostRecord | ProblemKind::LostSpan if nothing_read => {
+                (None, "nothing-read")
+            }
             ProblemKind::LostRecord => (None, "lost-record"),
             ProblemKind::LostSpan => (None, "lost-span"),
             ProblemKind::LostValue => (None, "lost-value"),

@@ -56,8 +56,16 @@ pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
         } else {
             "unseen"
         };
+        // Nothing says that such a program calls Milvus at all.
+        let is_foreign =
+            !view.scenario && view.facts.is_none() && unclaimed == 0 && rest.is_empty();
         drafts.push(
             Draft::new(Rule::ClientUnseen, message)
+                .severity(if is_foreign {
+                    Severity::Warning
+                } else {
+                    Severity::Error
+                })
                 .example(index)
                 .span(root)
                 .case(case)
@@ -68,7 +76,23 @@ pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
 }
 
 /// The beginnings of the paths of Milvus's REST API.
-const REST_PATHS: [&str; 3] = ["/v1/vector/", "/v2/vectordb/", "/api/v1/"];
+const REST_PATHS: [&str; 6] = [
+    "/v1/vector/",
+    "/v2/vectordb/",
+    "/api/v1/collection",
+    "/api/v1/entities",
+    "/api/v1/index",
+    "/api/v1/partition",
+];
+
+/// From the first slash behind the host.
+fn path_of(url: &str) -> &str {
+    let url = url.split('?').next().unwrap_or(url);
+    match url.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
+        None => url,
+    }
+}
 
 /// HTTP client spans of an example that call Milvus's REST API.
 fn rest_calls(view: &View<'_>, example: &Example<'_>) -> Vec<u32> {
@@ -76,10 +100,11 @@ fn rest_calls(view: &View<'_>, example: &Example<'_>) -> Vec<u32> {
         let record = view.traces.record(span);
         record.kind == Kind::Client
             && view.links.side(span) == Side::Client
-            && view
-                .reader
-                .path(span)
-                .is_some_and(|path| REST_PATHS.iter().any(|rest| path.contains(rest)))
+            && view.reader.path(span).is_some_and(|path| {
+                REST_PATHS
+                    .iter()
+                    .any(|rest| path_of(path).starts_with(rest))
+            })
     };
     example
         .traces

@@ -376,3 +376,77 @@ fn siblings_of_nothing_to_judge() {
     nothing("\n\n", "the input holds no spans");
     nothing("{\"resourceSpans\":[]}", "the input holds no spans");
 }
+
+/// A program that has nothing to do with Milvus.
+#[test]
+fn programs_of_other_kinds() {
+    let web = |url: &'static str| {
+        changed(move |parts| {
+            parts.retain(|part| part.service == "milvus-client");
+            each(
+                parts,
+                |part| part.scope == "demo.grpc",
+                |part| {
+                    part.set("name", json!("HTTP POST"));
+                    part.set("attributes", json!([]));
+                    part.attribute("http.url", json!({"stringValue": url}));
+                },
+            );
+        })
+    };
+    for url in [
+        "http://loki:3100/loki/api/v1/push",
+        "https://metrics/api/v1/write",
+        "http://shop/v1/vectors/1",
+        "http://shop?next=/v1/vector/search",
+    ] {
+        let bytes = web(url);
+        let (traces, problems) = read(&[Input {
+            label: None,
+            bytes: &bytes,
+        }]);
+        check(
+            url,
+            &judge(&traces, &problems, None, None),
+            Consistent,
+            "0/0",
+            &[(Warning, "client-unseen", 1, "no client RPC span")],
+        );
+        check(
+            url,
+            &exec(&bytes),
+            Inconsistent,
+            "0/0",
+            &[(Error, "client-unseen", 1, "no client RPC span")],
+        );
+    }
+}
+
+/// One problem says it, and nothing is said of what can't be known.
+#[test]
+fn nothing_was_read() {
+    let stored = json!({"spans": [{"traceId": "AAAAAAAAAABSlpqJVVcaPw==", "spanId": "AAAAAABkfZg=",
+        "operationName": "get", "startTime": "2017-01-26T16:46:31.639875-05:00", "duration": "5000ns"}],
+        "process": {"serviceName": "api"}});
+    let alone = json!([{"traceID": "2be38093ead7a083", "spanID": "7606ddfe69932d34", "operationName": "a",
+        "startTime": 1, "duration": 2}]);
+    let no_hex = json!({"traceID": "trace-1", "spans": [{"traceID": "trace-1", "spanID": "span-1", "operationName": "a",
+        "startTime": 1, "duration": 2}], "processes": {}});
+    for (document, message) in [
+        (stored, "the form of Jaeger's storage"),
+        (alone, "a Jaeger span outside a trace"),
+        (no_hex, "isn't hexadecimal"),
+    ] {
+        let verdict = compare(document.to_string().as_bytes());
+        check(
+            message,
+            &verdict,
+            CouldNotRun,
+            "0/0",
+            &[(Error, "malformed-input", 1, message)],
+        );
+        let hint = verdict.findings[0].hint.as_deref().unwrap_or_default();
+        assert!(!hint.contains("were read"), "{message}: {hint}");
+        assert!(!verdict.findings[0].message.contains("gaps"), "{message}");
+    }
+}

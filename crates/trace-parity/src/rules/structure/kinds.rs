@@ -85,7 +85,7 @@ pub(crate) fn wrong_root_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 root,
                 None,
                 kind,
-                "the root span, by the contract",
+                "the root span, by the contract,",
             ));
         }
     }
