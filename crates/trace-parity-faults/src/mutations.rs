@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use trace_parity::{Contract, Input, SpanId, TraceId, Verdict, judge, read};
 
-use crate::random::Random;
 use crate::capture::{Capture, Entry, find};
+use crate::random::Random;
 
 /// One thing that happens to captures.
 #[derive(Clone, Copy)]
