@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::Timestamp;
+use chrono::{DateTime, SecondsFormat};
 use otlp_capture::Secrets;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -141,10 +141,10 @@ impl Fetch {
         }
         let traces: Traces = self.accepted(&path, &answer)?;
         if let Some([error, ..]) = traces.errors.as_deref() {
-            return Err(Failure::new(format!(
-                "the traces of `{service}` can't be read: {error}"
-            ))
-            .hint("look at the log of the store, then run the same command again"));
+            return Err(
+                Failure::new(format!("the traces of `{service}` can't be read: {error}"))
+                    .hint("look at the log of the store, then run the same command again"),
+            );
         }
         let traces = traces.data.unwrap_or_default().into_iter();
         traces
@@ -279,10 +279,11 @@ fn micros(time: SystemTime) -> u128 {
 }
 
 fn rfc3339(micros: u128) -> String {
-    let micros = i64::try_from(micros).unwrap_or(i64::MAX);
-    Timestamp::from_microsecond(micros)
-        .unwrap_or(Timestamp::MAX)
-        .to_string()
+    let time = i64::try_from(micros)
+        .ok()
+        .and_then(DateTime::from_timestamp_micros);
+    time.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
+        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// Percent-encodes a query value.
