@@ -55,7 +55,7 @@ pub fn clipped(text: &str, columns: usize, charset: Charset) -> String {
     out
 }
 
-/// As [`clipped`], but it is the middle that is left out: the end of a long name says most.
+/// As [`clipped`], but leaves out the middle, because the end of a long name is the most significant part.
 pub fn clipped_inside(text: &str, columns: usize, charset: Charset) -> String {
     let whole = clipped(text, WHOLE, charset);
     if self::columns(&whole) <= columns {
@@ -64,7 +64,7 @@ pub fn clipped_inside(text: &str, columns: usize, charset: Charset) -> String {
     let ellipsis = ellipsis(charset);
     let room = columns.saturating_sub(ellipsis.width());
     let head = take(units(text, charset), room / 4);
-    // Beyond what anybody reads, the end is looked for in the last part only.
+    // Of a very long text, only the last part is searched for the end.
     let last_part = text.len() - text.len().min(WHOLE * MOST_BYTES);
     let last_part = &text[floor_char_boundary(text, last_part)..];
     let mut tail: Vec<Unit<'_>> = units(last_part, charset).collect();
@@ -159,7 +159,7 @@ fn written_out(c: char) -> String {
     }
 }
 
-/// Controls, and what Unicode calls default-ignorable: characters that change how others look without being seen.
+/// Control characters, and Unicode's default-ignorable characters, which change the look of others without being visible.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -336,7 +336,7 @@ fn begins_ci_command(text: &str) -> bool {
 
 /// One line of a program's output: its colours are taken out, its tabs are spaces, the rest is [`clipped`].
 pub fn log_line(line: &str, columns: usize, charset: Charset) -> String {
-    // A line is as long as its writer likes; what is far beyond the screen is not worth parsing.
+    // A line can have any length; the part far beyond the screen isn't parsed.
     let enough = floor_char_boundary(line, columns.saturating_mul(16));
     let plain = anstream::adapter::strip_str(&line[..enough]).to_string();
     let plain = plain.trim_end_matches(['\r', '\n']).replace('\t', "    ");

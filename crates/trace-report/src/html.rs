@@ -37,7 +37,7 @@ const PROGRAM: &str = concat!(
     include_str!("../assets/program/page.js"),
 );
 
-/// What a browser may run and load: this style, loader and program, each by its hash, and nothing from anywhere else.
+/// The content security policy: this style, loader and program, each by its hash, and nothing else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
     "style-src 'sha256-yeJg3sXcpLnVriW+mLzJb8/V8Y46T4yq0k3ER8HkryQ='; ",
@@ -97,7 +97,7 @@ fn title(run: &Run) -> String {
     format!("{outcome} · {} · milvus-otel", escape::markup(what, 80))
 }
 
-/// What a reader without JavaScript gets.
+/// The text for readers without JavaScript.
 fn text(run: &Run) -> String {
     let style = TerminalStyle {
         width: 100,
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// A comment that goes on over several lines would lose its first line only.
+    /// Of a comment over several lines, only the first line would be removed.
     #[test]
     fn comments_end_where_they_begin() {
         for text in [STYLE, PROGRAM] {

@@ -316,7 +316,7 @@ fn milliseconds(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
-/// JSON has no infinity, and a time that isn't a number says nothing.
+/// Replaces infinity and NaN, which JSON doesn't have, with 0.
 fn finite(seconds: f64) -> f64 {
     if seconds.is_finite() { seconds } else { 0.0 }
 }

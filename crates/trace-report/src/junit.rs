@@ -416,8 +416,8 @@ impl Case {
 
 /// An indented document. Every value is escaped here and nowhere else.
 ///
-/// Written by hand: `quick-junit` would add chrono, uuid, quick-xml and four more crates to what everybody compiles before
-/// a first run, 7 s of processor time (2 cores, 2026-11-27). The tests read every document back with it.
+/// Written by hand: `quick-junit` would add uuid, quick-xml and four more crates to the compile time before a first run. The
+/// tests read every document back with it.
 struct Xml {
     out: String,
     depth: usize,

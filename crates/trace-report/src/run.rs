@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use trace_parity::{Exit, Verdict};
 
-/// One finished run, or one comparison of captures, ready to be shown.
+/// A finished run, or a comparison of captures.
 ///
-/// The harness fills it; a reporter asks nobody anything else.
+/// The harness fills it, and reporters need nothing else.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The command that the reader types, such as `cargo xtask`. A `{program}` in a hint stands for it.
@@ -32,7 +32,7 @@ pub struct Run {
     pub examples: Vec<ExampleRun>,
 }
 
-/// What the verdict is about; it decides which words a reader gets.
+/// The subject of the verdict, which decides the wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The project's examples, which all do the same.
@@ -55,7 +55,7 @@ pub struct Note {
 pub enum NoteKind {
     /// Versions that are known not to work, or not together.
     Versions,
-    /// The environment changes what is exported or where to.
+    /// The environment changes the content or the target of the export.
     Environment,
     /// Calls reached the server without trace context.
     UntracedCalls,
@@ -71,7 +71,7 @@ pub struct Phase {
     pub seconds: f64,
 }
 
-/// What the harness knows of one example's process.
+/// The process of one example.
 #[derive(Clone, Debug)]
 pub struct ExampleRun {
     pub name: String,

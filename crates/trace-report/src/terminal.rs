@@ -1,4 +1,4 @@
-//! A run as text for a terminal: the verdict, the aligned table, what is wrong, and what to do next.
+//! A run as text for a terminal: the verdict, the aligned table, the findings, and the next commands.
 
 pub(crate) mod layout;
 pub(crate) mod style;
@@ -64,7 +64,7 @@ fn headline(page: &mut Page, run: &Run) {
     let separator = page.style.separator();
     let mut line = format!("  {}", parts[0]);
     for part in &parts[1..] {
-        // What doesn't fit is left out: the least important stands last.
+        // Parts that don't fit are left out; the least important is last.
         if word.len() + escape::columns(&line) + escape::columns(separator) + escape::columns(part)
             > page.width()
         {
@@ -143,7 +143,7 @@ fn finding(page: &mut Page, run: &Run, finding: &Finding) {
     }
 }
 
-/// What the runner noticed and no rule covers.
+/// Observations of the runner that no rule covers.
 fn notes(page: &mut Page, run: &Run) {
     if !run.notes.is_empty() {
         page.gap();

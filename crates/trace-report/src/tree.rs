@@ -83,7 +83,7 @@ struct TreeRow<'t> {
     /// Equal siblings in this line.
     count: usize,
     duration_ns: u64,
-    /// Spans that this line tells of: the siblings, and what is below all but the first.
+    /// The number of spans in this line: the siblings, and the descendants of all but the first.
     spans: usize,
 }
 
@@ -93,7 +93,7 @@ struct Rows<'t, 'a> {
     next_siblings: Vec<Option<usize>>,
     fold: bool,
     at: usize,
-    /// Where a folded line's first subtree ends and where it goes on, the innermost last.
+    /// The end of a folded line's first subtree and the continuation, the innermost last.
     jumps: Vec<(usize, usize)>,
 }
 
@@ -284,7 +284,7 @@ impl Columns {
             .collect()
     }
 
-    /// What is wrong with a span, under it.
+    /// The findings of a span, under it.
     fn notes(&self, page: &mut Page, span: Span<'_>, lead: &str) {
         let mut note = |role: Role, text: &str| {
             let room = page.width().saturating_sub(escape::columns(lead));

@@ -59,7 +59,7 @@ pub(crate) fn summary(run: &Run) -> Vec<String> {
     parts.into_iter().flatten().collect()
 }
 
-/// What one of the judged is called.
+/// The noun for one judged program or example.
 pub(crate) fn subject(subject: Subject) -> &'static str {
     match subject {
         Subject::Examples => "example",
@@ -105,10 +105,10 @@ pub(crate) fn place(finding: &Finding) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What stands for the command's name in a hint.
+/// The placeholder for the command's name in a hint.
 const PROGRAM: &str = "{program}";
 
-/// What to do about a finding, the likeliest first: each line of its hint.
+/// The actions for a finding, the likeliest first: the lines of its hint.
 pub(crate) fn actions(run: &Run, finding: &Finding) -> Vec<String> {
     let lines = finding.hint.iter().flat_map(|hint| hint.split('\n'));
     lines
@@ -128,7 +128,7 @@ pub(crate) fn numbered(actions: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// The finding without its title: the facts, the place, what to do.
+/// The finding without its title: facts, place and actions.
 pub(crate) fn body(run: &Run, finding: &Finding) -> Vec<String> {
     let mut lines = vec![finding.message.clone()];
     lines.extend(place(finding).map(|place| format!("at {place}")));
@@ -198,7 +198,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What a difference in wording is about, in a word that fits a table.
+/// The subject of a difference in vocabulary, in a word that fits a table.
 pub(crate) fn vocabulary(rule: Rule) -> Option<&'static str> {
     match rule {
         Rule::SpanName => Some("name"),
@@ -231,7 +231,7 @@ pub(crate) fn worst_at(verdict: &Verdict, example: &str, step: &str) -> Option<S
         .max()
 }
 
-/// The words of a cell: one per example, in order; an empty one where there is nothing to say.
+/// The texts of a row's cells, one per example, in order; possibly empty.
 pub(crate) fn cells(row: &StepRow) -> Vec<String> {
     let methods = differing_methods(row);
     row.cells

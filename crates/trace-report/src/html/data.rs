@@ -158,7 +158,7 @@ struct FindingView {
     span_id: Option<String>,
     subject: Option<String>,
     message: String,
-    /// What to do, the likeliest first.
+    /// Actions, the likeliest first.
     actions: Vec<String>,
     count: u64,
     input_line: Option<u64>,

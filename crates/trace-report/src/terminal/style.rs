@@ -38,7 +38,7 @@ impl Default for TerminalStyle {
     }
 }
 
-/// The role of a piece of text. Its colour repeats what its words say.
+/// The role of a piece of text. Its color only repeats the meaning of its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Plain,

@@ -23,7 +23,7 @@ struct TableRow {
     cells: Vec<(Role, String)>,
 }
 
-/// What each example did in each step, and how it said so.
+/// The aligned table: each example's calls in each step, and its vocabulary.
 pub(super) fn outcome(page: &mut Page, run: &Run) {
     let verdict = &run.verdict;
     if verdict.outcome == Outcome::CouldNotRun {
@@ -50,7 +50,7 @@ pub(super) fn outcome(page: &mut Page, run: &Run) {
 
 type TimeOf = fn(&ExampleTiming) -> Option<Spread>;
 
-/// What the tables of times show of each step and example.
+/// The cells of the tables of times.
 const TIMES: [(&str, TimeOf); 3] = [
     ("client time", |timing| Some(timing.client)),
     ("server time", |timing| timing.server),
@@ -136,7 +136,7 @@ fn step_row(page: &Page, verdict: &Verdict, row: &trace_parity::StepRow) -> Tabl
     }
 }
 
-/// Where there is no contract there are no steps, and these say how much was seen.
+/// Without a contract there are no steps; these rows show the number of spans and calls.
 fn counts(page: &Page, verdict: &Verdict) -> [TableRow; 3] {
     let row = |label: &str, count: fn(&ExampleVerdict) -> u64| {
         per_example(page, label, verdict, |_, example| {
