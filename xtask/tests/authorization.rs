@@ -128,6 +128,17 @@ fn a_missing_or_old_token_is_rejected_and_no_file_contains_a_token() {
     let starred = format!("token {}\n", "*".repeat(token.len()));
     assert!(log.starts_with(&starred), "{log}");
     assert_eq!(shared(&latest_run()), [""; 0]);
+    let diagnostics =
+        std::fs::read_to_string(latest_run().join("logs/xtask.log")).expect("the diagnostics");
+    for event in [
+        "arguments=[",
+        "started a program command=[\"sh\"",
+        "ready server=",
+        "judged verdict=Inconsistent",
+        "stopped every program took=",
+    ] {
+        assert!(diagnostics.contains(event), "{event}: {diagnostics}");
+    }
     assert!(
         !secrets
             .iter()
