@@ -45,7 +45,8 @@ pub async fn to_the_end(
     };
     match &outcome {
         Ok(judged) => {
-            tracing::info!(verdict = ?judged.run.verdict.outcome, findings = judged.run.verdict.findings.len(), "judged")
+            let verdict = &judged.run.verdict;
+            tracing::info!(verdict = ?verdict.outcome, findings = verdict.findings.len(), "judged");
         }
         Err(failure) => tracing::error!(?failure, "no verdict"),
     }
