@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use milvus_otel_cli::Verbosity;
-use milvus_otel_cli::cli::{Auth, Baseline, Judging, Redaction, StackArguments};
+use milvus_otel_cli::cli::{Auth, Baseline, Judging, Redaction, StackArguments, WireArguments};
 use supervise::{Failure, Result};
 
 /// Traces a request end to end, from a client in any language into Milvus and back, and proves it.
@@ -85,8 +85,10 @@ pub(crate) struct RunAll {
     pub(crate) auth: Auth,
     #[command(flatten)]
     pub(crate) redaction: Redaction,
+    #[command(flatten)]
+    pub(crate) wire: WireArguments,
     /// Leave the stack up after the report, until Ctrl-C
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["witness", "mend"])]
     pub(crate) keep_up: bool,
     /// Open the report in the browser
     #[arg(long)]

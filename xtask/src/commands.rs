@@ -22,6 +22,7 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         stack: stacks::choice(&arguments.stack, arguments.auth)?,
         keep_up: arguments.keep_up,
         auth: arguments.auth.auth,
+        witnessing: arguments.wire.witnessing(),
         redact: arguments.redaction.redact,
     };
     let (judged, code) = run_and_report("run-all", &options, &arguments.judging, arguments.open)?;

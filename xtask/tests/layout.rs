@@ -8,7 +8,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("xtask", &["milvus-otel-cli", "test-support"]),
     ("milvus-otel-cli", &["compat"]),
     ("compat", &["harness"]),
-    ("harness", &["supervise", "otlp-capture", "trace-report"]),
+    (
+        "harness",
+        &["supervise", "otlp-capture", "grpc-witness", "trace-report"],
+    ),
     ("trace-report", &["trace-parity"]),
     ("milvus-otel-tests", &["milvus-otel"]),
     ("trace-parity-faults", &["trace-parity"]),

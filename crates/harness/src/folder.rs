@@ -10,6 +10,9 @@ use supervise::{Failure, IoContext, Result};
 
 use crate::workspace::Workspace;
 
+/// Beside the manifest.
+pub const WIRE_FILE: &str = "wire.jsonl";
+
 /// `runs/<id>/`, in `target/milvus-otel` of a checkout or `.milvus-otel` of any other folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -93,6 +96,11 @@ impl RunFolder {
 
     pub fn manifest(&self) -> PathBuf {
         self.path.join("manifest.json")
+    }
+
+    /// The calls that a witness saw, where there was one.
+    pub fn wire(&self) -> PathBuf {
+        self.path.join(WIRE_FILE)
     }
 
     /// The lock that a run holds until it ends.

@@ -37,6 +37,7 @@ pub use stack::bring_up::StackChoice;
 pub use stack::external::{External, ExternalSettings};
 pub use stack::jaeger::Backend;
 pub use stack::keeper::{Down, KEEPER_COMMAND, clear_docker, down, has_left_something, keep, up};
+pub use stack::session::Witnessing;
 pub use stack::set_up::prepare;
 pub use stack::state::{Kept, StackState, status};
 pub use workspace::Workspace;

@@ -8,8 +8,9 @@ use otlp_capture::{Program, Secrets, Sender, Who};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use supervise::{Exit, Failure, IoContext, Result, disk};
-use trace_parity::{Delivery, ExampleFacts, RefusedFacts, RunFacts, SenderFacts, TraceId};
+use trace_parity::{Delivery, ExampleFacts, RefusedFacts, RunFacts, SenderFacts, TraceId, Wire};
 
+use crate::folder::WIRE_FILE;
 use crate::prepare::task::Versions;
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
@@ -43,6 +44,9 @@ pub struct Manifest {
     /// Texts that are redacted.
     #[serde(skip)]
     pub secrets: Secrets,
+    /// The calls that a witness saw, from the file beside the manifest.
+    #[serde(skip)]
+    pub wire: Option<Wire>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -94,19 +98,21 @@ impl Manifest {
             capture: None,
             phases: Vec::new(),
             failure: None,
+            wire: None,
             secrets: Secrets::default(),
         }
     }
 
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).at("read", path)?;
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
+        let mut manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(format!(
                 "`{}` is not a run's manifest: {error}",
                 path.display()
             ))
             .hint("copy the capture alone to another folder to judge it without run facts")
         })?;
+        manifest.wire = read_wire(&path.with_file_name(WIRE_FILE))?;
         if manifest.schema != SCHEMA {
             return Err(Failure::new(format!(
                 "`{}` has the schema `{}`, and this version reads `{SCHEMA}`",
@@ -142,8 +148,25 @@ impl Manifest {
             server_is_own: matches!(self.stack.kind.as_str(), "embedded" | "compose"),
             server_version: self.stack.versions.get("milvus").cloned(),
             delivery: self.capture.as_ref().map(delivery),
+            wire: self.wire.clone(),
         }
     }
+}
+
+/// The calls that a witness saw; `None` where there is no such file.
+pub fn read_wire(path: &Path) -> Result<Option<Wire>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    let wire = Wire::read(&text).map_err(|error| {
+        Failure::new(format!(
+            "`{}` is not a witness's file: {error}",
+            path.display()
+        ))
+        .hint("copy the capture alone to another folder to judge it without the wire")
+    })?;
+    Ok(Some(wire))
 }
 
 impl From<&trace_report::Phase> for PhaseManifest {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use harness::{CaptureArgument, SECRET_FLAG};
+use harness::{CaptureArgument, SECRET_FLAG, Witnessing};
 
 use trace_report::Detail;
 
@@ -155,6 +155,8 @@ pub struct Exec {
     pub redaction: Redaction,
     #[command(flatten)]
     pub baseline: Baseline,
+    #[command(flatten)]
+    pub wire: WireArguments,
     /// End the program after so long, such as 60s or 5m, and judge what it exported
     #[arg(long = "for", value_name = "TIME", value_parser = harness::stretch)]
     pub limit: Option<std::time::Duration>,
@@ -295,6 +297,27 @@ pub struct Baseline {
     /// Fail on a difference from the run that was accepted [default file: baseline.txt]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub baseline: Option<Option<PathBuf>>,
+}
+
+/// Whether calls are recorded on their way to Milvus.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct WireArguments {
+    /// Record in wire.jsonl what each call to Milvus carries, and judge by it
+    #[arg(long)]
+    pub witness: bool,
+    /// Rewrite contexts that old servers drop: trace flags 03 to 01, the first of two traceparents. Implies --witness
+    #[arg(long)]
+    pub mend: bool,
+}
+
+impl WireArguments {
+    pub fn witnessing(self) -> Witnessing {
+        match (self.mend, self.witness) {
+            (true, _) => Witnessing::Mending,
+            (false, true) => Witnessing::Yes,
+            (false, false) => Witnessing::No,
+        }
+    }
 }
 
 /// What is kept out of a run's folder.

@@ -23,6 +23,7 @@ pub(crate) fn exec(arguments: Exec) -> Result<ExitCode> {
         contract: judging.contract.clone(),
         stack: stacks::choice(&arguments.stack, arguments.auth)?,
         auth: arguments.auth.auth,
+        witnessing: arguments.wire.witnessing(),
         redact: arguments.redaction.redact.clone(),
         name: arguments
             .name

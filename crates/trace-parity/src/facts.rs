@@ -1,6 +1,7 @@
 //! What is known of a run besides its spans.
 
 use crate::ids::TraceId;
+use crate::wire::Wire;
 
 /// Facts that a run records and that no span tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct RunFacts {
     pub server_version: Option<String>,
     /// What the capture did with what came; `None` where no capture of ours stood in between, and it isn't known.
     pub delivery: Option<Delivery>,
+    /// What a witness saw between the programs and the server; `None` without one.
+    pub wire: Option<Wire>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ mod timing;
 mod traces;
 mod verdict;
 mod view;
+mod wire;
 
 pub use advice::{Advice, Certainty};
 pub use baseline::{against_baseline, baseline};
@@ -44,3 +45,4 @@ pub use verdict::{
     Verdict,
 };
 pub use view::examples::{ExampleTrace, example_traces};
+pub use wire::{Wire, WireCall, WireError};

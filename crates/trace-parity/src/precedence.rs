@@ -44,10 +44,27 @@ const ABSENCES: &[Rule] = &[
     SeveralTraces,
 ];
 
+/// What a context that never reached the server right shows as.
+const WITHOUT_CONTEXT: &[Rule] = &[
+    ContextLost,
+    ContextReplaced,
+    NoServerSpan,
+    ServerWorkDiffers,
+];
+
 /// A cause, how far it reaches, and what it silences there.
 const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
     (ExampleFailed, Reach::Example, UNFINISHED),
     (NoSpans, Reach::Example, Rule::ALL),
+    (ContextNotSent, Reach::Spans, WITHOUT_CONTEXT),
+    (ContextChanged, Reach::Spans, WITHOUT_CONTEXT),
+    (ContextIgnored, Reach::Spans, WITHOUT_CONTEXT),
+    (UnseenCall, Reach::Spans, &[UntracedCalls]),
+    (
+        UnseenCall,
+        Reach::Example,
+        &[ClientUnseen, MissingStep, UnmarkedError],
+    ),
     (ClientUnseen, Reach::Example, &[MissingStep, UnmarkedError]),
     (ContextReplaced, Reach::Spans, &[SeveralTraces]),
     (

@@ -131,6 +131,11 @@ rules! {
     ContextReplaced "context-replaced" Join Error;
     UntracedCalls "untraced-calls" Join Error;
     WrongServer "wrong-server" Join Error;
+    ContextNotSent "context-not-sent" Join Error;
+    ContextChanged "context-changed" Join Error;
+    ContextIgnored "context-ignored" Join Error;
+    UnseenCall "unseen-call" Join Error;
+    HiddenRetry "hidden-retry" Join Error;
     MissingStep "missing-step" Scenario Error;
     StepOrder "step-order" Scenario Error;
     RepeatedStep "repeated-step" Scenario Warning;

@@ -12,6 +12,7 @@ mod scenario;
 mod server;
 mod structure;
 mod vocabulary;
+mod wire;
 mod words;
 
 use crate::draft::Draft;
@@ -69,6 +70,9 @@ pub(crate) const CHECKS: &[Check] = &[
     always(join::context_replaced),
     always(join::untraced_calls),
     always(join::wrong_server),
+    always(wire::contexts),
+    always(wire::unseen_calls),
+    always(wire::hidden_retries),
     by_contract(scenario::missing_step),
     by_contract(scenario::step_order),
     by_contract(scenario::repeated_step),

@@ -6,6 +6,7 @@ pub(crate) mod join;
 pub(crate) mod links;
 pub(crate) mod reader;
 pub(crate) mod steps;
+pub(crate) mod wire;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,6 +20,7 @@ use join::Uncalled;
 use links::{Links, Orphans};
 use reader::Reader;
 use steps::Alignment;
+use wire::OnWire;
 
 /// Everything that is known, prepared once.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct View<'a> {
     ghost_of: HashMap<u32, u32>,
     /// Server spans at the top of traces of nobody's that no call explains, in order of start.
     pub(crate) uncalled: Vec<Uncalled<'a>>,
+    /// What a witness saw; `None` without one.
+    pub(crate) wire: Option<OnWire<'a>>,
     /// One per example.
     pub(crate) alignments: Vec<Alignment>,
 }
@@ -78,6 +82,8 @@ impl<'a> View<'a> {
                 steps::align(traces, contract, example.root, own, ghosts)
             })
             .collect();
+        let wire = facts.and_then(|facts| facts.wire.as_ref());
+        let wire = wire.map(|wire| OnWire::join(wire, traces, contract, &calls, &call_of));
         let answers = (0..)
             .zip(&calls)
             .flat_map(|(index, call)| call.answers().map(move |server| (server, index)))
@@ -100,6 +106,7 @@ impl<'a> View<'a> {
                 .collect(),
             ghosts,
             uncalled,
+            wire,
             alignments,
         }
     }

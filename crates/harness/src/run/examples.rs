@@ -22,7 +22,7 @@ use crate::spans::http::{Client, Url};
 use crate::spans::live::{fresh, live};
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
-use crate::stack::session::Session;
+use crate::stack::session::{Session, Witnessing};
 use crate::workspace::Workspace;
 
 const READ_BACK_POLL: Duration = Duration::from_millis(200);
@@ -44,6 +44,8 @@ pub struct Options {
     pub keep_up: bool,
     /// The embedded stack asks its clients who they are.
     pub auth: bool,
+    /// Whether a witness stands between the examples and Milvus.
+    pub witnessing: Witnessing,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
 }
@@ -100,6 +102,7 @@ async fn judge_examples(
     let session = slot.insert(session);
     session.kept_up = options.keep_up;
     session.authorize(authorization::token(options.auth)?, &options.redact)?;
+    session.witnessing = options.witnessing;
     let names = rounds.iter().map(|(name, ..)| name.clone()).collect();
     let fresh = fresh(&contract, Some(session.folder.id.clone()), names);
     let live = live(&fresh);

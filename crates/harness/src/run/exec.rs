@@ -27,7 +27,7 @@ use crate::spans::source::Spans;
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
 use crate::stack::jaeger::Backend;
-use crate::stack::session::Session;
+use crate::stack::session::{Session, Witnessing};
 use crate::stack::state::{self, Kept};
 use crate::workspace::Workspace;
 
@@ -45,6 +45,8 @@ pub struct Exec {
     pub stack: StackChoice,
     /// The stack asks its clients who they are.
     pub auth: bool,
+    /// Whether a witness stands between the program and Milvus.
+    pub witnessing: Witnessing,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
     /// The program's name: an attribute's value, and a file's name.
@@ -112,7 +114,7 @@ async fn judge_program(
     let words = contract.clone().unwrap_or_else(Contract::builtin);
     let fresh = fresh(&words, None, vec![name.clone()]);
     let live = live(&fresh);
-    let (stack, mut spans) = match kept_stack(workspace, options, supervisor, slot)? {
+    let (stack, mut spans) = match kept_stack(workspace, options, supervisor, slot).await? {
         Some(kept) => kept,
         None => {
             own_stack(
@@ -190,7 +192,7 @@ fn note(kind: NoteKind, text: String) -> Note {
 }
 
 /// The stack that is up, unless another is asked for.
-fn kept_stack(
+async fn kept_stack(
     workspace: &Workspace,
     options: &Exec,
     supervisor: &Supervisor,
@@ -208,7 +210,10 @@ fn kept_stack(
     })?;
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
     session.authorize(state::token(&state)?, &options.redact)?;
-    RunningStack::kept(&state, session).map(Some)
+    session.witnessing = options.witnessing;
+    let (mut stack, spans) = RunningStack::kept(&state, session)?;
+    stack.lead_through_witness(session, 0).await?;
+    Ok(Some((stack, spans)))
 }
 
 /// One for this program alone, where the tutorial has it, or somebody else's.
@@ -241,6 +246,7 @@ async fn own_stack(
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
     session.authorize(authorization::token(options.auth)?, &options.redact)?;
+    session.witnessing = options.witnessing;
     prepared
         .start(Place::Tutorial, workspace, session, (live, fresh), events)
         .await

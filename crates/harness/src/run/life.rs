@@ -86,6 +86,9 @@ impl Ending<'_> {
 
         clock.enter(Phase::Compare);
         session.settle_capture().await?;
+        if let Some(note) = session.settle_witness().await? {
+            events.emit(Event::Note(note));
+        }
         let captured = Captured::of(&session.folder)?;
         session.manifest.general_rules = contract.is_none();
         notes.extend(look(&captured.traces, &mut session.manifest));

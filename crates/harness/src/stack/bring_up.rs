@@ -18,9 +18,9 @@ use crate::stack::compose::{Docker, Images, Published};
 use crate::stack::embedded;
 use crate::stack::external::External;
 use crate::stack::jaeger::{self, Backend, Jaeger};
-use crate::stack::ports::{Ports, TUTORIAL, TUTORIAL_OTLP};
+use crate::stack::ports::{Ports, TUTORIAL, TUTORIAL_OTLP, free};
 use crate::stack::server::{Server, any_failed};
-use crate::stack::session::Session;
+use crate::stack::session::{Session, Witnessing};
 use crate::stack::state::StackState;
 use crate::workspace::Workspace;
 
@@ -204,6 +204,9 @@ impl RunningStack {
         // Only now: Jaeger has taken its own.
         let (ports, otlp) = match place {
             Place::Free => (Ports::free()?, (0, 0)),
+            Place::Tutorial if session.witnessing != Witnessing::No => {
+                (TUTORIAL.with_proxy(free(1)?[0]), TUTORIAL_OTLP)
+            }
             Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
         };
         let rotation = live.is_none().then_some(KEPT_ROTATION);
@@ -293,6 +296,14 @@ impl RunningStack {
         Ok((stack, Spans::Fetched(published.fetch(fresh))))
     }
 
+    /// Puts a witness before Milvus, where one is wanted.
+    pub async fn lead_through_witness(&mut self, session: &mut Session, port: u16) -> Result<()> {
+        if session.witnessing != Witnessing::No {
+            self.milvus_uri = session.witness(&self.milvus_uri, port).await?;
+        }
+        Ok(())
+    }
+
     /// Writes its addresses into the run's manifest.
     pub fn tell(&self, session: &mut Session) {
         let known = &mut session.manifest.stack;
@@ -318,7 +329,8 @@ impl PreparedStack {
         (live, fresh): (&Live, Fresh),
         events: &Events,
     ) -> Result<(RunningStack, Spans)> {
-        let (stack, spans) = match (&self.choice, &self.docker) {
+        let choice = self.choice.clone();
+        let (mut stack, spans) = match (&self.choice, &self.docker) {
             (StackChoice::External(external), _) => RunningStack::external(external, fresh).await?,
             (StackChoice::Compose, Some((docker, images))) => {
                 let published = match place {
@@ -343,6 +355,13 @@ impl PreparedStack {
                 (stack.await?, Spans::Captured)
             }
         };
+        let is_embedded = matches!(choice, StackChoice::Embedded(_));
+        let port = match place {
+            // Where programs look that have the tutorial's port written in: Milvus has left it to the witness.
+            Place::Tutorial if is_embedded => TUTORIAL.proxy(),
+            Place::Tutorial | Place::Free => 0,
+        };
+        stack.lead_through_witness(session, port).await?;
         stack.tell(session);
         events.emit(Event::StackReady {
             milvus: stack.milvus_uri.clone(),

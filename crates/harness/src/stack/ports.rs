@@ -38,6 +38,12 @@ impl Ports {
         Ok(Self(ports))
     }
 
+    /// The same ports, with another one for clients.
+    pub fn with_proxy(mut self, port: u16) -> Self {
+        self.0[0] = port;
+        self
+    }
+
     pub const fn proxy(&self) -> u16 {
         self.0[0]
     }

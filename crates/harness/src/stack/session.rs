@@ -5,12 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use grpc_witness::Witness;
 use otlp_capture::{Capture, Forward, Rotation, Secrets, Signal, Stats};
 use supervise::{Failure, Filter, Result, Supervisor, chain, locks};
 
 use crate::diagnostics;
 use crate::folder::RunFolder;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, read_wire};
 use crate::prepare::task::Versions;
 use crate::spans::http::{self, Url};
 use crate::spans::live::{Live, feed};
@@ -32,16 +33,28 @@ pub struct Session {
     pub manifest: Manifest,
     /// The stack stays after the verdict, and so does the capture.
     pub kept_up: bool,
+    /// Whether a witness stands between the programs and Milvus.
+    pub witnessing: Witnessing,
     /// The clients' token, if the server requires one.
     pub token: Option<Token>,
     supervisor: Supervisor,
     capture: Option<Capture>,
+    witness: Option<Witness>,
     /// That of the stack which was up before.
     others: Option<OthersCapture>,
     data: Option<DataFolder>,
     containers: Option<Claim>,
     /// Held until the run ends.
     lock: Option<File>,
+}
+
+/// Whether a witness records what each call carries, and whether it mends contexts that old servers drop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Witnessing {
+    #[default]
+    No,
+    Yes,
+    Mending,
 }
 
 /// A capture in another process, and its statistics before this run.
@@ -75,9 +88,11 @@ impl Session {
             folder,
             manifest,
             kept_up: false,
+            witnessing: Witnessing::default(),
             token: None,
             supervisor,
             capture: None,
+            witness: None,
             others: None,
             data: None,
             containers: None,
@@ -147,6 +162,50 @@ impl Session {
         tracing::debug!(?endpoints, folder = ?self.folder.path, "the capture listens");
         self.capture = Some(capture);
         Ok(endpoints)
+    }
+
+    /// Starts a witness before the Milvus at `milvus_uri`; returns the URI that leads through it. Port 0 is a free one.
+    pub async fn witness(&mut self, milvus_uri: &str, port: u16) -> Result<String> {
+        let upstream = milvus_uri.strip_prefix("http://").unwrap_or(milvus_uri);
+        if upstream.contains("://") {
+            return Err(Failure::new(format!(
+                "`--witness` can't be used with `{milvus_uri}`: the witness can't read TLS"
+            ))
+            .hint("leave `--witness` out, or give Milvus's address without TLS"));
+        }
+        let upstream = upstream.trim_end_matches('/');
+        let mut config = grpc_witness::Config::new(upstream, self.folder.wire());
+        config.listen.set_port(port);
+        config.mends = self.witnessing == Witnessing::Mending;
+        let witness = Witness::start(config).await.map_err(|error| {
+            Failure::new(format!("the witness can't start: {error}"))
+                .hint("`ss -ltnp` names the holder of the port")
+        })?;
+        let uri = format!("http://{}", witness.address());
+        self.witness = Some(witness);
+        Ok(uri)
+    }
+
+    /// Ends the witness and takes in what it saw. Returns what it couldn't record, as a sentence.
+    pub async fn settle_witness(&mut self) -> Result<Option<String>> {
+        let Some(witness) = self.witness.take() else {
+            return Ok(None);
+        };
+        let stats = witness
+            .stop()
+            .await
+            .map_err(|error| Failure::new(format!("the witness could not be ended: {error}")))?;
+        self.manifest.wire = read_wire(&self.folder.wire())?;
+        let (unread, unwritten) = (stats.out_of_sight, stats.unwritten);
+        let without = stats.unrecorded_calls;
+        Ok((unread + unwritten + without > 0).then(|| {
+            format!(
+                "the witness couldn't read {unread} of {} connections (such as TLS), had no room for {without} calls, and couldn't write \
+                 {unwritten} records: `{}`",
+                stats.connections,
+                self.folder.wire().display()
+            )
+        }))
     }
 
     /// Starts Milvus with its spans going to `otlp`.
@@ -230,6 +289,7 @@ impl Session {
     /// Stops everything; returns when nothing is left. `failure` is why there is no verdict, if there is none.
     pub async fn close(mut self, failure: Option<&Failure>) -> Result<()> {
         self.supervisor.shut_down().await;
+        let witnessed = self.settle_witness().await;
         let captured = self.end_capture().await;
         if let Ok(Some(stats)) = &captured {
             // Spans that arrived after the verdict weren't judged.
@@ -244,7 +304,7 @@ impl Session {
         if self.lock.take().is_some() {
             let _ = std::fs::remove_file(self.folder.lock());
         }
-        captured.and(written).and(cleared)
+        witnessed.and(captured).and(written).and(cleared)
     }
 }
 

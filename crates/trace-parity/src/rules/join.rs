@@ -14,7 +14,7 @@ use crate::view::join::Uncalled;
 use crate::view::links::{Side, range_of};
 
 use super::absence::{Absence, absence, is_open, swallowed};
-use super::words::{reason, spans};
+use super::words::{reason, spans, tracer};
 
 pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let nobodys = unclaimed_tops(view);
@@ -341,27 +341,6 @@ pub(crate) fn context_lost(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .explains(lost.iter().map(|call| call.span)),
         );
     }
-}
-
-/// Entries of a `tracestate` by the tracer that writes them.
-const TRACERS: [(&str, &str); 6] = [
-    ("dd", "Datadog's tracer"),
-    ("es", "Elastic APM's agent"),
-    ("nr", "New Relic's agent"),
-    ("dt", "Dynatrace's agent"),
-    ("sn", "Splunk's or Signalfx's tracer"),
-    ("in", "Instana's tracer"),
-];
-
-/// The tracer that a `tracestate` names.
-fn tracer(trace_state: &str) -> Option<(&'static str, &'static str)> {
-    trace_state.split(',').find_map(|entry| {
-        let key = entry.split('=').next().unwrap_or_default().trim();
-        // `tenant@vendor` is the older form.
-        let vendor = key.rsplit('@').next().unwrap_or(key);
-        let known = TRACERS.iter().find(|(known, _)| *known == vendor);
-        known.copied()
-    })
 }
 
 pub(crate) fn context_replaced(view: &View<'_>, drafts: &mut Vec<Draft>) {

@@ -50,3 +50,24 @@ pub(crate) fn reason(text: &str) -> String {
         format!(": {line}")
     }
 }
+
+/// Entries of a `tracestate` by the tracer that writes them.
+const TRACERS: [(&str, &str); 6] = [
+    ("dd", "Datadog's tracer"),
+    ("es", "Elastic APM's agent"),
+    ("nr", "New Relic's agent"),
+    ("dt", "Dynatrace's agent"),
+    ("sn", "Splunk's or Signalfx's tracer"),
+    ("in", "Instana's tracer"),
+];
+
+/// The tracer that a `tracestate` names.
+pub(crate) fn tracer(trace_state: &str) -> Option<(&'static str, &'static str)> {
+    trace_state.split(',').find_map(|entry| {
+        let key = entry.split('=').next().unwrap_or_default().trim();
+        // `tenant@vendor` is the older form.
+        let vendor = key.rsplit('@').next().unwrap_or(key);
+        let known = TRACERS.iter().find(|(known, _)| *known == vendor);
+        known.copied()
+    })
+}

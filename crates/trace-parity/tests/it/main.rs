@@ -13,4 +13,5 @@ mod readers;
 mod shapes;
 mod siblings;
 mod support;
+mod wire;
 mod words;

@@ -31,6 +31,7 @@ pub(crate) fn exec_with(bytes: &[u8], change: impl Fn(&mut RunFacts)) -> Verdict
         server_is_own: true,
         server_version: Some("2.3.5".to_owned()),
         delivery: Some(Delivery::default()),
+        wire: None,
     };
     change(&mut facts);
     judge(&traces, &problems, None, Some(&facts))
