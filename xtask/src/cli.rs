@@ -132,11 +132,23 @@ pub(crate) enum Benchmark {
     Faults,
 }
 
+/// The slow tests, by what they are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SlowSuite {
+    Engine,
+    Capture,
+    Client,
+    Runs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Run the slow tests too; all tests together take longer than 20 minutes
+    /// Run the slow tests too; docs/slow-tests.json keeps the last result of each suite
     #[arg(long)]
     pub(crate) slow: bool,
+    /// Only this suite of slow tests; may be given several times
+    #[arg(long, value_enum, value_name = "SUITE")]
+    pub(crate) suite: Vec<SlowSuite>,
     /// Install the Debian packages that some tests need, as CI does
     #[arg(long)]
     pub(crate) install: bool,

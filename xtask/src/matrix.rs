@@ -31,7 +31,7 @@ pub(crate) fn matrix(arguments: Matrix) -> Result<ExitCode> {
     };
     let page = compat::write_map(&workspace, &options, &map)?;
     if arguments.write {
-        compat::write_documentation(&workspace, &map)?;
+        compat::write_documentation(&workspace, &options)?;
     }
     let text = match arguments.format {
         MapFormat::Json => map.json(),

@@ -1,14 +1,16 @@
 //! `test`: every test, how many ran, and which could not.
 
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use milvus_otel_cli::place::workspace;
-use serde_json::json;
+use serde_json::{Value, json};
 use supervise::{Failure, Result};
 
-use crate::cli::Test;
+use crate::cli::{SlowSuite, Test};
 
 /// Debian packages that some tests need.
 const PACKAGES: &[&str] = &["chromium", "docker-compose", "docker.io"];
@@ -22,8 +24,6 @@ enum When {
     Always,
     /// With `--install`: they need what it installs.
     Install,
-    /// With `--slow`.
-    Slow,
 }
 
 /// One call of cargo, and the programs without which it can't run.
@@ -53,16 +53,18 @@ const STEPS: &[Step] = &[
         command: "cargo test --locked --package milvus-otel-tests --test milvus -- --ignored",
         needs: &[],
     },
-    Step {
-        when: When::Slow,
-        what: "the slow tests",
-        command: "cargo test --locked --workspace --all-features -- --ignored slow_",
-        needs: &[],
-    },
+];
+
+/// The suites of slow tests: their names in `docs/slow-tests.json`, and cargo's packages.
+const SLOW_SUITES: &[(SlowSuite, &str, &str)] = &[
+    (SlowSuite::Engine, "engine", "trace-parity"),
+    (SlowSuite::Capture, "capture", "otlp-capture"),
+    (SlowSuite::Client, "client", "milvus-otel-tests"),
+    (SlowSuite::Runs, "runs", "xtask"),
 ];
 
 /// How many tests ran and failed, by the closing lines of the test runner.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Tally {
     passed: u64,
     failed: u64,
@@ -77,21 +79,42 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
     let list = skipped_list(&workspace.state())?;
     let mut tally = Tally::default();
     let mut is_whole = true;
-    for step in STEPS.iter().filter(|step| applies(step.when, arguments)) {
+    let steps = STEPS
+        .iter()
+        .filter(|step| arguments.suite.is_empty() && applies(step.when, arguments));
+    for step in steps {
         if let Some(program) = absent(step.needs) {
             note_skipped(&list, &format!("{}: `{program}` is not on PATH", step.what))?;
             is_whole &= !arguments.install;
             continue;
         }
-        let mut command = cargo(step.command, root);
-        command.env(test_support::SKIPPED_FILE, &list);
-        if arguments.install {
-            command.env(test_support::NO_SKIP, "1");
-        }
+        let mut command = cargo(step.command, root, &list, arguments.install);
         if !run_counted(&mut command, &mut tally)? {
             is_whole = false;
             break;
         }
+    }
+    let may_go_on = is_whole;
+    for (name, package) in slow_suites(arguments).filter(|_| may_go_on) {
+        let before = read(&list)?.lines().count();
+        let began = Instant::now();
+        let line =
+            format!("cargo test --locked --package {package} --all-features -- --ignored slow_");
+        let mut command = cargo(&line, root, &list, arguments.install);
+        let mut own = Tally::default();
+        let passed = run_counted(&mut command, &mut own)?;
+        let skipped = read(&list)?;
+        let suite = Suite {
+            name,
+            passed,
+            tally: own,
+            skipped: skipped.lines().skip(before).map(str::to_owned).collect(),
+            took: began.elapsed(),
+        };
+        suite.keep(root)?;
+        tally.passed += own.passed;
+        tally.failed += own.failed;
+        is_whole &= passed;
     }
     let skipped = read(&list)?;
     for why in skipped.lines() {
@@ -102,9 +125,6 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
         tally.passed + tally.failed,
         skipped.lines().count()
     );
-    if is_whole && arguments.slow {
-        keep_slow_result(root, &tally, &skipped)?;
-    }
     Ok(if is_whole {
         ExitCode::SUCCESS
     } else {
@@ -112,11 +132,19 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
     })
 }
 
+/// Those that were asked for, or all with `--slow`, as name and package.
+fn slow_suites(arguments: &Test) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = arguments.slow && arguments.suite.is_empty();
+    let suites = SLOW_SUITES.iter();
+    suites
+        .filter(move |(suite, ..)| all || arguments.suite.contains(suite))
+        .map(|(_, name, package)| (*name, *package))
+}
+
 fn applies(when: When, arguments: &Test) -> bool {
     match when {
         When::Always => true,
         When::Install => arguments.install,
-        When::Slow => arguments.slow,
     }
 }
 
@@ -169,10 +197,16 @@ fn absent(programs: &[&'static str]) -> Option<&'static str> {
     programs.iter().copied().find(|program| !there(program))
 }
 
-fn cargo(line: &str, root: &Path) -> Command {
+fn cargo(line: &str, root: &Path, skipped: &Path, no_skip: bool) -> Command {
     let mut words = line.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or("cargo"));
-    command.args(words).current_dir(root);
+    command
+        .args(words)
+        .current_dir(root)
+        .env(test_support::SKIPPED_FILE, skipped);
+    if no_skip {
+        command.env(test_support::NO_SKIP, "1");
+    }
     command
 }
 
@@ -230,24 +264,57 @@ impl Tally {
     }
 }
 
-/// Keeps the last result of the slow tests where a reader of the repository sees it.
-fn keep_slow_result(root: &Path, tally: &Tally, skipped: &str) -> Result<()> {
-    let path = root.join("docs/slow-tests.json");
-    let commit = Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .current_dir(root)
-        .output()
-        .map_err(|error| Failure::new(format!("can't run `git`: {error}")))?;
-    let result = json!({
-        "schema": "milvus-otel.slow-tests/1",
-        "date": harness::time::now(),
-        "commit": String::from_utf8_lossy(&commit.stdout).trim(),
-        "processors": std::thread::available_parallelism().map_or(0, usize::from),
-        "ran": tally.passed + tally.failed,
-        "skipped": skipped.lines().collect::<Vec<_>>(),
-    });
-    std::fs::write(&path, format!("{result:#}\n"))
-        .map_err(|error| Failure::new(format!("can't write `{}`: {error}", path.display())))
+/// The last result of each slow suite, where a reader of the repository sees it.
+const SLOW_RESULTS: &str = "docs/slow-tests.json";
+
+/// What one suite of slow tests came to.
+struct Suite {
+    name: &'static str,
+    passed: bool,
+    tally: Tally,
+    /// Why tests could not run.
+    skipped: Vec<String>,
+    took: Duration,
+}
+
+impl Suite {
+    /// Puts it in the place of its last result, with date and commit.
+    fn keep(&self, root: &Path) -> Result<()> {
+        let path = root.join(SLOW_RESULTS);
+        let wrong = |error: &dyn std::fmt::Display| {
+            Failure::new(format!(
+                "can't keep a result in `{}`: {error}",
+                path.display()
+            ))
+        };
+        let commit = Command::new("git")
+            .args(["rev-parse", "HEAD"])
+            .current_dir(root)
+            .output()
+            .map_err(|error| Failure::new(format!("can't run `git`: {error}")))?;
+        let mut suites: BTreeMap<String, Value> = match std::fs::read(&path) {
+            Ok(bytes) => {
+                let mut kept: Value =
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+                serde_json::from_value(kept["suites"].take()).map_err(|error| wrong(&error))?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(wrong(&error)),
+        };
+        let result = json!({
+            "passed": self.passed,
+            "ran": self.tally.passed + self.tally.failed,
+            "failed": self.tally.failed,
+            "skipped": self.skipped,
+            "seconds": self.took.as_secs(),
+            "date": harness::time::now(),
+            "commit": String::from_utf8_lossy(&commit.stdout).trim(),
+            "processors": std::thread::available_parallelism().map_or(0, usize::from),
+        });
+        suites.insert(self.name.to_owned(), result);
+        let all = json!({ "schema": "milvus-otel.slow-tests/2", "suites": suites });
+        std::fs::write(&path, format!("{all:#}\n")).map_err(|error| wrong(&error))
+    }
 }
 
 #[cfg(test)]

@@ -121,32 +121,50 @@ fn a_missing_old_or_incomplete_toolchain_is_a_fault() {
 
 #[test]
 fn a_variable_that_keeps_spans_away_is_named() {
-    let settings = [
+    let told = |settings: &[(&str, &str, &str)]| {
+        let environment: Vec<_> = settings
+            .iter()
+            .map(|(name, value, _)| (*name, *value))
+            .collect();
+        let run = Project::new().doctor(&environment);
+        for (name, value, effect) in settings {
+            check(&run, "note", &format!("`{name}={value}` {effect}"), name);
+        }
+    };
+    told(&[
         ("OTEL_SDK_DISABLED", "true", "turns the whole SDK off"),
         ("OTEL_TRACES_EXPORTER", "none", "sends no spans over OTLP"),
         ("OTEL_TRACES_SAMPLER", "always_off", "samples nothing"),
-        (
-            "OTEL_TRACES_SAMPLER_ARG",
-            "0.1",
-            "samples a part of the traces",
-        ),
         ("OTEL_PROPAGATORS", "b3", "sends no `traceparent`"),
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "http://collector:9999",
             "sends spans elsewhere",
         ),
-    ];
-    let environment = settings.map(|(name, value, _)| (name, value));
-    let run = Project::new().doctor(&environment);
-    for (name, value, what) in settings {
-        check(
-            &run,
-            "note",
-            &format!("`{name}={value}` {what}"),
-            &format!("unset {name}"),
-        );
-    }
+    ]);
+    told(&[
+        ("OTEL_SDK_DISABLED", "TRUE", "turns the whole SDK off"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://collector.example:4318/v1/traces",
+            "sends spans elsewhere",
+        ),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "stops Python's"),
+        (
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "snappy",
+            "names a compression",
+        ),
+        ("OTEL_TRACES_SAMPLER", "sometimes", "names no sampler"),
+    ]);
+    told(&[
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://localhost:4317",
+            "doesn't fit the protocol",
+        ),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "stops"),
+    ]);
 }
 
 #[test]
@@ -156,6 +174,7 @@ fn known_bad_versions_are_found_in_the_project() {
         "require (\n\tgithub.com/milvus-io/milvus/client/v2 v2.5.6\n\t{otelgrpc} v0.61.0\n)\n"
     );
     let lock = r#"{"packages": {"node_modules/@opentelemetry/api": {"version": "1.10.0"},
+        "node_modules/@opentelemetry/instrumentation-grpc": {"version": "0.223.0"},
         "node_modules/@zilliz/milvus2-sdk-node": {"version": "2.5.12"}}}"#;
     let pom = |group: &str, artifact: &str, version: &str| {
         format!(
@@ -173,43 +192,61 @@ fn known_bad_versions_are_found_in_the_project() {
         (
             "requirements.txt",
             "pymilvus==2.5.9\n",
-            "`pymilvus` 2.5.9 in `service-1/requirements.txt` imports `pkg_resources`",
+            "`pymilvus` 2.5.9 in `service-1/requirements.txt` doesn't go with the versions beside it: it imports `pkg_resources`",
             "`setuptools<80`",
         ),
         (
             "requirements.txt",
             "pymilvus==2.6.0\nopentelemetry-sdk==1.43.0\nopentelemetry-instrumentation-grpc==0.64b0\n",
-            "`opentelemetry-sdk` 1.43.0 in `service-2/requirements.txt`: server half lost (measured with 1.42.0), `traceparent` carries",
+            "`opentelemetry-sdk` 1.43.0 in `service-2/requirements.txt`: server half lost (measured with 1.42.0), opentelemetry-python sends trace flags 03",
             "the nearest version that keeps a trace whole is 1.41.1",
         ),
         (
             "go.mod",
             &go_mod,
-            "otelgrpc` 0.61.0 in `service-3/go.mod`: does not build, the client brings etcd's server",
-            "the nearest version that keeps a trace whole is 0.60.0",
+            "otelgrpc` 0.61.0 in `service-3/go.mod` doesn't go with the versions beside it: the client brings etcd's server",
+            "use otelgrpc v0.60.0",
         ),
         (
             "package-lock.json",
             lock,
-            "`@opentelemetry/api` 1.10.0 in `service-4/package-lock.json`: does not build",
-            "the nearest version that keeps a trace whole is 1.9.1",
+            "`@opentelemetry/api` 1.10.0 in `service-4/package-lock.json` doesn't go with the versions beside it",
+            "use @opentelemetry/api 1.9.1",
         ),
         (
             "pom.xml",
             &agent,
-            "opentelemetry-javaagent` 2.33.1 in `service-5/pom.xml`: server half lost, `traceparent` carries",
+            "opentelemetry-javaagent` 2.33.1 in `service-5/pom.xml`: server half lost, the Java agent sends trace flags 03",
             "the nearest version that keeps a trace whole is 2.25.0",
         ),
         (
             "pom.xml",
             &shaded,
-            "milvus-sdk-java` 2.6.22 in `service-6/pom.xml`: client half lost, it carries gRPC under another name",
+            "milvus-sdk-java` 2.6.22 in `service-6/pom.xml`: client half lost, milvus-sdk-java 2.6.22 relocates gRPC",
             "the nearest version that keeps a trace whole is 2.6.17",
+        ),
+        (
+            "build.gradle.kts",
+            "dependencies { implementation(\"io.milvus:milvus-sdk-java:2.6.22\") }",
+            "milvus-sdk-java` 2.6.22 in `service-7/build.gradle.kts`: client half lost",
+            "2.6.17",
+        ),
+        (
+            "Dockerfile",
+            "ARG V=2.33.1\nENV JAVA_TOOL_OPTIONS=-javaagent:/opentelemetry-javaagent-$V.jar\n",
+            "opentelemetry-javaagent` 2.33.1 in `service-8/Dockerfile`: server half lost",
+            "2.25.0",
+        ),
+        (
+            "requirements.txt",
+            "langchain-milvus==0.4.0\nllama-index-vector-stores-milvus\n",
+            "`langchain-milvus` 0.4.0 in `service-9/requirements.txt` doesn't go with",
+            "`langchain-milvus==0.3.3`",
         ),
         (
             "package-lock.json",
             "{",
-            "can't read `service-7/package-lock.json`",
+            "can't read `service-10/package-lock.json`",
             "mend or remove it",
         ),
     ];
@@ -222,7 +259,7 @@ fn known_bad_versions_are_found_in_the_project() {
     for (_, _, what, cure) in cases {
         check(&run, "note", what, cure);
     }
-    check(&run, "note", "in `go.mod`: does not build", "0.60.0");
+    check(&run, "note", "in `go.mod` doesn't go with", "v0.60.0");
 }
 
 #[test]

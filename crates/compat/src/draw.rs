@@ -1,16 +1,17 @@
 //! Draws the map: judges all measurements again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use harness::stack::embedded::stack_name;
 use supervise::{Exit, Result};
 use trace_parity::{Contract, Family, Severity};
 
-use crate::environment::{local_path, resolved};
+use crate::environment::local_path;
 use crate::map::{AxisInfo, Entry, Found, FoundFinding, Language, Machine, Map, SCHEMA};
 use crate::mend::add_mends;
 use crate::outcome::{Cause, Expected, Outcome};
+use crate::pins::resolved;
 use crate::plan::{ExamplePlan, Plan, Variant};
 use crate::record::{Measured, Record};
 
@@ -22,13 +23,25 @@ pub(crate) fn draw(
 ) -> Result<Map> {
     let mut examples = Vec::new();
     for plan in &plan.examples {
-        let mut variants = Vec::new();
+        let folder = |variant: &Variant| folder(&plan.example, &variant.name);
+        let mut measured = Vec::new();
         for variant in &plan.variants {
-            let folder = folder(&plan.example, &variant.name);
-            let measured = Record::read(&folder)
-                .map(|record| record.judge(&folder, contract))
-                .transpose()?;
-            variants.push(entry(plan, variant, measured.as_ref(), &folder));
+            let folder = folder(variant);
+            let record = Record::read(&folder);
+            measured.push(
+                record
+                    .map(|record| record.judge(&folder, contract))
+                    .transpose()?,
+            );
+        }
+        let undecided = tell_what_is_not_honoured(&plan.variants, &mut measured);
+        let mut variants = Vec::new();
+        for (at, (variant, measured)) in plan.variants.iter().zip(&measured).enumerate() {
+            let mut entry = entry(plan, variant, measured.as_ref(), &folder(variant));
+            if let (Some(found), true) = (&mut entry.found, undecided.contains(&at)) {
+                found.as_expected = variant.expected.may_be_met(found.outcome, &found.rules);
+            }
+            variants.push(entry);
         }
         fill_in_own_versions(&mut variants);
         add_mends(&mut variants);
@@ -46,12 +59,86 @@ pub(crate) fn draw(
         });
     }
     Ok(Map {
-        schema: SCHEMA,
+        schema: SCHEMA.to_owned(),
         server: stack_name(),
         machine: Machine::this(),
         examples,
         unmeasured: plan.unmeasured.clone(),
     })
+}
+
+/// Adds the results of an earlier map for variants that weren't measured here and are made of the same.
+pub(crate) fn fill_in(map: &mut Map, earlier: &Map) {
+    let same = |one: &Entry, other: &Entry| {
+        let versions = |entry: &Entry| -> Vec<Option<String>> {
+            let set = one.set.iter();
+            set.map(|axis| entry.versions.get(axis).cloned()).collect()
+        };
+        (&one.set, &one.env, &one.runtime) == (&other.set, &other.env, &other.runtime)
+            && versions(one) == versions(other)
+    };
+    for language in &mut map.examples {
+        let known = earlier.examples.iter().find(|of| of.name == language.name);
+        let known = known.map_or(&[][..], |of| &of.variants);
+        for entry in language
+            .variants
+            .iter_mut()
+            .filter(|one| one.found.is_none())
+        {
+            let Some(known) = known.iter().find(|known| same(entry, known)) else {
+                continue;
+            };
+            entry.versions.clone_from(&known.versions);
+            entry.found.clone_from(&known.found);
+            if let Some(found) = &mut entry.found {
+                let expected = Expected {
+                    outcome: entry.expected,
+                    rules: entry.expected_rules.clone(),
+                    ..Expected::default()
+                };
+                found.as_expected = expected.is_met(found.outcome, &found.rules);
+            }
+        }
+        add_mends(&mut language.variants);
+    }
+}
+
+/// The setting that chooses a generation of the semantic conventions.
+const OPT_IN: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
+
+/// Finds the whole variants whose calls have the same names without their [`OPT_IN`]. Returns those that can't be
+/// compared, because the same variant without it wasn't measured.
+fn tell_what_is_not_honoured(
+    variants: &[Variant],
+    measured: &mut [Option<Measured>],
+) -> BTreeSet<usize> {
+    let without = |variant: &Variant| {
+        let mut env = variant.env.clone();
+        env.remove(OPT_IN);
+        (env, variant.set.clone(), variant.runtime.clone())
+    };
+    let twin = |variant: &Variant| {
+        let is_twin =
+            |other: &Variant| !other.env.contains_key(OPT_IN) && without(other) == without(variant);
+        variants.iter().position(is_twin)
+    };
+    let mut undecided = BTreeSet::new();
+    for (at, variant) in variants.iter().enumerate() {
+        if !variant.env.contains_key(OPT_IN) {
+            continue;
+        }
+        let plain = twin(variant).and_then(|twin| Some(measured[twin].as_ref()?.names.clone()));
+        match (plain, &mut measured[at]) {
+            (Some(plain), Some(own)) if own.outcome == Outcome::Whole && own.names == plain => {
+                own.outcome = Outcome::NotHonoured;
+            }
+            (None, _) => {
+                undecided.insert(at);
+            }
+            _ => {}
+        }
+    }
+    undecided
 }
 
 fn entry(
@@ -85,6 +172,7 @@ fn entry(
         expected: variant.expected.outcome,
         expected_rules: variant.expected.rules.clone(),
         reason: variant.expected.reason.clone(),
+        advice: variant.expected.advice.clone(),
         found: measured.map(|measured| found(measured, &variant.expected, folder)),
     }
 }
@@ -149,7 +237,7 @@ fn decides(outcome: Outcome, rule: &str) -> bool {
         Outcome::ServerHalfLost => matches!(rule, "context-lost" | "no-server-span"),
         Outcome::ClientHalfLost => matches!(rule, "client-unseen" | "no-spans" | "no-root"),
         Outcome::CouldNotRun => rule == "example-failed",
-        Outcome::Whole | Outcome::Differs | Outcome::DoesNotBuild => false,
+        Outcome::Whole | Outcome::NotHonoured | Outcome::Differs | Outcome::DoesNotBuild => false,
     }
 }
 
@@ -171,6 +259,9 @@ fn message(measured: &Measured, decisive: Option<&FoundFinding>) -> String {
         };
     }
     match decisive {
+        _ if measured.outcome == Outcome::NotHonoured => {
+            "the calls have the names that they have without the setting".to_owned()
+        }
         Some(finding) => finding.message.clone(),
         None => "one trace, every call with its server span".to_owned(),
     }

@@ -16,6 +16,7 @@ use supervise::{Failure, IoContext, Result, Supervisor};
 
 use crate::diagnosis::{Unready, diagnosed};
 use crate::outcome::{Cause, Outcome};
+use crate::pins::resolved;
 use crate::plan::{ExamplePlan, Variant};
 
 /// The time limit for the preparation of one variant.
@@ -32,8 +33,8 @@ pub(crate) struct Recipe {
     pub variant: Variant,
     /// The version or path of each package that differs from the example.
     pub packages: BTreeMap<String, String>,
-    /// The folder to put before `PATH`: the first candidate that exists.
-    runtime: Option<std::result::Result<PathBuf, String>>,
+    /// Candidates for the folder to put before `PATH`: the first that exists is used. A relative one is in the variant's copy.
+    runtime: Option<Vec<PathBuf>>,
 }
 
 /// An example with a variant's versions, installed and built.
@@ -58,13 +59,8 @@ impl Recipe {
             .hint("CONTRIBUTING.md has the format; a variant without `set` may still have `env`"));
         }
         let runtime = variant.runtime.as_ref().map(|name| {
-            let folders = plan
-                .runtimes
-                .get(name)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let there = folders.iter().find(|folder| folder.is_dir()).cloned();
-            there.ok_or_else(|| format!("`{name}` is not installed"))
+            let folders = plan.runtimes.get(name);
+            folders.cloned().unwrap_or_default()
         });
         Ok(Self {
             example,
@@ -79,7 +75,8 @@ impl Recipe {
         let mut parts: Vec<Vec<u8>> = vec![
             part(&self.packages),
             part(&self.variant.env),
-            part(&self.runtime.as_ref().map(|runtime| runtime.as_ref().ok())),
+            part(&self.runtime),
+            part(&self.runtime_in(&self.example.folder).ok()),
             part(&self.example.prepare),
             part(&self.example.run),
             part(&self.example.matrix),
@@ -132,14 +129,6 @@ impl Recipe {
         supervisor: &Supervisor,
         events: &Events,
     ) -> std::result::Result<Ready, Unready> {
-        if let Some(Err(missing)) = &self.runtime {
-            return Err(Unready {
-                outcome: Outcome::CouldNotRun,
-                cause: Cause::RuntimeMissing,
-                message: missing.clone(),
-                log: None,
-            });
-        }
         let folder = self.folder(workspace).map_err(|failure| Unready {
             outcome: Outcome::CouldNotRun,
             cause: Cause::BuildFailed,
@@ -151,7 +140,7 @@ impl Recipe {
         match tokio::time::timeout(LIMIT, prepared).await {
             Ok(prepared) => prepared
                 .and_then(|ready| self.checked(ready))
-                .map(|ready| self.with_settings(ready)),
+                .and_then(|ready| self.with_settings(ready)),
             Err(_) => Err(Unready {
                 outcome: Outcome::CouldNotRun,
                 cause: Cause::TimedOut,
@@ -295,20 +284,43 @@ impl Recipe {
         Ok(ready)
     }
 
-    fn with_settings(&self, ready: Ready) -> Ready {
+    fn with_settings(&self, ready: Ready) -> std::result::Result<Ready, Unready> {
         let mut example = (*ready.example).clone();
         example.run.env.extend(self.variant.env.clone());
-        if let Some(Ok(runtime)) = &self.runtime {
+        let runtime = self
+            .runtime_in(&example.folder)
+            .map_err(|missing| Unready {
+                outcome: Outcome::CouldNotRun,
+                cause: Cause::RuntimeMissing,
+                message: missing,
+                log: None,
+            })?;
+        if let Some(runtime) = runtime {
             let inherited = std::env::var_os("PATH").unwrap_or_default();
-            let folders = std::iter::once(runtime.clone()).chain(std::env::split_paths(&inherited));
+            let folders = std::iter::once(runtime).chain(std::env::split_paths(&inherited));
             if let Ok(path) = std::env::join_paths(folders) {
                 let path = path.to_string_lossy().into_owned();
                 example.run.env.insert("PATH".to_owned(), path);
             }
         }
-        Ready {
+        Ok(Ready {
             example: Arc::new(example),
             versions: ready.versions,
+        })
+    }
+
+    /// The runtime's folder for a copy of the example in `folder`.
+    fn runtime_in(&self, folder: &Path) -> std::result::Result<Option<PathBuf>, String> {
+        let Some(candidates) = &self.runtime else {
+            return Ok(None);
+        };
+        let mut folders = candidates.iter().map(|candidate| folder.join(candidate));
+        match folders.find(|folder| folder.is_dir()) {
+            Some(found) => Ok(Some(found)),
+            None => {
+                let name = self.variant.runtime.as_deref().unwrap_or_default();
+                Err(format!("`{name}` is not installed"))
+            }
         }
     }
 }
@@ -316,20 +328,6 @@ impl Recipe {
 /// Whether a resolved version is the requested one.
 fn fits(resolved: &str, asked: &str) -> bool {
     asked == ANY || versions::compare(resolved, asked).is_eq()
-}
-
-/// The resolved version of a package, in any spelling of its name.
-pub(crate) fn resolved<'a>(versions: &'a Versions, package: &str) -> Option<&'a str> {
-    let same = |name: &str| normal(name) == normal(package);
-    versions
-        .iter()
-        .find(|(name, _)| same(name))
-        .map(|(_, version)| version.as_str())
-}
-
-/// Python's registry treats `_` as `-` and ignores case.
-fn normal(package: &str) -> String {
-    package.to_ascii_lowercase().replace('_', "-")
 }
 
 /// A version with a slash is a local file or folder.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use harness::prepare::task::Versions;
 use serde::Deserialize;
-use supervise::{Failure, Result};
+use supervise::Result;
+use trace_parity::Advice;
 
-use crate::environment::resolved;
 use crate::map::SCHEMA;
 use crate::outcome::Outcome;
+use crate::pins::{self, Pins};
 
 /// A package in a lock file with a version that was measured to break traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,9 @@ pub struct KnownBad {
     pub measured: String,
     pub outcome: Outcome,
     pub why: String,
-    /// The nearest version that keeps a trace whole.
+    /// Something one can do, where the map's reason has a cure.
+    pub cure: Option<String>,
+    /// The nearest version that keeps a trace whole, with those of the packages that go in lockstep.
     pub good: Option<String>,
 }
 
@@ -51,6 +53,8 @@ struct VariantPart {
     env: BTreeMap<String, String>,
     runtime: Option<String>,
     reason: Option<String>,
+    #[serde(default)]
+    advice: Option<String>,
     found: Option<FoundPart>,
 }
 
@@ -60,14 +64,16 @@ struct FoundPart {
     message: String,
 }
 
-/// The axis of a language's Milvus SDK.
-const SDK: &str = "sdk";
-
 /// One version of one axis, with the example's own versions on the other axes.
 struct Tried<'a> {
     version: &'a str,
     outcome: Outcome,
     why: &'a str,
+    cure: Option<String>,
+    /// The versions of all axes.
+    versions: &'a BTreeMap<String, String>,
+    /// The axes that were set.
+    set: &'a [String],
 }
 
 impl KnownBad {
@@ -88,28 +94,29 @@ impl KnownBad {
     }
 
     pub fn hint(&self) -> String {
-        match &self.good {
-            Some(good) => format!(
-                "the nearest version that keeps a trace whole is {good}; docs/compatibility.md has all that was tried"
-            ),
-            None => "no version that was tried keeps a trace whole; docs/compatibility.md has them"
-                .to_owned(),
-        }
+        let cure = self.cure.iter().map(|cure| format!("{cure}; "));
+        let nearest = match &self.good {
+            Some(good) => format!("the nearest version that keeps a trace whole is {good}"),
+            None => "no version that was tried keeps a trace whole".to_owned(),
+        };
+        let map = "; docs/compatibility.md has all that was tried".to_owned();
+        cure.chain([nearest, map]).collect()
     }
 }
 
 /// Looks up the packages of a lock file in the published map.
 ///
-/// Reads `package-lock.json`, `pom.xml`, `go.mod`, requirements files, and files with `[[package]]` tables such as
-/// `uv.lock`. A file that can't be parsed is an error.
+/// A file that can't be parsed is an error.
 pub fn known_bad(file: &Path, text: &str) -> Result<Vec<KnownBad>> {
-    let locked = locked(file, text)?;
+    Ok(known_bad_of(file, &pins::pins(file, text)?))
+}
+
+pub(crate) fn known_bad_of(file: &Path, pins: &Pins) -> Vec<KnownBad> {
     let map = published();
-    Ok(map
-        .examples
-        .iter()
-        .flat_map(|language| judged(language, file, &locked))
-        .collect())
+    let languages = map.examples.iter();
+    languages
+        .flat_map(|language| judged(language, file, pins))
+        .collect()
 }
 
 /// Embedded in the executable, so that it is available for every project.
@@ -121,21 +128,15 @@ fn published() -> Document {
 }
 
 /// One result per cause: of packages that change in lockstep, only the first is named.
-fn judged(language: &LanguagePart, file: &Path, locked: &Versions) -> Vec<KnownBad> {
+fn judged(language: &LanguagePart, file: &Path, pins: &Pins) -> Vec<KnownBad> {
     let mut found: Vec<KnownBad> = Vec::new();
-    let has_sdk = language
-        .axes
-        .iter()
-        .filter(|axis| axis.name == SDK)
-        .flat_map(|axis| &axis.packages)
-        .any(|package| resolved(locked, package).is_some());
     for axis in &language.axes {
         let tried = tried(language, &axis.name);
         for package in &axis.packages {
-            let Some(version) = resolved(locked, package) else {
+            let Some(version) = pins.version(package) else {
                 continue;
             };
-            let Some(bad) = bad(&tried, version, has_sdk) else {
+            let Some(bad) = bad(&tried, version) else {
                 continue;
             };
             if found.iter().any(|known| known.why == bad.why) {
@@ -148,11 +149,30 @@ fn judged(language: &LanguagePart, file: &Path, locked: &Versions) -> Vec<KnownB
                 measured: bad.version.to_owned(),
                 outcome: bad.outcome,
                 why: bad.why.to_owned(),
-                good: nearest_good(&tried, version),
+                cure: bad.cure.clone(),
+                good: nearest_good(&tried, version).map(|good| with_lockstep(language, axis, good)),
             });
         }
     }
     found
+}
+
+/// Such as `1.41.1, with opentelemetry-instrumentation-grpc 0.62b1`: neither installs without the other.
+fn with_lockstep(language: &LanguagePart, axis: &AxisPart, good: &Tried<'_>) -> String {
+    let others = language
+        .axes
+        .iter()
+        .filter(|other| other.name != axis.name && good.set.contains(&other.name));
+    let named: Vec<String> = others
+        .filter_map(|other| {
+            let version = good.versions.get(&other.name)?;
+            Some(format!("`{}` {version}", other.packages.first()?))
+        })
+        .collect();
+    if named.is_empty() {
+        return good.version.to_owned();
+    }
+    format!("{}, with {}", good.version, named.join(" and "))
 }
 
 /// The results for an axis, ordered by version: measurements of the axis alone, or together with the axes that change
@@ -169,10 +189,17 @@ fn tried<'a>(language: &'a LanguagePart, axis: &str) -> Vec<Tried<'a>> {
         .filter(|variant| variant.is_plain() && (variant.set.is_empty() || variant.set == set))
         .filter_map(|variant| {
             let found = variant.found.as_ref()?;
-            Some(Tried {
+            let advice = variant.advice.as_deref().and_then(Advice::by_id);
+            // The company that a version doesn't build or run in is a matter of `conflicts.toml`.
+            let is_of_company =
+                matches!(found.outcome, Outcome::DoesNotBuild | Outcome::CouldNotRun);
+            (!is_of_company).then_some(Tried {
                 version: variant.versions.get(axis)?,
                 outcome: found.outcome,
                 why: variant.reason.as_deref().unwrap_or(&found.message),
+                cure: advice.map(|advice| advice.cure.clone()),
+                versions: &variant.versions,
+                set: &variant.set,
             })
         })
         .collect();
@@ -216,14 +243,8 @@ impl VariantPart {
 }
 
 /// Whether the version was measured to be bad, or is between two bad ones, or later than the newest if that is bad.
-///
-/// A failed build depends on all packages together, so it says nothing about a project without a Milvus SDK.
-fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str, has_sdk: bool) -> Option<&'t Tried<'a>> {
-    let is_bad = |one: &&Tried<'_>| match one.outcome {
-        Outcome::DoesNotBuild => has_sdk,
-        Outcome::Differs => true,
-        other => other.is_silent_loss(),
-    };
+fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str) -> Option<&'t Tried<'a>> {
+    let is_bad = |one: &&Tried<'_>| one.outcome == Outcome::Differs || one.outcome.is_silent_loss();
     let at = tried
         .iter()
         .rev()
@@ -235,157 +256,19 @@ fn bad<'t, 'a>(tried: &'t [Tried<'a>], version: &str, has_sdk: bool) -> Option<&
     Some(at).filter(is_bad).filter(|_| next_is_no_better)
 }
 
-fn nearest_good(tried: &[Tried<'_>], version: &str) -> Option<String> {
+fn nearest_good<'t, 'a>(tried: &'t [Tried<'a>], version: &str) -> Option<&'t Tried<'a>> {
     let good = || tried.iter().filter(|one| one.outcome == Outcome::Whole);
     let before = good()
         .rev()
         .find(|one| versions::compare(one.version, version).is_lt());
-    let after = good().find(|one| versions::compare(one.version, version).is_gt());
-    before.or(after).map(|one| one.version.to_owned())
-}
-
-/// The versions pinned in a lock file.
-fn locked(file: &Path, text: &str) -> Result<Versions> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let wrong = |error: String| Failure::new(format!("can't read `{}`: {error}", file.display()));
-    if name.ends_with(".json") {
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        return Ok(npm(&value));
-    }
-    if text.contains("[[package]]") {
-        let table: toml::Table =
-            toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
-        return Ok(tables(&table));
-    }
-    if name.ends_with(".xml") {
-        return maven(text).map_err(|error| wrong(error.to_string()));
-    }
-    Ok(text.lines().filter_map(line).collect())
-}
-
-fn npm(lock: &serde_json::Value) -> Versions {
-    let packages = lock.get("packages").and_then(serde_json::Value::as_object);
-    packages
-        .into_iter()
-        .flatten()
-        .filter_map(|(path, package)| {
-            let name = path.strip_prefix("node_modules/")?;
-            let version = package.get("version")?.as_str()?;
-            Some((name.to_owned(), version.to_owned()))
-        })
-        .collect()
-}
-
-fn tables(lock: &toml::Table) -> Versions {
-    let packages = lock.get("package").and_then(toml::Value::as_array);
-    packages
-        .into_iter()
-        .flatten()
-        .filter_map(|package| {
-            let text = |key| package.get(key).and_then(toml::Value::as_str);
-            Some((text("name")?.to_owned(), text("version")?.to_owned()))
-        })
-        .collect()
-}
-
-/// Elements with a group, an artifact and a version: dependencies, plugins and artifact items. Enough for one file
-/// without parents.
-fn maven(pom: &str) -> std::result::Result<Versions, roxmltree::Error> {
-    let document = roxmltree::Document::parse(pom)?;
-    let text = |node: roxmltree::Node<'_, '_>, name: &str| {
-        let child = node
-            .children()
-            .find(|child| child.tag_name().name() == name)?;
-        Some(child.text()?.trim().to_owned())
-    };
-    let elements = || document.descendants().filter(roxmltree::Node::is_element);
-    let property = |name: &str| {
-        let mut tables = elements().filter(|node| node.tag_name().name() == "properties");
-        tables.find_map(|table| text(table, name))
-    };
-    let pinned = |node| {
-        let version = text(node, "version")?;
-        let inside = version
-            .strip_prefix("${")
-            .and_then(|rest| rest.strip_suffix('}'));
-        let version = match inside {
-            Some(name) => property(name)?,
-            None => version,
-        };
-        Some((
-            format!("{}:{}", text(node, "groupId")?, text(node, "artifactId")?),
-            version,
-        ))
-    };
-    Ok(elements().filter_map(pinned).collect())
-}
-
-/// Parses a line of go.mod, of a requirements file or of a list of installed packages.
-fn line(line: &str) -> Option<(String, String)> {
-    let line = line.split("//").next().unwrap_or_default();
-    let line = line
-        .split([';', '\\', '#'])
-        .next()
-        .unwrap_or_default()
-        .trim();
-    versions::pinned(line.strip_prefix("require ").unwrap_or(line))
+    before.or_else(|| good().find(|one| versions::compare(one.version, version).is_gt()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lock_files_of_every_kind_are_read() {
-        let check = |file: &str, text: &str, package: &str, version: &str| {
-            let locked = locked(Path::new(file), text).unwrap();
-            assert_eq!(
-                resolved(&locked, package),
-                Some(version),
-                "{file}: {locked:?}"
-            );
-        };
-        check(
-            "requirements.txt",
-            "grpcio==1.67.1 \\\n    --hash=sha256:00\nPyMilvus==2.5.9 ; python_version > \"3\"\n",
-            "pymilvus",
-            "2.5.9",
-        );
-        check(
-            "go.mod",
-            "module x\n\nrequire (\n\tgoogle.golang.org/grpc v1.80.0 // indirect\n)\n",
-            "google.golang.org/grpc",
-            "1.80.0",
-        );
-        check(
-            "package-lock.json",
-            r#"{"packages": {"": {"version": "1.0.0"}, "node_modules/@grpc/grpc-js": {"version": "1.12.0"}}}"#,
-            "@grpc/grpc-js",
-            "1.12.0",
-        );
-        check(
-            "uv.lock",
-            "version = 1\n\n[[package]]\nname = \"pymilvus\"\nversion = \"2.5.9\"\n",
-            "pymilvus",
-            "2.5.9",
-        );
-        check(
-            "pom.xml",
-            "<?xml version=\"1.0\"?><project><properties><agent>2.26.1</agent></properties><dependencies><!-- <dependency> --><dependency>\n<groupId>g</groupId> <artifactId>a</artifactId><version>${agent}</version></dependency></dependencies></project>",
-            "g:a",
-            "2.26.1",
-        );
-        check(
-            "pom.xml",
-            "<project><build><plugin><groupId>p</groupId><artifactItem><groupId>g</groupId><artifactId>agent</artifactId><version> 2.26.1 </version></artifactItem></plugin></build></project>",
-            "g:agent",
-            "2.26.1",
-        );
-        assert!(locked(Path::new("pom.xml"), "<project><dependency>").is_err());
-    }
-
-    /// Checks `file: package version`, the measured version, and the nearest good version of all results.
+    /// `file: package version`, measured version, nearest good one of all that is found.
     fn told(file: &str, text: &str) -> Vec<(String, String, String)> {
         known_bad(Path::new(file), text)
             .unwrap()
@@ -450,44 +333,13 @@ mod tests {
         check(
             "requirements.txt",
             &python("1.43.0", "0.64b0"),
-            Some(("opentelemetry-api 1.43.0", "1.42.0", "1.41.1")),
+            Some((
+                "opentelemetry-api 1.43.0",
+                "1.42.0",
+                "1.41.1, with `opentelemetry-instrumentation-grpc` 0.62b1",
+            )),
         );
 
-        let otelgrpc =
-            "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc";
-        let client = "github.com/milvus-io/milvus/client/v2 v2.5.6";
-        let go =
-            |requires: &[&str]| format!("module x\n\nrequire (\n\t{}\n)\n", requires.join("\n\t"));
-        let new = format!("{otelgrpc} v0.65.0 // indirect");
-        check(
-            "go.mod",
-            &go(&[client, &format!("{otelgrpc} v0.60.0")]),
-            None,
-        );
-        check(
-            "go.mod",
-            &go(&[client, &new]),
-            Some((&format!("{otelgrpc} 0.65.0"), "0.61.0", "0.60.0")),
-        );
-        // Only the Milvus client keeps it from building.
-        check("go.mod", &go(&[&new]), None);
-
-        let node = |package: &str, version: &str| {
-            format!(
-                r#"{{"packages": {{"": {{}}, "node_modules/@zilliz/milvus2-sdk-node": {{"version": "2.6.17"}},
-                "node_modules/{package}": {{"version": "{version}"}}}}}}"#
-            )
-        };
-        check(
-            "package-lock.json",
-            &node("@opentelemetry/api", "1.9.1"),
-            None,
-        );
-        check(
-            "package-lock.json",
-            &node("@opentelemetry/api", "1.10.0"),
-            Some(("@opentelemetry/api 1.10.0", "1.10.0", "1.9.1")),
-        );
         let sdk = |version: &str| {
             format!(
                 r#"{{"packages": {{"node_modules/@zilliz/milvus2-sdk-node": {{"version": "{version}"}}}}}}"#
@@ -504,6 +356,7 @@ mod tests {
 
     #[test]
     fn a_version_is_judged_by_its_neighbours() {
+        let versions = BTreeMap::new();
         let tried = [
             ("2.20.1", Outcome::Whole),
             ("2.25.0", Outcome::Whole),
@@ -514,10 +367,13 @@ mod tests {
             version,
             outcome,
             why: "",
+            cure: None,
+            versions: &versions,
+            set: &[],
         });
         let check = |version: &str, measured: Option<&str>| {
             assert_eq!(
-                bad(&tried, version, true).map(|bad| bad.version),
+                bad(&tried, version).map(|bad| bad.version),
                 measured,
                 "{version}"
             );
@@ -528,6 +384,7 @@ mod tests {
         check("2.26.0", Some("2.26.0"));
         check("2.30.0", Some("2.26.0"));
         check("2.34.0", Some("2.33.1"));
-        assert_eq!(nearest_good(&tried, "2.30.0").as_deref(), Some("2.25.0"));
+        let good = nearest_good(&tried, "2.30.0").map(|one| one.version);
+        assert_eq!(good, Some("2.25.0"));
     }
 }

@@ -13,7 +13,7 @@ use harness::prepare::task::Versions;
 use harness::run::judge::Captured;
 use harness::run::program::{Start, run_programs};
 use harness::run::report;
-use harness::run::settle::settle;
+use harness::run::settle::{Settling, settle};
 use harness::spans::live::{Live, fresh};
 use harness::spans::source::Spans;
 use harness::stack::bring_up::{Place, RunningStack, StackChoice};
@@ -169,7 +169,7 @@ impl Lab<'_> {
         let told = (told.0, told.1.as_path());
         let finished =
             run_programs(vec![start], 1, stack, &self.supervisor, told, self.events).await?;
-        settle(
+        let settling = settle(
             stack,
             spans,
             &self.session.folder,
@@ -178,6 +178,7 @@ impl Lab<'_> {
             self.events,
         )
         .await?;
+        manifest.settled = Some(settling == Settling::Settled);
         manifest.capture = beginning
             .copy_since(&mut self.session, &task.folder.join("capture.jsonl"))
             .await?;

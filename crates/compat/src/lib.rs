@@ -5,6 +5,7 @@
 //! again without measuring, and an interrupted measurement can be continued.
 
 mod bisect;
+mod conflict;
 mod diagnosis;
 pub mod doctor;
 mod draw;
@@ -17,6 +18,7 @@ mod measure;
 mod mend;
 mod outcome;
 mod page;
+mod pins;
 mod plan;
 pub mod project;
 mod record;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use harness::prepare::task::Versions;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trace_parity::{Family, Severity};
 
 use crate::outcome::{Cause, Outcome};
@@ -17,9 +17,9 @@ pub const SCHEMA: &str = "milvus-otel.compatibility/1";
 pub const JSON_SCHEMA: &str = include_str!("compatibility.schema.json");
 
 /// All measurements and their judgment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Map {
-    pub schema: &'static str,
+    pub schema: String,
     /// For example `Milvus 2.3.5 embedded`.
     pub server: String,
     pub machine: Machine,
@@ -28,7 +28,7 @@ pub struct Map {
 }
 
 /// The machine of the measurements.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     pub system: String,
     pub cores: usize,
@@ -36,21 +36,21 @@ pub struct Machine {
 }
 
 /// One example and its variants.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Language {
     pub name: String,
     pub axes: Vec<AxisInfo>,
     pub variants: Vec<Entry>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AxisInfo {
     pub name: String,
     pub packages: Vec<String>,
 }
 
 /// One variant: its versions, the expected outcome and the result.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
     pub name: String,
     /// Resolved versions by axis; a path is unchanged.
@@ -64,12 +64,15 @@ pub struct Entry {
     pub expected_rules: Vec<String>,
     /// The reason why it isn't expected to be whole.
     pub reason: Option<String>,
+    /// The row of `advice.toml` or `conflicts.toml` that the reason comes from.
+    #[serde(default)]
+    pub advice: Option<String>,
     /// `None` if it wasn't measured yet.
     pub found: Option<Found>,
 }
 
 /// The result of a measurement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Found {
     pub outcome: Outcome,
     pub as_expected: bool,
@@ -228,6 +231,7 @@ pub(crate) mod tests {
             expected: outcome,
             expected_rules: Vec::new(),
             reason: (outcome != Outcome::Whole).then(|| "a flag | of `traceparent`".to_owned()),
+            advice: None,
             found: Some(Found {
                 outcome,
                 as_expected: true,
@@ -280,7 +284,7 @@ pub(crate) mod tests {
         }
         add_mends(&mut variants);
         Map {
-            schema: SCHEMA,
+            schema: SCHEMA.to_owned(),
             server: "Milvus 2.3.5 embedded".to_owned(),
             machine: Machine {
                 system: "linux x86_64".to_owned(),

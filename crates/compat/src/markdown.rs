@@ -45,6 +45,7 @@ fn head(map: &Map) -> String {
          {} variants: {}.\n\n\
          | outcome | meaning |\n|---|---|\n\
          | whole | one trace; each client call has its server span below it |\n\
+         | not honoured | whole, but a setting that should change the names of calls or attributes changes none |\n\
          | differs | client and server spans are in one trace, but there are findings of the named rules |\n\
          | server half lost | the client's spans are there, but the server's are in other traces |\n\
          | client half lost | the client's calls aren't in the trace |\n\
@@ -98,7 +99,7 @@ fn row(language: &Language, entry: &Entry) -> String {
         .collect();
     let outcome = match &entry.found {
         None => "not measured".to_owned(),
-        Some(found) if found.outcome == Outcome::Whole => found.outcome.words().to_owned(),
+        Some(found) if found.outcome.is_whole() => found.outcome.words().to_owned(),
         Some(found) => format!("**{}**", found.outcome),
     };
     format!(

@@ -23,7 +23,7 @@ pub(super) fn add_mends(variants: &mut [Entry]) {
             })
             .map(|(changes, _)| changes.join(", "));
         if let Some(found) = &mut entry.found
-            && found.outcome != Outcome::Whole
+            && !found.outcome.is_whole()
         {
             found.mend = mend;
         }

@@ -12,6 +12,8 @@ pub enum Outcome {
     /// One trace, in which each client call has its server span, without findings of warning or worse.
     #[default]
     Whole,
+    /// Whole, but a setting that should change the names of calls or attributes changes none.
+    NotHonoured,
     /// One trace with client and server spans, but with findings.
     Differs,
     /// The client's spans are there, but the server's are missing or in other traces.
@@ -48,11 +50,14 @@ pub struct Expected {
     pub rules: Vec<String>,
     /// The reason why it isn't whole.
     pub reason: Option<String>,
+    /// The row of `advice.toml` or `conflicts.toml` that the reason comes from.
+    pub advice: Option<String>,
 }
 
 impl Outcome {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Whole,
+        Self::NotHonoured,
         Self::Differs,
         Self::ServerHalfLost,
         Self::ClientHalfLost,
@@ -64,6 +69,7 @@ impl Outcome {
     pub fn words(self) -> &'static str {
         match self {
             Self::Whole => "whole",
+            Self::NotHonoured => "not honoured",
             Self::Differs => "differs",
             Self::ServerHalfLost => "server half lost",
             Self::ClientHalfLost => "client half lost",
@@ -76,12 +82,18 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Whole => "whole",
+            Self::NotHonoured => "not-honoured",
             Self::Differs => "differs",
             Self::ServerHalfLost => "server-half-lost",
             Self::ClientHalfLost => "client-half-lost",
             Self::DoesNotBuild => "does-not-build",
             Self::CouldNotRun => "could-not-run",
         }
+    }
+
+    /// Whether each client call has its server span in one trace.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Whole | Self::NotHonoured)
     }
 
     /// Whether spans are lost without an error.
@@ -93,7 +105,7 @@ impl Outcome {
     pub(crate) fn rank(self) -> u8 {
         match self {
             Self::Whole => 0,
-            Self::Differs => 1,
+            Self::NotHonoured | Self::Differs => 1,
             Self::ServerHalfLost | Self::ClientHalfLost => 2,
             Self::DoesNotBuild => 3,
             Self::CouldNotRun => 4,
@@ -127,6 +139,12 @@ impl Expected {
     pub fn is_met(&self, outcome: Outcome, rules: &[String]) -> bool {
         let same_rules = outcome != Outcome::Differs || self.rules == rules;
         self.outcome == outcome && same_rules
+    }
+
+    /// The same before the map is drawn, which alone tells whether a setting is honoured.
+    pub(crate) fn may_be_met(&self, outcome: Outcome, rules: &[String]) -> bool {
+        let undecided = self.outcome == Outcome::NotHonoured && outcome == Outcome::Whole;
+        undecided || self.is_met(outcome, rules)
     }
 }
 

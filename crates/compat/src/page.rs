@@ -138,7 +138,7 @@ fn heat_row(html: &mut String, language: &Language, entry: &Entry) {
 fn heat_of(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Whole => "ok",
-        Outcome::Differs => "warn",
+        Outcome::NotHonoured | Outcome::Differs => "warn",
         Outcome::ServerHalfLost | Outcome::ClientHalfLost => "bad",
         Outcome::DoesNotBuild | Outcome::CouldNotRun => "none",
     }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use harness::workspace::Workspace;
 use serde::{Deserialize, Serialize};
 use supervise::{Failure, IoContext, Result};
-use trace_parity::Rule;
+use trace_parity::{Advice, Rule};
 use wildmatch::WildMatch;
 
+use crate::conflict::Conflict;
 use crate::outcome::{Expected, Outcome};
 
 const SCHEMA: &str = "milvus-otel.matrix/1";
@@ -32,6 +33,8 @@ pub struct Unmeasured {
 #[derive(Clone, Debug)]
 pub(crate) struct ExamplePlan {
     pub example: String,
+    /// Relative to the checkout, where it isn't one of the built-in examples.
+    pub folder: Option<PathBuf>,
     pub axes: Vec<Axis>,
     pub runtimes: BTreeMap<String, Vec<PathBuf>>,
     pub variants: Vec<Variant>,
@@ -76,6 +79,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct ExampleTable {
     name: String,
+    folder: Option<PathBuf>,
     #[serde(default)]
     axes: Vec<Axis>,
     #[serde(default)]
@@ -98,7 +102,10 @@ struct VariantTable {
     expect: Outcome,
     #[serde(default)]
     rules: Vec<String>,
+    /// One of these says why it isn't whole: a text, a row of `advice.toml`, or one of `conflicts.toml`.
     reason: Option<String>,
+    advice: Option<String>,
+    conflict: Option<String>,
 }
 
 impl Plan {
@@ -240,6 +247,7 @@ fn example(table: ExampleTable) -> std::result::Result<ExamplePlan, String> {
     )?;
     Ok(ExamplePlan {
         example,
+        folder: table.folder,
         axes,
         runtimes: table.runtimes,
         variants,
@@ -273,8 +281,11 @@ fn checked(
             "wants the runtime `{runtime}`, which isn't declared"
         ));
     }
-    if table.expect != Outcome::Whole && table.reason.is_none() {
-        return Err("is expected not to be whole, and gives no `reason`".to_owned());
+    let (reason, advice) = reason(&table)?;
+    if table.expect != Outcome::Whole && reason.is_none() {
+        return Err(
+            "is expected not to be whole, and gives no `advice`, `conflict` or `reason`".to_owned(),
+        );
     }
     if (table.expect == Outcome::Differs) == table.rules.is_empty() {
         return Err("names `rules` exactly where it is expected to differ".to_owned());
@@ -297,9 +308,27 @@ fn checked(
         expected: Expected {
             outcome: table.expect,
             rules,
-            reason: table.reason,
+            reason,
+            advice,
         },
     })
+}
+
+/// The reason's text, and the row that it comes from.
+fn reason(table: &VariantTable) -> std::result::Result<(Option<String>, Option<String>), String> {
+    let unknown = |id: &str, file: &str| format!("names `{id}`, and {file} has no such row");
+    match (&table.reason, &table.advice, &table.conflict) {
+        (reason, None, None) => Ok((reason.clone(), None)),
+        (None, Some(id), None) => {
+            let advice = Advice::by_id(id).ok_or_else(|| unknown(id, "advice.toml"))?;
+            Ok((Some(advice.cause()), Some(id.clone())))
+        }
+        (None, None, Some(id)) => {
+            let conflict = Conflict::by_id(id).ok_or_else(|| unknown(id, "conflicts.toml"))?;
+            Ok((Some(conflict.says.clone()), Some(id.clone())))
+        }
+        _ => Err("gives more than one of `advice`, `conflict` and `reason`".to_owned()),
+    }
 }
 
 fn once<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> std::result::Result<(), String> {
@@ -352,7 +381,15 @@ mod tests {
         );
         check(
             r#"{ name = "v", expect = "server-half-lost" }"#,
-            "gives no `reason`",
+            "gives no `advice`, `conflict` or `reason`",
+        );
+        check(
+            r#"{ name = "v", expect = "server-half-lost", advice = "no-such" }"#,
+            "names `no-such`, and advice.toml has no such row",
+        );
+        check(
+            r#"{ name = "v", expect = "does-not-build", conflict = "c", reason = "r" }"#,
+            "gives more than one of",
         );
         check(
             r#"{ name = "v", expect = "differs", reason = "r" }"#,

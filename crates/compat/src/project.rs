@@ -1,23 +1,15 @@
 //! Known problems of the versions in a user's project: from the compatibility map, and a few others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use supervise::{IoContext, Result};
-use versions::Range;
 
-use crate::known;
+use crate::conflict::Conflict;
+use crate::{known, pins};
 
-/// Names of dependency lists that are read.
-const FILES: [&str; 6] = [
-    "requirements.txt",
-    "uv.lock",
-    "poetry.lock",
-    "go.mod",
-    "package-lock.json",
-    "pom.xml",
-];
+/// Where Gradle keeps its version catalog.
+const CATALOG: &str = "gradle/libs.versions.toml";
 
 /// Versions in a project that are known to cause problems.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,54 +19,71 @@ pub struct Warning {
     pub cure: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    pair: Vec<Pair>,
+/// What is known of the versions in one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// It pins something.
+    pub has_pins: bool,
+    pub warnings: Vec<Warning>,
 }
 
-/// Versions of a Python package that break everything, perhaps only with or without another package.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pair {
-    package: String,
-    versions: Range,
-    with: Option<String>,
-    without: Option<String>,
-    what: String,
-    cure: String,
-}
-
-/// The dependency lists in `folder`.
+/// The files in `folder` that may pin versions, by name.
 pub fn lists_in(folder: &Path) -> Vec<PathBuf> {
-    let files = FILES.iter().map(|file| folder.join(file));
-    files.filter(|file| file.is_file()).collect()
-}
-
-/// The dependency lists of the nearest folder that has any, from `start` upwards.
-pub fn lists_around(start: &Path) -> Vec<PathBuf> {
-    let lists = start.ancestors().map(lists_in);
-    lists
-        .into_iter()
-        .find(|lists| !lists.is_empty())
-        .unwrap_or_default()
-}
-
-/// Known problems of the versions in one dependency list.
-pub fn warnings(list: &Path) -> Result<Vec<Warning>> {
-    let text = std::fs::read_to_string(list).at("read", list)?;
-    let of_the_map = known::known_bad(list, &text)?;
-    let mut warnings: Vec<Warning> = of_the_map
-        .iter()
-        .map(|bad| Warning {
-            what: bad.message(),
-            cure: bad.hint(),
-        })
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // The catalog is found from the project's folder.
+        pins::may_pin(&name) && !CATALOG.ends_with(&*name)
+    });
+    let mut lists: Vec<PathBuf> = named
+        .map(|entry| entry.path())
+        .chain([folder.join(CATALOG)])
+        .filter(|path| path.is_file())
         .collect();
-    if list.ends_with("requirements.txt") {
-        warnings.extend(unfit(list, &requirements(&text)));
-    }
-    Ok(warnings)
+    lists.sort();
+    lists
+}
+
+/// The files of the nearest folder that lists dependencies, from `start` upwards, and those of `start` itself.
+pub fn lists_around(start: &Path) -> Vec<PathBuf> {
+    let is_list = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        pins::is_list(&name.to_string_lossy())
+    };
+    let mut folders = start.ancestors().map(lists_in);
+    let nearest = folders.find(|files| files.iter().any(is_list));
+    let files: BTreeSet<PathBuf> = lists_in(start)
+        .into_iter()
+        .chain(nearest.unwrap_or_default())
+        .collect();
+    files.into_iter().collect()
+}
+
+/// Reads a file that may pin versions.
+pub fn read(list: &Path) -> Result<Reading> {
+    let text = std::fs::read_to_string(list).at("read", list)?;
+    let pins = pins::pins(list, &text)?;
+    let of_the_map = known::known_bad_of(list, &pins);
+    let of_the_map = of_the_map.iter().map(|bad| Warning {
+        what: bad.message(),
+        cure: bad.hint(),
+    });
+    let conflicts = Conflict::all().filter_map(|conflict| {
+        let package = conflict.found_in(&pins)?;
+        Some(Warning {
+            what: format!(
+                "{package} in `{}` doesn't go with the versions beside it: {}",
+                list.display(),
+                conflict.says
+            ),
+            cure: conflict.cure.clone(),
+        })
+    });
+    Ok(Reading {
+        has_pins: !pins.is_empty(),
+        warnings: of_the_map.chain(conflicts).collect(),
+    })
 }
 
 /// Known problems of the versions that the current folder's project pins, and of those in the projects of the files
@@ -91,8 +100,9 @@ pub fn notes(command: &[String]) -> Vec<String> {
         .filter_map(absolute)
         .flat_map(|folder| lists_around(&folder))
         .collect();
-    let told = |list: &PathBuf| match warnings(list) {
-        Ok(warnings) => warnings
+    let told = |list: &PathBuf| match read(list) {
+        Ok(reading) => reading
+            .warnings
             .into_iter()
             .map(|warning| format!("{}: {}", warning.what, warning.cure))
             .collect(),
@@ -101,64 +111,28 @@ pub fn notes(command: &[String]) -> Vec<String> {
     lists.iter().flat_map(told).collect()
 }
 
-fn unfit(list: &Path, packages: &BTreeMap<String, Option<String>>) -> Vec<Warning> {
-    let fits = |pair: &Pair| {
-        let version = packages.get(&pair.package)?.as_ref()?;
-        let there = |name: &Option<String>| name.as_ref().map(|name| packages.contains_key(name));
-        let is_unfit = pair.versions.contains(version)
-            && there(&pair.with) != Some(false)
-            && there(&pair.without) != Some(true);
-        is_unfit.then(|| Warning {
-            what: format!(
-                "`{}` {version} in `{}` {}",
-                pair.package,
-                list.display(),
-                pair.what
-            ),
-            cure: pair.cure.clone(),
-        })
-    };
-    table().pair.iter().filter_map(fits).collect()
-}
-
-fn table() -> Table {
-    toml::from_str(include_str!("project.toml")).expect("a test reads it")
-}
-
-/// A requirement such as `name==1.2.3` or `name<80`. Only `==` pins a version.
-fn requirements(text: &str) -> BTreeMap<String, Option<String>> {
-    let named = |line: &str| {
-        let line = line.split('#').next()?.split(';').next()?.trim();
-        let end = line
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-            .unwrap_or(line.len());
-        let (name, rest) = line.split_at(end);
-        if name.is_empty() || name.starts_with('-') {
-            return None;
-        }
-        let version = rest.split("==").nth(1).and_then(versions::first_in);
-        Some((name.to_ascii_lowercase().replace('_', "-"), version))
-    };
-    text.lines().filter_map(named).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The packages that a file is warned of, as messages begin.
+    #[track_caller]
+    fn check(file: &str, text: &str, expected: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join(file);
+        std::fs::write(&list, text).unwrap();
+        let reading = read(&list).unwrap();
+        let found: Vec<_> = reading
+            .warnings
+            .iter()
+            .map(|warning| warning.what.split(" in `/").next().unwrap())
+            .collect();
+        assert_eq!(found, expected, "{file}: {text}");
+    }
+
     #[test]
     fn versions_that_nothing_runs_with_are_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let list = folder.path().join("requirements.txt");
-        let check = |text: &str, expected: &[&str]| {
-            std::fs::write(&list, text).unwrap();
-            let warnings = warnings(&list).unwrap();
-            let found: Vec<_> = warnings
-                .iter()
-                .map(|warning| warning.what.split(" in ").next().unwrap())
-                .collect();
-            assert_eq!(found, expected, "{text}");
-        };
+        let check = |text: &str, expected: &[&str]| check("requirements.txt", text, expected);
         check("pymilvus==2.5.9\n", &["`pymilvus` 2.5.9"]);
         check("pymilvus==2.6.0\n", &[]);
         check("pymilvus==2.5.9\nsetuptools<80\n", &[]);
@@ -170,6 +144,62 @@ mod tests {
             "PyMilvus == 2.5.9 ; python_version > '3'",
             &["`pymilvus` 2.5.9"],
         );
+        let both = "langchain-milvus==0.4.0\nllama-index-vector-stores-milvus\n";
+        check(both, &["`langchain-milvus` 0.4.0"]);
+        check(
+            "langchain-milvus==0.4.0\npymilvus==2.6.17\n",
+            &["`langchain-milvus` 0.4.0"],
+        );
+        check(
+            "langchain-milvus==0.3.3\nllama-index-vector-stores-milvus\n",
+            &[],
+        );
+    }
+
+    #[test]
+    fn versions_are_judged_with_their_neighbours() {
+        let node = |pins: &[(&str, &str)]| {
+            let packages: Vec<String> = pins
+                .iter()
+                .map(|(name, version)| {
+                    format!(r#""node_modules/{name}": {{"version": "{version}"}}"#)
+                })
+                .collect();
+            format!(r#"{{"packages": {{{}}}}}"#, packages.join(", "))
+        };
+        let (api, instrumentation) = ("@opentelemetry/api", "@opentelemetry/instrumentation-grpc");
+        let lock = "package-lock.json";
+        // Whole on Node 24 but for the SDK's heartbeat.
+        check(
+            lock,
+            &node(&[
+                ("@zilliz/milvus2-sdk-node", "3.0.4"),
+                (instrumentation, "0.300.0"),
+                (api, "1.10.0"),
+            ]),
+            &[],
+        );
+        check(
+            lock,
+            &node(&[(instrumentation, "0.300.0"), (api, "1.9.1")]),
+            &["`@opentelemetry/instrumentation-grpc` 0.300.0"],
+        );
+        check(
+            lock,
+            &node(&[(instrumentation, "0.223.0"), (api, "1.10.0")]),
+            &["`@opentelemetry/api` 1.10.0"],
+        );
+        check(lock, &node(&[(api, "1.10.0")]), &[]);
+        let otelgrpc =
+            "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc";
+        let client = "\tgithub.com/milvus-io/milvus/client/v2 v2.5.6\n";
+        let go =
+            |version: &str, more: &str| format!("require (\n{more}\t{otelgrpc} v{version}\n)\n");
+        let told = format!("`{otelgrpc}` 0.65.0");
+        check("go.mod", &go("0.65.0", client), &[&told]);
+        check("go.mod", &go("0.60.0", client), &[]);
+        // Nothing but the Milvus client keeps it from building.
+        check("go.mod", &go("0.65.0", ""), &[]);
     }
 
     #[test]
@@ -178,8 +208,22 @@ mod tests {
         let deep = folder.path().join("src/app");
         std::fs::create_dir_all(&deep).unwrap();
         std::fs::write(folder.path().join("go.mod"), "").unwrap();
-        assert_eq!(lists_around(&deep), [folder.path().join("go.mod")]);
-        std::fs::write(deep.join("pom.xml"), "").unwrap();
-        assert_eq!(lists_around(&deep), [deep.join("pom.xml")]);
+        std::fs::write(deep.join("main.sh"), "").unwrap();
+        assert_eq!(
+            lists_around(&deep),
+            [folder.path().join("go.mod"), deep.join("main.sh")]
+        );
+        std::fs::create_dir(deep.join("gradle")).unwrap();
+        for file in ["build.gradle", CATALOG, "notes.txt"] {
+            std::fs::write(deep.join(file), "").unwrap();
+        }
+        assert_eq!(
+            lists_around(&deep),
+            [
+                deep.join("build.gradle"),
+                deep.join(CATALOG),
+                deep.join("main.sh")
+            ]
+        );
     }
 }

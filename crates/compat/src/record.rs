@@ -1,5 +1,6 @@
 //! The stored result of a variant: a folder with capture, manifest, logs and this record.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,7 @@ use harness::prepare::task::Versions;
 use harness::run::judge::{self, CaptureArgument, Judged};
 use serde::{Deserialize, Serialize};
 use supervise::{Exit, IoContext, Result, disk, log};
-use trace_parity::{Contract, Verdict};
+use trace_parity::{Contract, Kind, Span, Traces, Verdict};
 
 use crate::diagnosis::Unready;
 use crate::outcome::{self, Cause, Outcome};
@@ -40,6 +41,8 @@ pub(crate) struct Measured {
     /// A description in one line, if there is no trace. Unescaped.
     pub message: Option<String>,
     pub verdict: Option<Verdict>,
+    /// The names and attribute names of the client's calls.
+    pub names: BTreeSet<String>,
 }
 
 /// A measurement in progress.
@@ -90,10 +93,12 @@ impl Record {
                 cause: Some(unready.cause),
                 message: Some(unready.message.clone()),
                 verdict: None,
+                names: BTreeSet::new(),
                 record: self,
             });
         }
-        let verdict = judged(folder, contract)?.run.verdict;
+        let Judged { run, traces, .. } = judged(folder, contract)?;
+        let verdict = run.verdict;
         let (outcome, rules) = outcome::of_verdict(&verdict);
         let (cause, message) = match (outcome, self.exit) {
             (Outcome::CouldNotRun, Some(Exit::TimedOut)) => (Some(Cause::TimedOut), None),
@@ -107,8 +112,25 @@ impl Record {
             cause,
             message,
             verdict: Some(verdict),
+            names: names(&traces),
         })
     }
+}
+
+fn names(traces: &Traces) -> BTreeSet<String> {
+    let spans = traces.iter().flat_map(|trace| trace.spans());
+    // Milvus's own services call each other, a little differently each time.
+    let is_programs = |span: &Span<'_>| {
+        let mut attributes = span.resource_attributes();
+        attributes.any(|(name, _)| name == "milvus_otel.run")
+    };
+    let calls = spans.filter(|span| span.kind() == Kind::Client && is_programs(span));
+    calls
+        .flat_map(|call| {
+            let attributes = call.attributes().map(|(name, _)| name.to_owned());
+            attributes.chain([call.name().to_owned()])
+        })
+        .collect()
 }
 
 impl Unfinished {

@@ -9,8 +9,8 @@ use harness::prepare::task::{self, Task, Versions};
 use harness::workspace::Workspace;
 use supervise::{Failure, Interrupt, IoContext, Result, Supervisor};
 
-use crate::environment::resolved;
 use crate::measure::{MatrixOptions, examples, read_plan};
+use crate::pins::resolved;
 use crate::plan::Axis;
 
 /// A version newer than the one pinned by a `newest` variant.

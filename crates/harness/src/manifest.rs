@@ -38,6 +38,15 @@ pub struct Manifest {
     /// The statistics of the capture; `None` without a capture of ours.
     #[serde(default)]
     pub capture: Option<Stats>,
+    /// Whether every call had its server span and nothing more came before the limit of waiting ran out; `None` before that.
+    #[serde(default)]
+    pub settled: Option<bool>,
+    /// Whether the capture had sent on all that it was to within its limit; `None` where it sends nothing on.
+    #[serde(default)]
+    pub forwarded: Option<bool>,
+    /// How the traces differ that were read back from the store that the capture sends on to, where they do.
+    #[serde(default)]
+    pub read_back: Option<String>,
     pub phases: Vec<PhaseManifest>,
     /// The reason for a missing verdict.
     pub failure: Option<String>,
@@ -96,6 +105,9 @@ impl Manifest {
             unclaimed: false,
             examples: Vec::new(),
             capture: None,
+            settled: None,
+            forwarded: None,
+            read_back: None,
             phases: Vec::new(),
             failure: None,
             wire: None,
@@ -148,6 +160,8 @@ impl Manifest {
             server_is_own: matches!(self.stack.kind.as_str(), "embedded" | "compose"),
             server_version: self.stack.versions.get("milvus").cloned(),
             delivery: self.capture.as_ref().map(delivery),
+            unsettled: self.settled == Some(false),
+            read_back: self.read_back.clone(),
             wire: self.wire.clone(),
         }
     }

@@ -8,6 +8,8 @@ pub mod history;
 pub mod judge;
 pub mod life;
 pub mod program;
+mod read_back;
 pub mod report;
+pub mod settings;
 pub mod settle;
 pub mod trace;

@@ -128,6 +128,24 @@ impl Advice {
         &self.needs.case
     }
 
+    /// The cause without a finding's evidence: ` {name}` is left out, and what is in brackets with it.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        let brackets = self.says.split(" (").enumerate();
+        let kept: String = brackets
+            .map(|(at, part)| match part.split_once(')') {
+                Some((inside, after)) if at > 0 && inside.contains('{') => after.to_owned(),
+                _ if at > 0 => format!(" ({part}"),
+                _ => part.to_owned(),
+            })
+            .collect();
+        let mut parts = kept.split(" {");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            text + part.split_once('}').map_or(part, |(_, rest)| rest)
+        })
+    }
+
     /// The evidence that it needs, in words; empty where it needs none.
     #[must_use]
     pub fn when(&self) -> String {

@@ -17,6 +17,10 @@ pub struct RunFacts {
     pub server_version: Option<String>,
     /// What the capture did with what came; `None` where no capture of ours stood in between, and it isn't known.
     pub delivery: Option<Delivery>,
+    /// The wait for the last spans ended at its limit: some may have come later.
+    pub unsettled: bool,
+    /// How the traces differ that were read back from the store that the capture sends on to, where they do.
+    pub read_back: Option<String>,
     /// What a witness saw between the programs and the server; `None` without one.
     pub wire: Option<Wire>,
 }

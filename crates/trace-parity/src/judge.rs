@@ -39,5 +39,6 @@ pub fn judge(
     precedence::apply(&view, &mut drafts);
     fold::fold(&view, &mut drafts);
     hints::give(&view, &mut drafts);
+    rules::quote_unsettled(&view, &mut drafts);
     verdict::assemble(&view, &drafts, &expected)
 }

@@ -114,6 +114,7 @@ rules! {
     DroppedSpans "dropped-spans" Delivery Error;
     ExportRetried "export-retried" Delivery Info;
     DeliveryUnknown "delivery-unknown" Delivery Info;
+    ReadBackDiffers "read-back-differs" Delivery Error;
     ResourceMismatch "resource-mismatch" Identity Error;
     SdkUnknown "sdk-unknown" Identity Warning;
     SeveralRoots "several-roots" Structure Error;

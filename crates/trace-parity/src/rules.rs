@@ -15,6 +15,8 @@ mod vocabulary;
 mod wire;
 mod words;
 
+pub(crate) use exports::quote_unsettled;
+
 use crate::draft::Draft;
 use crate::view::View;
 
@@ -49,6 +51,7 @@ pub(crate) const CHECKS: &[Check] = &[
     always(exports::dropped),
     always(exports::retried),
     always(exports::unknown),
+    always(exports::read_back),
     by_contract(identity::resource_mismatch),
     always(identity::sdk_unknown),
     by_contract(structure::several_roots),

@@ -45,6 +45,9 @@ pub(crate) struct View<'a> {
     ghost_of: HashMap<u32, u32>,
     /// Server spans at the top of traces of nobody's that no call explains, in order of start.
     pub(crate) uncalled: Vec<Uncalled<'a>>,
+    /// Server spans below parents that are in no trace, and that no call explains, in order of start: their calls carried a context, and the
+    /// callers' spans never came.
+    pub(crate) unexported: Vec<Uncalled<'a>>,
     /// What a witness saw; `None` without one.
     pub(crate) wire: Option<OnWire<'a>>,
     /// One per example.
@@ -70,6 +73,7 @@ impl<'a> View<'a> {
         let join::Left {
             mut ghosts,
             uncalled,
+            unexported,
         } = join::join(traces, contract, &reader, &links, &mut calls, &call_of);
         let alignments = (0..)
             .zip(&examples)
@@ -106,6 +110,7 @@ impl<'a> View<'a> {
                 .collect(),
             ghosts,
             uncalled,
+            unexported,
             wire,
             alignments,
         }

@@ -48,6 +48,11 @@ impl Range {
         })
     }
 
+    /// Whether it takes every version.
+    pub fn is_any(&self) -> bool {
+        self.comparisons.is_empty()
+    }
+
     /// The range of a version and all later ones.
     pub fn at_least(version: &str) -> Self {
         Self {

@@ -10,7 +10,7 @@ use chrono::{NaiveDateTime, Utc};
 use harness::folder::RunFolder;
 use harness::prepare::example::{Example, Need};
 use harness::prepare::preflight;
-use harness::run::environment;
+use harness::run::settings::{self, Surroundings};
 use harness::spans::follow::Follow;
 use harness::spans::http::{self, Url};
 use harness::stack::embedded;
@@ -151,30 +151,21 @@ fn environment(patient: &Patient) -> Vec<Check> {
     } else {
         Status::Note
     };
-    let mut checks: Vec<Check> = environment::complaints(get)
-        .into_iter()
+    let [grpc, http] =
+        [TUTORIAL_OTLP.0, TUTORIAL_OTLP.1].map(|port| format!("http://localhost:{port}"));
+    let surroundings = Surroundings {
+        get: &get,
+        otlp_grpc: &grpc,
+        otlp_http: &http,
+        command: &[],
+    };
+    let complaints = settings::complaints(&surroundings).into_iter();
+    let mut checks: Vec<Check> = complaints
         .map(|found| {
-            Check::with_cure(
-                status,
-                format!("`{}={}` {}", found.variable, found.value, found.what),
-                format!("unset {}", found.variable),
-            )
+            let told = format!("`{}={}` {}", found.variable, found.value, found.effect);
+            Check::with_cure(status, told, found.cure)
         })
         .collect();
-    if let Some((variable, value)) = environment::endpoint(get) {
-        let ours =
-            [TUTORIAL_OTLP.0, TUTORIAL_OTLP.1].map(|port| format!("http://localhost:{port}"));
-        if !ours
-            .iter()
-            .any(|one| environment::is_same_port(&value, one))
-        {
-            checks.push(Check::with_cure(
-                status,
-                format!("`{variable}={value}` sends spans elsewhere than to a stack of ours"),
-                format!("unset {variable}, or set it to {}", ours[0]),
-            ));
-        }
-    }
     if checks.is_empty() {
         checks.push(Check::ok("no variable keeps spans away"));
     }
@@ -191,12 +182,12 @@ fn versions(patient: &Patient) -> Vec<Check> {
     let mut read = 0;
     for list in lists {
         let list = list.strip_prefix(".").unwrap_or(&list);
-        match project::warnings(list) {
-            Ok(warnings) => {
-                read += 1;
+        match project::read(list) {
+            Ok(reading) => {
+                read += usize::from(reading.has_pins);
                 let told =
                     |one: project::Warning| Check::with_cure(Status::Note, one.what, one.cure);
-                checks.extend(warnings.into_iter().map(told));
+                checks.extend(reading.warnings.into_iter().map(told));
             }
             Err(failure) => checks.push(Check::with_cure(
                 Status::Note,
@@ -206,8 +197,12 @@ fn versions(patient: &Patient) -> Vec<Check> {
         }
     }
     if checks.is_empty() && read > 0 {
+        let files = match read {
+            1 => "1 file with dependencies pins".to_owned(),
+            _ => format!("{read} files with dependencies pin"),
+        };
         checks.push(Check::ok(format!(
-            "{read} lists of dependencies hold no versions that are known not to work"
+            "{files} no version that is known not to work"
         )));
     }
     checks

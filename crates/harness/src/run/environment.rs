@@ -1,146 +1,100 @@
-//! The standard OpenTelemetry variables: those that a program of the user's gets, and those that keep its spans away.
+//! The standard variables that programs are given, so that their spans reach the stack.
 
 use std::collections::BTreeMap;
 
 use crate::prepare::example::Example;
+use crate::run::settings::{self, Surroundings, Transport};
 use crate::stack::bring_up::RunningStack;
 
-/// A variable whose value keeps spans, or some of them, from being made, sent or joined.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    pub variable: &'static str,
-    pub value: String,
-    /// The effect, such as `turns the whole SDK off`.
-    pub what: &'static str,
-}
-
-/// A setting that keeps spans away.
-struct Setting {
-    variable: &'static str,
-    is_bad: fn(&str) -> bool,
-    what: &'static str,
-}
-
-/// Every SDK's own, by the specification's names, then those of single languages.
-const SETTINGS: &[Setting] = &[
-    Setting {
-        variable: "OTEL_SDK_DISABLED",
-        is_bad: |value| value.eq_ignore_ascii_case("true"),
-        what: "turns the whole SDK off",
-    },
-    Setting {
-        variable: "OTEL_TRACES_EXPORTER",
-        is_bad: |value| {
-            !has(value, "otlp") && !has(value, "otlp_proto_grpc") && !has(value, "otlp_proto_http")
-        },
-        what: "sends no spans over OTLP",
-    },
-    Setting {
-        variable: "OTEL_TRACES_SAMPLER",
-        is_bad: |value| value.ends_with("always_off"),
-        what: "samples nothing",
-    },
-    Setting {
-        variable: "OTEL_TRACES_SAMPLER_ARG",
-        is_bad: |value| value.parse::<f64>().is_ok_and(|ratio| ratio < 1.0),
-        what: "samples a part of the traces",
-    },
-    Setting {
-        variable: "OTEL_PROPAGATORS",
-        is_bad: |value| !has(value, "tracecontext"),
-        what: "sends no `traceparent`, so that Milvus starts a trace of its own",
-    },
-    Setting {
-        variable: "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
-        is_bad: |value| has(value, "grpc") || has(value, "grpc_client") || has(value, "*"),
-        what: "leaves gRPC calls untraced",
-    },
-    Setting {
-        variable: "OTEL_NODE_DISABLED_INSTRUMENTATIONS",
-        is_bad: |value| has(value, "grpc"),
-        what: "leaves gRPC calls untraced",
-    },
-    Setting {
-        variable: "OTEL_NODE_ENABLED_INSTRUMENTATIONS",
-        is_bad: |value| !has(value, "grpc"),
-        what: "leaves gRPC calls untraced",
-    },
-    Setting {
-        variable: "OTEL_JAVAAGENT_ENABLED",
-        is_bad: |value| value == "false",
-        what: "turns the Java agent off",
-    },
-    Setting {
-        variable: "OTEL_INSTRUMENTATION_GRPC_ENABLED",
-        is_bad: |value| value == "false",
-        what: "leaves gRPC calls untraced",
-    },
+/// The signals whose endpoint and protocol have variables of their own, with OTLP's paths.
+const SIGNALS: [(&str, &str); 3] = [
+    ("TRACES", "traces"),
+    ("METRICS", "metrics"),
+    ("LOGS", "logs"),
 ];
 
-/// Where the specification has the addresses of a program's exporter.
-const ENDPOINTS: [&str; 2] = [
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-];
-
-/// Settings in `get`'s environment that keep spans away.
-pub fn complaints(get: impl Fn(&str) -> Option<String>) -> Vec<Complaint> {
-    SETTINGS
-        .iter()
-        .filter_map(|setting| {
-            let value = get(setting.variable)?;
-            (!value.is_empty() && (setting.is_bad)(value.trim())).then_some(Complaint {
-                variable: setting.variable,
-                value,
-                what: setting.what,
-            })
-        })
-        .collect()
+/// A program's own environment, beside the stack that it runs against.
+pub fn surroundings<'a>(
+    get: &'a dyn Fn(&str) -> Option<String>,
+    stack: &'a RunningStack,
+    command: &'a [String],
+) -> Surroundings<'a> {
+    Surroundings {
+        get,
+        otlp_grpc: &stack.otlp_grpc,
+        otlp_http: &stack.otlp_http,
+        command,
+    }
 }
 
-/// The address that a program's exporter takes from `get`'s environment, and the variable that says so.
-pub fn endpoint(get: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
-    ENDPOINTS
-        .into_iter()
-        .find_map(|name| Some((name, get(name).filter(|value| !value.is_empty())?)))
-}
-
-/// The standard variables for a program that runs against `stack`. What `get` has stays as it is; `attributes` join its
+/// The standard variables for a program of the user's. Variables that it has stay as they are; `attributes` join its
 /// resource attributes, in place of any of the same names.
 pub fn for_program(
-    get: impl Fn(&str) -> Option<String>,
+    surroundings: &Surroundings<'_>,
     attributes: &[(&str, &str)],
-    stack: &RunningStack,
+    milvus_uri: &str,
 ) -> BTreeMap<String, String> {
-    let set = |name: &str| get(name).is_some_and(|value| !value.is_empty());
-    let mut variables = BTreeMap::new();
+    let own = surroundings.value("OTEL_RESOURCE_ATTRIBUTES");
+    let mut variables = exporter(surroundings);
     variables.insert(
         "OTEL_RESOURCE_ATTRIBUTES".to_owned(),
-        with_attributes(
-            &get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default(),
-            attributes,
-        ),
+        with_attributes(own.as_deref().unwrap_or_default(), attributes),
     );
-    if !set("OTEL_EXPORTER_OTLP_ENDPOINT") {
-        let over_http =
-            get("OTEL_EXPORTER_OTLP_PROTOCOL").is_some_and(|protocol| protocol.starts_with("http"));
-        let (protocol, endpoint) = if over_http {
-            (None, &stack.otlp_http)
-        } else {
-            (Some("grpc"), &stack.otlp_grpc)
-        };
-        variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint.clone());
-        if let Some(protocol) = protocol {
-            variables.insert(
-                "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(),
-                protocol.to_owned(),
-            );
-        }
-    }
-    if !set("MILVUS_URI") {
-        variables.insert("MILVUS_URI".to_owned(), stack.milvus_uri.clone());
+    if surroundings.value("MILVUS_URI").is_none() {
+        variables.insert("MILVUS_URI".to_owned(), milvus_uri.to_owned());
     }
     variables
+}
+
+/// Endpoints and protocols that fit each other and those that the program has. An endpoint elsewhere is left alone.
+fn exporter(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    let (protocol, endpoint) = names("");
+    let general = match (surroundings.value(&protocol), surroundings.value(&endpoint)) {
+        (protocol_set, None) => {
+            let set = protocol_set.as_deref().and_then(Transport::of_protocol);
+            let transport = set.unwrap_or(Transport::Grpc);
+            variables.insert(endpoint, transport.endpoint(None, surroundings));
+            if protocol_set.is_none() {
+                variables.insert(protocol, transport.protocol().to_owned());
+            }
+            Some(transport)
+        }
+        (protocol_set, Some(own)) => {
+            let transport = settings::transport_of(&own, surroundings);
+            if let (None, Some(transport)) = (protocol_set, transport) {
+                variables.insert(protocol, transport.protocol().to_owned());
+            }
+            transport
+        }
+    };
+    for (prefix, signal) in SIGNALS {
+        let (protocol, endpoint) = names(&format!("{prefix}_"));
+        match (surroundings.value(&protocol), surroundings.value(&endpoint)) {
+            (Some(own), None) => {
+                let transport = Transport::of_protocol(&own);
+                if let (Some(transport), Some(_)) = (transport, general)
+                    && Some(transport) != general
+                {
+                    variables.insert(endpoint, transport.endpoint(Some(signal), surroundings));
+                }
+            }
+            (None, Some(own)) => {
+                let transport = settings::transport_of(&own, surroundings);
+                if let Some(transport) = transport.filter(|_| transport != general) {
+                    variables.insert(protocol, transport.protocol().to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    variables
+}
+
+/// The variables of protocol and endpoint, `signal` being such as `TRACES_`.
+fn names(signal: &str) -> (String, String) {
+    let name = |what: &str| format!("OTEL_EXPORTER_OTLP_{signal}{what}");
+    (name("PROTOCOL"), name("ENDPOINT"))
 }
 
 /// The standard variables for an example; what `example.toml` sets comes last, so that it wins.
@@ -167,31 +121,16 @@ pub fn for_example(
 }
 
 /// Notes on the environment of a user's program, before its verdict.
-pub fn notes(stack: &RunningStack) -> Vec<String> {
-    let get = |name: &str| std::env::var(name).ok();
-    let mut notes: Vec<String> = complaints(get)
+pub fn notes(surroundings: &Surroundings<'_>) -> Vec<String> {
+    settings::complaints(surroundings)
         .into_iter()
-        .map(|found| format!("`{}={}` {}", found.variable, found.value, found.what))
-        .collect();
-    if let Some((variable, value)) = endpoint(get)
-        && !is_same_port(&value, &stack.otlp_grpc)
-        && !is_same_port(&value, &stack.otlp_http)
-    {
-        notes.push(format!(
-            "`{variable}={value}` sends the spans elsewhere; this stack takes them at {}",
-            stack.otlp_grpc
-        ));
-    }
-    notes
-}
-
-/// Loopback has many names; a port on it has one holder.
-pub fn is_same_port(one: &str, other: &str) -> bool {
-    let port = |address: &str| {
-        let authority = address.split("://").last()?.split('/').next()?;
-        authority.rsplit_once(':')?.1.parse::<u16>().ok()
-    };
-    port(one).is_some() && port(one) == port(other)
+        .map(|found| {
+            format!(
+                "`{}={}` {}: {}",
+                found.variable, found.value, found.effect, found.cure
+            )
+        })
+        .collect()
 }
 
 fn with_attributes(own: &str, added: &[(&str, &str)]) -> String {
@@ -207,62 +146,63 @@ fn with_attributes(own: &str, added: &[(&str, &str)]) -> String {
     kept.chain(added).collect::<Vec<_>>().join(",")
 }
 
-fn has(list: &str, item: &str) -> bool {
-    list.split(',').any(|one| one.trim() == item)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_that_keeps_spans_away_is_found() {
-        let check = |variable: &str, value: &str, what: Option<&str>| {
-            let found = complaints(|name| (name == variable).then(|| value.to_owned()));
-            let found: Vec<_> = found.iter().map(|complaint| complaint.what).collect();
-            assert_eq!(
-                found,
-                what.into_iter().collect::<Vec<_>>(),
-                "{variable}={value}"
-            );
+    fn endpoint_and_protocol_fit_each_other_and_the_users_own() {
+        let check = |own: &str, expected: &str| {
+            let get = |name: &str| {
+                let mut pairs = own.split(' ').filter_map(|pair| pair.split_once('='));
+                let (_, value) = pairs.find(|(known, _)| short(known) == short(name))?;
+                Some(value.to_owned())
+            };
+            let surroundings = Surroundings {
+                get: &get,
+                otlp_grpc: "http://h:4317",
+                otlp_http: "http://h:4318",
+                command: &[],
+            };
+            let variables = exporter(&surroundings);
+            let told: Vec<String> = variables
+                .iter()
+                .map(|(name, value)| format!("{}={value}", short(name)))
+                .collect();
+            assert_eq!(told.join(" "), expected, "{own}");
         };
-        check("OTEL_SDK_DISABLED", "true", Some("turns the whole SDK off"));
-        check("OTEL_SDK_DISABLED", "false", None);
-        check("OTEL_SDK_DISABLED", "", None);
+        check("", "ENDPOINT=http://h:4317 PROTOCOL=grpc");
+        check("PROTOCOL=grpc", "ENDPOINT=http://h:4317");
+        check("PROTOCOL=http/protobuf", "ENDPOINT=http://h:4318");
+        check("PROTOCOL=http/json", "ENDPOINT=http://h:4318");
+        check("ENDPOINT=http://h:4318", "PROTOCOL=http/protobuf");
+        check("ENDPOINT=http://h:4317", "PROTOCOL=grpc");
+        check("ENDPOINT=http://elsewhere:4317", "");
+        check("ENDPOINT=http://elsewhere:4317 TRACES_PROTOCOL=grpc", "");
         check(
-            "OTEL_TRACES_EXPORTER",
-            "none",
-            Some("sends no spans over OTLP"),
+            "TRACES_PROTOCOL=http/protobuf",
+            "ENDPOINT=http://h:4317 PROTOCOL=grpc TRACES_ENDPOINT=http://h:4318/v1/traces",
         );
         check(
-            "OTEL_TRACES_EXPORTER",
-            "console",
-            Some("sends no spans over OTLP"),
+            "PROTOCOL=http/protobuf TRACES_PROTOCOL=grpc",
+            "ENDPOINT=http://h:4318 TRACES_ENDPOINT=http://h:4317",
         );
-        check("OTEL_TRACES_EXPORTER", "console, otlp", None);
         check(
-            "OTEL_TRACES_SAMPLER",
-            "parentbased_always_off",
-            Some("samples nothing"),
+            "ENDPOINT=http://h:4317 LOGS_PROTOCOL=http/json",
+            "LOGS_ENDPOINT=http://h:4318/v1/logs PROTOCOL=grpc",
         );
-        check("OTEL_TRACES_SAMPLER", "parentbased_always_on", None);
         check(
-            "OTEL_TRACES_SAMPLER_ARG",
-            "0.25",
-            Some("samples a part of the traces"),
+            "TRACES_ENDPOINT=http://h:4318/v1/traces",
+            "ENDPOINT=http://h:4317 PROTOCOL=grpc TRACES_PROTOCOL=http/protobuf",
         );
-        check("OTEL_TRACES_SAMPLER_ARG", "1.0", None);
         check(
-            "OTEL_PROPAGATORS",
-            "b3",
-            Some("sends no `traceparent`, so that Milvus starts a trace of its own"),
+            "TRACES_ENDPOINT=http://h:4317 TRACES_PROTOCOL=http/protobuf",
+            "ENDPOINT=http://h:4317 PROTOCOL=grpc",
         );
-        check("OTEL_PROPAGATORS", "tracecontext,baggage", None);
-        check(
-            "OTEL_NODE_ENABLED_INSTRUMENTATIONS",
-            "http",
-            Some("leaves gRPC calls untraced"),
-        );
+    }
+
+    fn short(name: &str) -> &str {
+        name.strip_prefix("OTEL_EXPORTER_OTLP_").unwrap_or(name)
     }
 
     #[test]
@@ -277,17 +217,5 @@ mod tests {
             "team=search,milvus_otel.run=r1",
         );
         check("a=b%2Cc,", "a=b%2Cc,milvus_otel.run=r1");
-    }
-
-    #[test]
-    fn an_address_is_known_by_its_port() {
-        let check = |one: &str, other: &str, same: bool| {
-            assert_eq!(is_same_port(one, other), same, "{one} {other}");
-        };
-        check("http://localhost:4317", "http://127.0.0.1:4317", true);
-        check("localhost:4317", "http://127.0.0.1:4317", true);
-        check("http://[::1]:4318/v1/traces", "http://127.0.0.1:4318", true);
-        check("http://collector:9999", "http://127.0.0.1:4317", false);
-        check("http://collector", "http://127.0.0.1:4317", false);
     }
 }

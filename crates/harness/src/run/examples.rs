@@ -3,10 +3,8 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 
 use supervise::{Interrupt, Result, Supervisor};
-use trace_parity::{Contract, Verdict};
 use trace_report::Subject;
 
 use crate::PROGRAM;
@@ -17,15 +15,11 @@ use crate::prepare::task::{Task, Versions};
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
 use crate::run::program::{Start, run_programs};
-use crate::spans::fetch::Fetch;
-use crate::spans::http::{Client, Url};
 use crate::spans::live::{fresh, live};
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
 use crate::stack::session::{Session, Witnessing};
 use crate::workspace::Workspace;
-
-const READ_BACK_POLL: Duration = Duration::from_millis(200);
 
 /// The options of the command.
 #[derive(Clone, Debug, Default)]
@@ -146,63 +140,10 @@ async fn judge_examples(
     let judged = ending
         .settle_and_judge(clock, finished, |_, _| Vec::new())
         .await?;
-    if let Some(jaeger) = &stack.jaeger {
-        let said = read_back(session, jaeger, &contract, &judged, stack.settle_limit).await;
-        // There is a verdict and its report: what a second look at the same spans comes to takes neither away.
-        events.emit(Event::Note(said.unwrap_or_else(|failure| {
-            format!("Jaeger could not be read back: {failure}")
-        })));
-    }
     Ok((judged, stack))
 }
 
-/// Reads the same traces back from Jaeger into `jaeger.jsonl`; returns whether they come to the same verdict, as a sentence.
-async fn read_back(
-    session: &Session,
-    jaeger: &Url,
-    contract: &Contract,
-    judged: &Judged,
-    limit: Duration,
-) -> Result<String> {
-    // The Jaeger is this run's own: everything in it is.
-    let began = SystemTime::UNIX_EPOCH;
-    let file = session.folder.path.join("jaeger.jsonl");
-    let fresh = fresh(contract, None, Vec::new());
-    let unused = live(&fresh);
-    let fetch = Fetch::since(began, jaeger.clone(), Client::default(), fresh);
-    let rules = |verdict: &Verdict| {
-        let mut rules: Vec<String> = verdict
-            .findings
-            .iter()
-            .map(|finding| format!("{:?} {}", finding.example, finding.rule))
-            .collect();
-        rules.sort();
-        rules
-    };
-    let asked = Instant::now();
-    loop {
-        fetch.take_in(&file, &unused).await?;
-        let again = judge::verdict_of(&file, &session.manifest, Some(contract))?;
-        let is_same = again.outcome == judged.run.verdict.outcome
-            && rules(&again) == rules(&judged.run.verdict);
-        if is_same {
-            return Ok(format!(
-                "Jaeger has the same traces, and they come to the same verdict: `{}`",
-                file.display()
-            ));
-        }
-        // Jaeger has a queue before its store.
-        if asked.elapsed() > limit {
-            return Ok(format!(
-                "what Jaeger has comes to another verdict: `{PROGRAM} compare {}`",
-                file.display()
-            ));
-        }
-        tokio::time::sleep(READ_BACK_POLL).await;
-    }
-}
-
-/// Each example with its versions, once for each repeat, by name.
+/// Each example with its versions, once more for each repeat, by the names that tell them apart.
 fn rounds(
     examples: impl Iterator<Item = (Example, Versions)>,
     repeat: usize,

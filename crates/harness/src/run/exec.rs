@@ -21,6 +21,7 @@ use crate::run::environment;
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
 use crate::run::program::{Limit, Start, run_programs};
+use crate::run::settings::Surroundings;
 use crate::spans::live::Live;
 use crate::spans::live::{Fresh, fresh, live};
 use crate::spans::source::Spans;
@@ -30,9 +31,6 @@ use crate::stack::jaeger::Backend;
 use crate::stack::session::{Session, Witnessing};
 use crate::stack::state::{self, Kept};
 use crate::workspace::Workspace;
-
-/// The Milvus service, as its server spans name it.
-const CLIENT_SERVICE: &str = "milvus.proto.milvus.MilvusService/";
 
 /// The options of the command.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +130,15 @@ async fn judge_program(
     }
 
     clock.enter(Phase::Examples);
-    let environment = environment::notes(&stack).into_iter();
+    let own = |variable: &str| std::env::var(variable).ok();
+    let surroundings = environment::surroundings(&own, &stack, &options.command);
+    let start = start(options, session, &name, &surroundings, &stack, stop)?;
+    let given = |variable: &str| {
+        let added = start.program.env.get(variable).cloned();
+        added.or_else(|| own(variable))
+    };
+    let surroundings = environment::surroundings(&given, &stack, &options.command);
+    let environment = environment::notes(&surroundings).into_iter();
     let notes: Vec<Note> = environment
         .map(|text| note(NoteKind::Environment, text))
         .chain(options.notes.iter().cloned())
@@ -144,7 +150,6 @@ async fn judge_program(
     first_time_note(workspace)
         .into_iter()
         .for_each(|note| events.emit(Event::Note(note)));
-    let start = start(options, session, &name, &stack, stop)?;
     let folder = session.folder.path.clone();
     let file = session.folder.manifest();
     let told = (&mut session.manifest, file.as_path());
@@ -170,9 +175,7 @@ async fn judge_program(
         manifest.unclaimed = of_the_program(traces, manifest).is_empty();
         let own = of_the_program(traces, manifest);
         let no_root = no_root_note(&own).map(|text| note(NoteKind::General, text));
-        let untraced = untraced_note(&own, traces);
-        let untraced = untraced.map(|text| note(NoteKind::UntracedCalls, text));
-        let notes: Vec<Note> = no_root.into_iter().chain(untraced).collect();
+        let notes: Vec<Note> = no_root.into_iter().collect();
         if options.stdout_is_data {
             for note in &notes {
                 events.emit(Event::Note(note.text.clone()));
@@ -256,6 +259,7 @@ fn start(
     options: &Exec,
     session: &Session,
     name: &str,
+    surroundings: &Surroundings<'_>,
     stack: &RunningStack,
     stop: &Stop,
 ) -> Result<Start> {
@@ -270,12 +274,12 @@ fn start(
             command: options.command.clone(),
             folder: here.canonicalize().at("find", here)?,
             env: environment::for_program(
-                |variable| std::env::var(variable).ok(),
+                surroundings,
                 &[
                     ("service.instance.id", name),
                     ("milvus_otel.run", &session.folder.id),
                 ],
-                stack,
+                &stack.milvus_uri,
             ),
             without_env: &[],
             output: output(
@@ -376,20 +380,4 @@ fn no_root_note(traces: &[ExampleTrace<'_>]) -> Option<String> {
             traces.len()
         )
     })
-}
-
-/// Said of a program without a span whose calls the server saw.
-fn untraced_note(own: &[ExampleTrace<'_>], traces: &Traces) -> Option<String> {
-    let served: Vec<String> = traces
-        .iter()
-        .flat_map(|trace| trace.roots())
-        .filter(|root| root.kind() == Kind::Server && root.name().starts_with(CLIENT_SERVICE))
-        .map(|root| root.name().to_owned())
-        .collect();
-    let first = served.first().filter(|_| own.is_empty())?;
-    Some(format!(
-        "meanwhile Milvus served {} calls that carried no trace context, the first `{first}`: \
-         if they are the program's, it reaches Milvus, and its client isn't traced",
-        served.len()
-    ))
 }

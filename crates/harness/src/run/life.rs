@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use supervise::{Failure, Interrupt, Result, Supervisor};
 use trace_parity::{Contract, Traces};
-use trace_report::{ExampleRun, Note, Subject};
+use trace_report::{ExampleRun, Note, NoteKind, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{Manifest, PhaseManifest};
 use crate::run::judge::{Captured, Judged};
+use crate::run::read_back::{ReadBack, read_back};
 use crate::run::report;
-use crate::run::settle::settle;
+use crate::run::settle::{Settling, settle};
 use crate::spans::live::Live;
 use crate::spans::source::Spans;
 use crate::stack::bring_up::RunningStack;
 use crate::stack::session::Session;
+
+const NOT_FORWARDED: &str = "the capture couldn't send everything on in time: the store may lack spans that the run's capture.jsonl has";
 
 /// The state of a run after its last program has ended.
 #[derive(Debug)]
@@ -82,17 +85,45 @@ impl Ending<'_> {
             events,
         } = self;
         clock.enter(Phase::Settle);
-        settle(stack, spans, &session.folder, live, &finished, events).await?;
+        let settling = settle(stack, spans, &session.folder, live, &finished, events).await?;
+        session.manifest.settled = Some(settling == Settling::Settled);
+        let mut tell = |text: String| {
+            events.emit(Event::Note(text.clone()));
+            notes.push(Note {
+                kind: NoteKind::General,
+                example: None,
+                text,
+            });
+        };
+        settling.note().into_iter().for_each(&mut tell);
 
         clock.enter(Phase::Compare);
         session.settle_capture().await?;
+        if session.manifest.forwarded == Some(false) {
+            tell(NOT_FORWARDED.to_owned());
+        }
         if let Some(note) = session.settle_witness().await? {
-            events.emit(Event::Note(note));
+            tell(note);
         }
         let captured = Captured::of(&session.folder)?;
         session.manifest.general_rules = contract.is_none();
         notes.extend(look(&captured.traces, &mut session.manifest));
         let mut judged = captured.judge(program, contract, Some(&session.manifest.facts()));
+        if let Some(jaeger) = &stack.jaeger {
+            let limit = stack.settle_limit;
+            let verdict = &judged.run.verdict;
+            match read_back(session, jaeger, contract, verdict, limit).await? {
+                ReadBack::Same(file) => events.emit(Event::Note(format!(
+                    "Jaeger has the same traces, and they come to the same verdict: `{}`",
+                    file.display()
+                ))),
+                ReadBack::Differs(how) => {
+                    session.manifest.read_back = Some(how);
+                    let captured = Captured::of(&session.folder)?;
+                    judged = captured.judge(program, contract, Some(&session.manifest.facts()));
+                }
+            }
+        }
         let (phases, wall) = clock.stop();
         let run = &mut judged.run;
         run.arguments.clone_from(&session.manifest.command);

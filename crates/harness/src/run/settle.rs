@@ -1,7 +1,7 @@
 //! Waiting for the last spans.
 
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use supervise::Result;
 use trace_parity::Exit;
@@ -13,7 +13,44 @@ use crate::spans::live::Live;
 use crate::spans::source::Spans;
 use crate::stack::bring_up::RunningStack;
 
-/// Waits until every call of those that ended by themselves has its server span and nothing more comes.
+/// How the wait for the last spans ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settling {
+    /// Every call that was to have one has its server span, and nothing more came.
+    Settled,
+    /// The time was up.
+    Open {
+        calls: u64,
+        roots: usize,
+        limit: Duration,
+    },
+}
+
+impl Settling {
+    /// What to say of it, where there is anything to say.
+    pub fn note(self) -> Option<String> {
+        let Self::Open {
+            calls,
+            roots,
+            limit,
+        } = self
+        else {
+            return None;
+        };
+        let what = match (calls, roots) {
+            (0, 0) => "spans were still coming".to_owned(),
+            _ => format!(
+                "calls without a server span: {calls}, programs without a root span: {roots}"
+            ),
+        };
+        Some(format!(
+            "the wait for the last spans ended after {} s: {what}",
+            limit.as_secs()
+        ))
+    }
+}
+
+/// Waits until every call of those that ended by themselves has its server span and nothing more comes, or the time is up.
 pub async fn settle(
     stack: &RunningStack,
     spans: &mut Spans,
@@ -21,7 +58,7 @@ pub async fn settle(
     live: &Live,
     finished: &[ExampleRun],
     events: &Events,
-) -> Result<()> {
+) -> Result<Settling> {
     tokio::select! {
         failure = stack.failed() => Err(failure),
         settled = until_settled(stack, spans, folder, live, finished, events) => settled,
@@ -35,7 +72,7 @@ async fn until_settled(
     live: &Live,
     finished: &[ExampleRun],
     events: &Events,
-) -> Result<()> {
+) -> Result<Settling> {
     let named = |name: &str| finished.iter().find(|example| example.name == name);
     let ended = |name: &str| named(name).is_some_and(|one| matches!(one.exit, Exit::Code(_)));
     // One that failed may never have begun a span, or never ended it.
@@ -43,7 +80,7 @@ async fn until_settled(
     let began = Instant::now();
     let mut quiet_since = began;
     let mut seen = None;
-    while began.elapsed() < stack.settle_limit {
+    loop {
         spans.take_in(&folder.path, live).await?;
         let (arrivals, progress, late) = {
             let live = live.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,12 +110,16 @@ async fn until_settled(
         let quiet = quiet_since.elapsed() >= 2 * stack.schedule_delay;
         if open_roots == 0 && open_calls == 0 && quiet && began.elapsed() >= late {
             tracing::debug!(waited = ?began.elapsed(), arrivals, "settled");
-            return Ok(());
+            return Ok(Settling::Settled);
+        }
+        if began.elapsed() >= stack.settle_limit {
+            tracing::warn!(limit = ?stack.settle_limit, ?progress, "not settled within the limit");
+            return Ok(Settling::Open {
+                calls: open_calls,
+                roots: open_roots,
+                limit: stack.settle_limit,
+            });
         }
         tokio::time::sleep(stack.poll).await;
     }
-    let live = live.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing: Vec<_> = live.status().collect();
-    tracing::warn!(limit = ?stack.settle_limit, ?missing, "not settled within the limit");
-    Ok(())
 }

@@ -39,6 +39,8 @@ pub struct Session {
     pub token: Option<Token>,
     supervisor: Supervisor,
     capture: Option<Capture>,
+    /// The capture sends on what it stores.
+    forwards: bool,
     witness: Option<Witness>,
     /// That of the stack which was up before.
     others: Option<OthersCapture>,
@@ -92,6 +94,7 @@ impl Session {
             token: None,
             supervisor,
             capture: None,
+            forwards: false,
             witness: None,
             others: None,
             data: None,
@@ -142,6 +145,7 @@ impl Session {
         config.grpc = (Ipv4Addr::LOCALHOST, ports.0).into();
         config.http = (Ipv4Addr::LOCALHOST, ports.1).into();
         config.rotation = rotation;
+        self.forwards = forward.is_some();
         config.forward = forward.map(Forward::to);
         config.secrets = self.manifest.secrets.clone();
         if let Some(live) = live {
@@ -248,7 +252,8 @@ impl Session {
     pub async fn flush_capture(&mut self) -> Result<()> {
         if let Some(capture) = &self.capture {
             capture.flush().await;
-            let _ = tokio::time::timeout(FORWARD_LIMIT, capture.flush_forward()).await;
+            let sent = tokio::time::timeout(FORWARD_LIMIT, capture.flush_forward()).await;
+            self.manifest.forwarded = self.forwards.then_some(sent.is_ok());
             self.manifest.capture = Some(capture.stats());
         }
         if let Some(others) = &self.others {

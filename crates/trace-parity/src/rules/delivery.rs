@@ -92,7 +92,11 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 None => {}
             }
         }
-        let draft = Draft::new(Rule::NoSpans, message).example(index);
+        let (served, context) = served(view);
+        message.push_str(&served);
+        let draft = Draft::new(Rule::NoSpans, message)
+            .example(index)
+            .tell("context", context);
         drafts.push(match (losses.into_iter().next(), stranger(view)) {
             (Some(loss), _) => draft.hint(loss.hint),
             (None, Some(stranger)) => draft.case("stranger").tell("stranger", stranger),
@@ -101,6 +105,30 @@ pub(crate) fn no_spans(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .tell("requests", if came { "some" } else { "none" }),
         });
     }
+}
+
+/// The calls that the server took meanwhile, as a clause, and whether they carried a context. Of several examples nobody can say whose they
+/// were.
+fn served(view: &View<'_>) -> (String, &'static str) {
+    let (calls, said, context) = match (&view.unexported[..], &view.uncalled[..]) {
+        _ if view.examples.len() != 1 => return (String::new(), "unknown"),
+        ([], []) => return (String::new(), "unknown"),
+        ([], bare) => (
+            bare,
+            "without a trace context: if they are the program's, its client isn't traced",
+            "none",
+        ),
+        (carried, _) => (
+            carried,
+            "that carried a trace context: if they are the program's, its client is traced, and its export failed",
+            "carried",
+        ),
+    };
+    let clause = format!(
+        "; meanwhile the server took {} {said}",
+        counted(calls.len() as u64, "call")
+    );
+    (clause, context)
 }
 
 fn nothing_to_judge(view: &View<'_>) -> Draft {

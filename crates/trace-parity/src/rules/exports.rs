@@ -76,6 +76,40 @@ pub(crate) fn unknown(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+/// The store that the capture sent on to has something else than the capture.
+pub(crate) fn read_back(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    if let Some(difference) = view.facts.and_then(|facts| facts.read_back.as_ref()) {
+        let message = format!(
+            "the traces that were read back from the store don't come to the same verdict as the capture: {difference}"
+        );
+        drafts.push(Draft::new(Rule::ReadBackDiffers, message));
+    }
+}
+
+/// Tells of findings about something that is missing that it may only be late, where the wait for the last spans ended at its limit.
+pub(crate) fn quote_unsettled(view: &View<'_>, drafts: &mut [Draft]) {
+    const ABOUT_MISSING: [Rule; 8] = [
+        Rule::NoSpans,
+        Rule::NoRoot,
+        Rule::OrphanSpan,
+        Rule::ClientUnseen,
+        Rule::NoServerSpan,
+        Rule::ContextLost,
+        Rule::MissingStep,
+        Rule::ServerWorkDiffers,
+    ];
+    if view.facts.is_none_or(|facts| !facts.unsettled) {
+        return;
+    }
+    for draft in drafts {
+        if ABOUT_MISSING.contains(&draft.rule) {
+            draft.message.push_str(
+                "; the wait for the last spans ended at its limit, so they may only be late",
+            );
+        }
+    }
+}
+
 /// What was refused or lost of what an example sent, or may have sent: who sent it is not always known.
 pub(crate) fn losses_of(view: &View<'_>, example: u32) -> Vec<Loss> {
     let of_example =

@@ -19,6 +19,7 @@ pub(crate) struct Left<'a> {
     pub(crate) ghosts: Vec<Ghost<'a>>,
     /// At the top of traces of nobody's, without a parent; in order of start.
     pub(crate) uncalled: Vec<Uncalled<'a>>,
+    pub(crate) unexported: Vec<Uncalled<'a>>,
 }
 
 /// A server span of the contract's service whose call came without a context.
@@ -88,22 +89,28 @@ pub(crate) fn join<'a>(
     let open = calls
         .iter_mut()
         .filter(|call| call.wrong.is_none() && call.lost.is_none());
+    let mut unexported = Vec::new();
     for left in assign(traces, open, foreign, |call| &mut call.replaced) {
         // A call whose own span isn't there, in a trace of an example's.
-        if let Some(example) = links.example_of(traces, left.span) {
-            ghosts.push(Ghost {
+        match links.example_of(traces, left.span) {
+            Some(example) => ghosts.push(Ghost {
                 span: left.span,
                 example,
                 method: left.method,
                 step: None,
-            });
+            }),
+            None => unexported.push(left),
         }
     }
     ghosts.sort_by_key(|ghost| (ghost.example, traces.record(ghost.span).start, ghost.span));
     for call in calls.iter_mut().filter(|call| call.judged) {
         call.method = borne_out(reader, call);
     }
-    Left { ghosts, uncalled }
+    Left {
+        ghosts,
+        uncalled,
+        unexported,
+    }
 }
 
 /// Finds the span on the server's side that answers a call, below it or below what lies between: of its own method before any other, and

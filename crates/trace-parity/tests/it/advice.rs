@@ -188,3 +188,24 @@ fn copies_name_measured_versions() {
     }
     assert!(seen > 5, "{seen} versions were found");
 }
+
+#[test]
+fn a_cause_reads_without_evidence() {
+    let check = |id: &str, expected: &str| {
+        let advice = Advice::by_id(id).expect(id);
+        assert_eq!(advice.cause(), expected);
+    };
+    check(
+        "python-random-flag",
+        "opentelemetry-python sends trace flags 03, and opentelemetry-go before 1.42, which the server is built with, drops a `traceparent` \
+         with flags above 01",
+    );
+    check(
+        "java-ignores-opt-in",
+        "the Java agent ignores `OTEL_SEMCONV_STABILITY_OPT_IN` for RPC",
+    );
+    check(
+        "two-instrumentations",
+        "two instrumentations trace one channel",
+    );
+}

@@ -207,3 +207,36 @@ fn without_a_capture_delivery_is_unknown() {
     );
     assert!(found[0].contains("is unknown"), "{found:?}");
 }
+
+#[test]
+fn what_is_missing_may_be_late_where_the_spans_did_not_settle() {
+    let facts = |unsettled, read_back: Option<&str>| RunFacts {
+        run: Some("another".to_owned()),
+        examples: vec![ExampleFacts {
+            name: "py".to_owned(),
+            exit: Exit::Code(0),
+            trace_id: None,
+        }],
+        delivery: Some(Delivery::default()),
+        unsettled,
+        read_back: read_back.map(str::to_owned),
+        ..RunFacts::default()
+    };
+    let told = |facts: &RunFacts| -> Vec<String> {
+        let verdict = judged(&capture("five-languages.jsonl"), Some(facts));
+        let findings = verdict.findings.into_iter();
+        findings
+            .map(|finding| format!("{} {}", finding.rule, finding.message))
+            .collect()
+    };
+    let late = "the wait for the last spans ended at its limit, so they may only be late";
+    let settled = told(&facts(false, None));
+    assert_eq!(settled.len(), 1, "{settled:?}");
+    assert!(!settled[0].contains(late), "{settled:?}");
+    let unsettled = told(&facts(true, None));
+    assert_eq!(unsettled, [format!("{}; {late}", settled[0])]);
+    let differs = told(&facts(true, Some("found there alone: `no-root`")));
+    let of_store = "read-back-differs the traces that were read back from the store don't come to the same verdict as the capture: found there \
+                    alone: `no-root`";
+    assert!(differs.contains(&of_store.to_owned()), "{differs:?}");
+}

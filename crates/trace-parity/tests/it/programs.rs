@@ -31,7 +31,7 @@ pub(crate) fn exec_with(bytes: &[u8], change: impl Fn(&mut RunFacts)) -> Verdict
         server_is_own: true,
         server_version: Some("2.3.5".to_owned()),
         delivery: Some(Delivery::default()),
-        wire: None,
+        ..RunFacts::default()
     };
     change(&mut facts);
     judge(&traces, &problems, None, Some(&facts))
@@ -1138,6 +1138,48 @@ fn each_trace_belongs_to_the_right_example() {
         .map(|example| example.joined)
         .collect();
     assert_eq!(joined, [0, 0], "nobody can say which of the two made it");
+}
+
+#[test]
+fn a_program_without_spans_is_told_what_its_calls_carried() {
+    let check = |what: &str, parentless: bool, message: &str, hints: &str, no_hint: &str| {
+        let bytes = changed(|parts| {
+            parts.retain(|part| part.service != "milvus-client");
+            let is_call = |part: &Part| part.name().contains("MilvusService/");
+            each(parts, is_call, |part| {
+                if parentless {
+                    part.set("parentSpanId", json!(""));
+                }
+            });
+        });
+        let verdict = exec_with(&bytes, |facts| facts.run = Some("r1".to_owned()));
+        check(
+            what,
+            &verdict,
+            Inconsistent,
+            "0/0",
+            &[(Error, "no-spans", 1, message)],
+        );
+        let hint = verdict.findings[0].hint.as_deref().expect("a hint");
+        assert!(
+            hint.contains(hints) && !hint.contains(no_hint),
+            "{what}: {hint}"
+        );
+    };
+    check(
+        "the export failed",
+        false,
+        "calls that carried a trace context: if they are the program's, its client is traced, and its export failed",
+        "the exporter has an endpoint of its own",
+        "no SDK is set up",
+    );
+    check(
+        "no client span was made",
+        true,
+        "calls without a trace context: if they are the program's, its client isn't traced",
+        "no SDK is set up",
+        "nothing that is never said",
+    );
 }
 
 #[test]
