@@ -113,7 +113,15 @@ pub fn known_bad(file: &Path, text: &str) -> Result<Vec<KnownBad>> {
 
 pub(crate) fn known_bad_of(file: &Path, pins: &Pins) -> Vec<KnownBad> {
     let map = published();
-    let languages = map.examples.iter();
+    // Where nothing is whole, nobody can say which of the packages is at fault.
+    let has_whole = |language: &&LanguagePart| {
+        let mut found = language
+            .variants
+            .iter()
+            .filter_map(|one| one.found.as_ref());
+        found.any(|found| found.outcome == Outcome::Whole)
+    };
+    let languages = map.examples.iter().filter(has_whole);
     languages
         .flat_map(|language| judged(language, file, pins))
         .collect()
