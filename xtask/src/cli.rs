@@ -128,6 +128,8 @@ pub(crate) enum Benchmark {
     Compare,
     /// What receiving and storing costs
     Capture,
+    /// What recording calls costs, beside nginx's `grpc_pass`
+    Witness,
     /// Which faults the rules find in broken captures
     Faults,
 }

@@ -54,6 +54,7 @@ fn benchmark(what: Benchmark) -> &'static str {
         }
         Benchmark::Compare => "bench --package trace-parity-faults",
         Benchmark::Capture => "bench --package otlp-capture --bench load",
+        Benchmark::Witness => "bench --package grpc-witness --bench nginx",
         Benchmark::Faults => "run --release --package trace-parity-faults --example faults",
     }
 }
