@@ -22,7 +22,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Installed {
     #[command(flatten)]
-    Common(milvus_otel_cli::Command),
+    Common(Box<milvus_otel_cli::Command>),
     /// Print the completions of a shell
     #[command(
         after_help = "Example: {program} completions bash > ~/.local/share/bash-completion/completions/{program}"
