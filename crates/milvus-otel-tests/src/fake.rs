@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +18,8 @@ pub enum Reply {
     Message(Vec<u8>),
     /// No message, and this gRPC status.
     Status(u16),
+    /// No message, and this gRPC status and message.
+    Failed(u16, &'static str),
     /// Nothing, ever.
     Silence,
     /// The beginning of an answer, and nothing after it.
@@ -169,9 +171,14 @@ async fn reply(
     let headers = |response: http::response::Builder| response.body(()).expect("it is a response");
     let grpc = || Response::builder().header("content-type", "application/grpc");
     let mut start = || respond.send_response(headers(grpc()), false);
+    let mut trailers = HeaderMap::new();
     let (message, code) = match answer(method, message.split_off(message.len().min(5)).freeze()) {
         Reply::Message(message) => (Some(message), 0),
         Reply::Status(code) => (None, code),
+        Reply::Failed(code, message) => {
+            trailers.insert("grpc-message", HeaderValue::from_static(message));
+            (None, code)
+        }
         Reply::Silence => return std::future::pending().await,
         Reply::Unfinished => {
             let _open = start()?;
@@ -205,7 +212,6 @@ async fn reply(
         framed.put_slice(&message);
         stream.send_data(framed.freeze(), false)?;
     }
-    let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", code.into());
     stream.send_trailers(trailers)
 }

@@ -586,6 +586,31 @@ async fn an_invalid_address_is_an_error_before_anything_is_sent() {
     }
 }
 
+#[tokio::test]
+async fn a_server_without_the_method_is_an_old_milvus_and_one_without_the_service_is_none() {
+    let check = async |message, connects: bool| {
+        let fake = FakeMilvus::start(move |_, _| Reply::Failed(12, message)).await;
+        let connected = MilvusClient::connect(fake.uri()).await;
+        assert_eq!(connected.is_ok(), connects, "{message}: {connected:?}");
+    };
+    check("unknown method Connect for service milvus", true).await;
+    check("unknown service milvus.proto.milvus.MilvusService", false).await;
+    check("", false).await;
+}
+
+#[tokio::test]
+async fn an_error_of_a_batch_has_the_trace_that_it_happened_in() {
+    let fake = FakeMilvus::start(|_, _| fine()).await;
+    let recorder = Recorder::default();
+    let client = connect(&fake, &recorder, quick(1)).await;
+    let root = recorder.root();
+    let trace_id = span_context(&root).trace_id();
+    let rows = client.insert_batches("rows", ["not a record"]);
+    let failed = rows.into_future().with_context(root).await.unwrap_err();
+    assert_eq!(failed.trace_id(), Some(trace_id), "{failed}");
+    assert_eq!(format!("{failed:?}"), failed.to_string());
+}
+
 /// Every future of the client is `Send`.
 #[tokio::test]
 async fn every_call_can_be_made_from_any_task() {

@@ -176,7 +176,7 @@ impl MilvusClient {
         }
     }
 
-    /// The server's version, such as `2.3.5`.
+    /// The server's version in its own words, such as `v2.3.5` or `v2.3.5-lite`.
     ///
     /// Milvus 2.2 and later; tried on 2.3.5.
     ///

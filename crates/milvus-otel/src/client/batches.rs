@@ -3,6 +3,7 @@
 use super::error::{Error, Result};
 use super::{CallFuture, MilvusClient};
 use crate::proto::milvus::InsertRequest;
+use opentelemetry::Context;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -86,7 +87,10 @@ impl<I> InsertBatches<'_, I> {
     {
         let (client, collection) = (self.client, self.collection.clone());
         let mut written = 0;
-        let after = |error: Error, rows| error.after_rows(rows).in_operation(NAME, &collection);
+        let after = |error: Error, rows| {
+            let error = error.after_rows(rows).in_operation(NAME, &collection);
+            Context::map_current(|context| error.in_trace_of(context))
+        };
         let mut sent: VecDeque<Started<'_>> = VecDeque::with_capacity(self.at_once);
         loop {
             // The server works on what is sent while the next batch is made.
@@ -181,7 +185,8 @@ impl MilvusClient {
     /// are sent, so memory holds two batches:
     /// one on its way, and the next; see [`at_once`](InsertBatches::at_once). Returns how many rows were written.
     ///
-    /// Each batch is an insert of its own: where one fails, the error says how many rows were written before it.
+    /// Each batch is an insert of its own. If one fails, the error says how many rows were written before it, and counts the rows of the
+    /// failed batch from 0.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn insert_batches<R: Serialize, I: IntoIterator<Item = R>>(

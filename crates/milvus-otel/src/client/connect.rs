@@ -225,14 +225,7 @@ impl MilvusClientBuilder {
                     .insert("identifier", answer.identifier.into()),
             ),
             // Servers before 2.2.9 have no such call, and can do without.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Rpc {
-                        code: Code::Unimplemented,
-                        ..
-                    }
-                ) => {}
+            Err(error) if is_unknown_method(&error) => {}
             Err(error) => return Err(error),
         }
         let shared = Shared {
@@ -417,5 +410,16 @@ fn client_info(user: String) -> ClientInfo {
         sdk_version: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
         user,
         ..ClientInfo::default()
+    }
+}
+
+/// Whether a Milvus server answered that it doesn't have this one method. A server of another kind doesn't have the service.
+fn is_unknown_method(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Rpc {
+            code: Code::Unimplemented,
+            message,
+        } => message.contains("unknown method"),
+        _ => false,
     }
 }

@@ -14,7 +14,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A call that failed: in which operation, collection and RPC, what happened, and in which trace.
 ///
-/// [`Display`](fmt::Display) has all of it, the trace id included, so that a line in a log leads to the trace.
+/// [`Display`](fmt::Display) has all of it, the trace id included, so that a line in a log leads to the trace. [`Debug`](fmt::Debug) is the
+/// same text, which is what Rust prints if `main` returns the error.
 ///
 /// ```no_run
 /// # async fn example(client: milvus_otel::MilvusClient) {
@@ -35,13 +36,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Error {
     // Boxed, since nearly every result is not one.
     inner: Box<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     operation: Option<(&'static str, String)>,
@@ -222,6 +221,12 @@ impl Error {
             ErrorKind::TimedOut(_) => true,
             ErrorKind::Invalid(_) | ErrorKind::Unexpected(_) => false,
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

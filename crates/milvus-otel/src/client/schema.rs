@@ -298,6 +298,8 @@ impl FieldSchema {
     }
 
     /// A vector of `dimension` numbers of 16 bits.
+    ///
+    /// Milvus 2.4 and later.
     pub fn float16_vector(name: impl Into<String>, dimension: usize) -> Self {
         Self {
             dimension: Some(dimension),
@@ -306,6 +308,8 @@ impl FieldSchema {
     }
 
     /// A vector of `dimension` numbers, each the upper half of one of 32 bits.
+    ///
+    /// Milvus 2.4 and later.
     pub fn bfloat16_vector(name: impl Into<String>, dimension: usize) -> Self {
         Self {
             dimension: Some(dimension),
@@ -314,6 +318,8 @@ impl FieldSchema {
     }
 
     /// A vector of `dimension` integers of 8 bits.
+    ///
+    /// Milvus 2.6 and later.
     pub fn int8_vector(name: impl Into<String>, dimension: usize) -> Self {
         Self {
             dimension: Some(dimension),
@@ -322,6 +328,8 @@ impl FieldSchema {
     }
 
     /// A vector of which most numbers are zero.
+    ///
+    /// Milvus 2.4 and later; 2.3.5 creates the collection, and refuses its rows.
     pub fn sparse_vector(name: impl Into<String>) -> Self {
         Self::new(name, DataType::SparseFloatVector)
     }
@@ -357,7 +365,9 @@ impl FieldSchema {
         self
     }
 
-    /// Allows rows to leave it out, or to have `null` for it. Milvus 2.5 and later.
+    /// Allows rows to leave it out, or to have `null` for it.
+    ///
+    /// Milvus 2.5 and later. Version 2.3.5 creates the field as one that isn't nullable, and reports no error.
     #[must_use]
     pub fn nullable(mut self) -> Self {
         self.nullable = true;
