@@ -106,7 +106,12 @@ fn a_missing_old_or_incomplete_toolchain_is_a_fault() {
     let project = Project::new();
     let path = project.path("node", Some("echo v14.21.3"));
     let run = project.doctor(&[("PATH", &path)]);
-    check(&run, "fault", "`node` is 14.21.3, and ", "get it: ");
+    check(
+        &run,
+        "fault",
+        "`node` is 14.21.3; >=20.19 is required",
+        "get it: ",
+    );
 
     let project = Project::new();
     let script = "echo \"ModuleNotFoundError: No module named 'ensurepip'\" >&2; exit 1";

@@ -224,7 +224,7 @@ fn the_users_variables_stay_and_those_that_lose_spans_are_named() {
     for line in [
         "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317\n",
         "OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n",
-        "OTEL_RESOURCE_ATTRIBUTES=team=search,service.instance.id=sh,milvus_otel.run=",
+        "OTEL_RESOURCE_ATTRIBUTES=team=search,service.instance.id=program,milvus_otel.run=",
         "OTEL_SERVICE_NAME=mine\n",
         "MILVUS_URI=http://127.0.0.1:19530\n",
     ] {

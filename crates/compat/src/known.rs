@@ -94,13 +94,13 @@ impl KnownBad {
     }
 
     pub fn hint(&self) -> String {
-        let cure = self.cure.iter().map(|cure| format!("{cure}; "));
         let nearest = match &self.good {
             Some(good) => format!("the nearest version that keeps a trace whole is {good}"),
             None => "no version that was tried keeps a trace whole".to_owned(),
         };
+        let cure = self.cure.iter().map(|cure| format!("; or {cure}"));
         let map = "; docs/compatibility.md has all that was tried".to_owned();
-        cure.chain([nearest, map]).collect()
+        std::iter::once(nearest).chain(cure).chain([map]).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::place::{named, workspace};
 use crate::terminal;
 
 /// A finding is cut after so many columns: it may quote a file or a log.
-const COLUMNS: usize = 300;
+const COLUMNS: usize = 1_000;
 
 pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode> {
     let workspace = workspace()?;

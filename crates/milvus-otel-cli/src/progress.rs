@@ -10,7 +10,7 @@ use trace_report::{Charset, Detail, escape};
 use crate::terminal;
 
 /// A line is cut after so many columns: it may name what a project is called by.
-const COLUMNS: usize = 400;
+const COLUMNS: usize = 1_000;
 
 /// Who reads it, and what can be compared with.
 struct Progress {
