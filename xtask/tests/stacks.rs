@@ -175,10 +175,10 @@ fn a_file_can_describe_an_external_stack() {
     check(whole, "error: an external stack needs `--traces-from`\n");
     check(
         &format!("{whole}traces_from = \"http://127.0.0.1:9\"\n"),
-        "error: the traces can't be read from `http://127.0.0.1:9`: Connection refused",
+        "error: can't read the traces from `http://127.0.0.1:9`: Connection refused",
     );
     let message = if cfg!(feature = "tls") {
-        "error: the traces can't be read from `https://127.0.0.1:9`: Connection refused"
+        "error: can't read the traces from `https://127.0.0.1:9`: Connection refused"
     } else {
         "error: this build speaks no `https`\n\nhint: the one that does is compiled a little longer: `cargo xtask-tls`"
     };
@@ -222,7 +222,7 @@ fn a_query_api_that_does_not_answer_is_reported_before_any_example_runs() {
     )
     .finish();
     assert_eq!(run.code(), Some(2), "{}", run.stdout);
-    let expected = "error: the traces can't be read from `http://127.0.0.1:9`: Connection refused";
+    let expected = "error: can't read the traces from `http://127.0.0.1:9`: Connection refused";
     assert!(run.stderr.starts_with(expected), "{}", run.stderr);
     assert!(!latest_run().join("logs/never.log").exists());
     let manifest = std::fs::read_to_string(latest_run().join("manifest.json")).expect("a manifest");
