@@ -180,7 +180,7 @@ fn a_file_can_describe_an_external_stack() {
     let message = if cfg!(feature = "tls") {
         "error: can't read the traces from `https://127.0.0.1:9`: Connection refused"
     } else {
-        "error: this build speaks no `https`\n\nhint: the one that does is compiled a little longer: `cargo xtask-tls`"
+        "error: this build speaks no `https`\n\nhint: a build with the cargo feature `tls` does: the wheel, or `cargo xtask-tls`"
     };
     check(
         &format!("{whole}traces_from = \"https://127.0.0.1:9\"\n"),
