@@ -5,13 +5,12 @@
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use otlp_capture::Secrets;
-use supervise::{Failure, IoContext, Result};
+use supervise::{Failure, IoContext, Result, disk};
 use trace_report::{Charset, escape};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -86,12 +85,7 @@ pub fn keep_in(path: &Path, secrets: &Secrets) -> Result<()> {
     let Some(diagnostics) = DIAGNOSTICS.get() else {
         return Ok(());
     };
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .at("write", path)?;
+    let file = disk::append(path).at("write", path)?;
     let mut lines = diagnostics.lines();
     lines.secrets = secrets.clone();
     lines.file = Some(file);

@@ -1,6 +1,6 @@
 //! Free disk space, and files that readers never see half-written.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -41,10 +41,16 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 /// Creates an empty file that only its owner can read.
 pub fn create(path: &Path) -> std::io::Result<File> {
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
+    own().write(true).truncate(true).open(path)
+}
+
+/// Opens a file that is written at its end. If it isn't there, it is created, and only its owner can read it.
+pub fn append(path: &Path) -> std::io::Result<File> {
+    own().append(true).open(path)
+}
+
+fn own() -> OpenOptions {
+    let mut options = File::options();
+    options.create(true).mode(0o600);
+    options
 }

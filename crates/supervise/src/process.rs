@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -18,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::failure::{IoContext, Result};
-use crate::guard;
+use crate::{disk, guard};
 
 /// The hidden subcommand that runs a guard.
 pub const GUARD_COMMAND: &str = "guard";
@@ -189,12 +188,7 @@ impl Output {
     ) -> Result<(Stdio, Stdio, Option<oneshot::Receiver<()>>)> {
         match self {
             Self::File(path) => {
-                let file = File::options()
-                    .create(true)
-                    .append(true)
-                    .mode(0o600)
-                    .open(path)
-                    .at("write", path)?;
+                let file = disk::append(path).at("write", path)?;
                 let Some(Filter(filter)) = filter else {
                     let errors = file.try_clone().at("write", path)?;
                     return Ok((file.into(), errors.into(), None));
@@ -225,12 +219,7 @@ impl Output {
                 file: path,
                 to_standard_error,
             } => {
-                let file = File::options()
-                    .create(true)
-                    .append(true)
-                    .mode(0o600)
-                    .open(path)
-                    .at("write", path)?;
+                let file = disk::append(path).at("write", path)?;
                 let file: Box<dyn Write + Send> = match filter {
                     Some(Filter(filter)) => filter(file),
                     None => Box::new(file),

@@ -2,11 +2,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use otlp_capture::{Rotation, Secrets, Signal};
-use supervise::{Failure, IoContext, Result};
+use supervise::{Failure, IoContext, Result, disk};
 
 use crate::spans::live::{Live, feed};
 
@@ -46,11 +46,7 @@ impl Follow {
     pub fn take_in(&mut self, copy: &Path, live: &Live) -> Result<()> {
         let mut lines = self.lines()?;
         self.secrets.redact(&mut lines);
-        File::options()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(copy)
+        disk::append(copy)
             .and_then(|mut copy| copy.write_all(&lines))
             .at("write", copy)?;
         lines
