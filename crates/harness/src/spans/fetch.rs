@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, SecondsFormat};
 use otlp_capture::Secrets;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use supervise::{Failure, IoContext, Result, disk};
 use crate::spans::http::{Answer, Client, Url};
 use crate::spans::live::Fresh;
 use crate::spans::live::Live;
+use crate::time;
 
 /// The number of traces per service in one response. An idle server makes about ten a second.
 const TRACES_PER_SERVICE: usize = 20_000;
@@ -163,8 +163,8 @@ impl Fetch {
         format!(
             "/api/v3/traces?query.service_name={}&query.start_time_min={}&query.start_time_max={}&query.num_traces={TRACES_PER_SERVICE}",
             encoded(service),
-            encoded(&rfc3339(self.since)),
-            encoded(&rfc3339(until)),
+            encoded(&time::of_micros(self.since)),
+            encoded(&time::of_micros(until)),
         )
     }
 
@@ -276,14 +276,6 @@ fn micros(time: SystemTime) -> u128 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_micros()
-}
-
-fn rfc3339(micros: u128) -> String {
-    let time = i64::try_from(micros)
-        .ok()
-        .and_then(DateTime::from_timestamp_micros);
-    time.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
-        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// Percent-encodes a query value.
