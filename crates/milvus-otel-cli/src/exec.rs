@@ -32,7 +32,7 @@ pub(crate) fn exec(arguments: Exec) -> Result<ExitCode> {
         limit: arguments.limit,
         notes: compat::project::notes(&arguments.command)
             .into_iter()
-            .map(of_versions)
+            .map(|text| Note::new(NoteKind::Versions, text))
             .collect(),
         stdout_is_data: judging.format != Format::Text,
     };
@@ -42,12 +42,4 @@ pub(crate) fn exec(arguments: Exec) -> Result<ExitCode> {
     })?;
     let code = exit_code(&judged.run, judging.fail_on);
     after_baseline(&judged, code, arguments.baseline)
-}
-
-fn of_versions(text: String) -> Note {
-    Note {
-        kind: NoteKind::Versions,
-        example: None,
-        text,
-    }
 }

@@ -57,10 +57,6 @@ pub enum NoteKind {
     Versions,
     /// The environment changes the content or the target of the export.
     Environment,
-    /// Calls reached the server without trace context.
-    UntracedCalls,
-    /// The capture refused requests.
-    Refusal,
     /// Anything else.
     General,
 }
@@ -106,14 +102,23 @@ impl Run {
     }
 }
 
+impl Note {
+    /// A note about the whole run.
+    pub fn new(kind: NoteKind, text: String) -> Self {
+        Self {
+            kind,
+            example: None,
+            text,
+        }
+    }
+}
+
 impl NoteKind {
     /// The name in `report.json`, which is also the type of its JUnit case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Versions => "versions",
             Self::Environment => "environment",
-            Self::UntracedCalls => "untraced-calls",
-            Self::Refusal => "refusal",
             Self::General => "general",
         }
     }

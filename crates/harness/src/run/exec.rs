@@ -140,7 +140,7 @@ async fn judge_program(
     let surroundings = environment::surroundings(&given, &stack, &options.command);
     let environment = environment::notes(&surroundings).into_iter();
     let notes: Vec<Note> = environment
-        .map(|text| note(NoteKind::Environment, text))
+        .map(|text| Note::new(NoteKind::Environment, text))
         .chain(options.notes.iter().cloned())
         .collect();
     // The report has them too, but may come late.
@@ -174,7 +174,7 @@ async fn judge_program(
     let look = |traces: &Traces, manifest: &mut Manifest| {
         manifest.unclaimed = of_the_program(traces, manifest).is_empty();
         let own = of_the_program(traces, manifest);
-        let no_root = no_root_note(&own).map(|text| note(NoteKind::General, text));
+        let no_root = no_root_note(&own).map(|text| Note::new(NoteKind::General, text));
         let notes: Vec<Note> = no_root.into_iter().collect();
         if options.stdout_is_data {
             for note in &notes {
@@ -184,14 +184,6 @@ async fn judge_program(
         notes
     };
     ending.settle_and_judge(clock, finished, look).await
-}
-
-fn note(kind: NoteKind, text: String) -> Note {
-    Note {
-        kind,
-        example: None,
-        text,
-    }
 }
 
 /// The stack that is up, unless another is asked for.

@@ -89,11 +89,7 @@ impl Ending<'_> {
         session.manifest.settled = Some(settling == Settling::Settled);
         let mut tell = |text: String| {
             events.emit(Event::Note(text.clone()));
-            notes.push(Note {
-                kind: NoteKind::General,
-                example: None,
-                text,
-            });
+            notes.push(Note::new(NoteKind::General, text));
         };
         settling.note().into_iter().for_each(&mut tell);
 
