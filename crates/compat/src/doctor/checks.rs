@@ -369,7 +369,7 @@ fn tracing_is_on(patient: &Patient, state: &StackState) -> Vec<Check> {
             return vec![Check::with_cure(
                 Status::Fault,
                 failure.message,
-                "cargo xtask down",
+                "{program} down",
             )];
         }
     };
