@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use supervise::Result;
@@ -112,7 +113,6 @@ pub fn known_bad(file: &Path, text: &str) -> Result<Vec<KnownBad>> {
 }
 
 pub(crate) fn known_bad_of(file: &Path, pins: &Pins) -> Vec<KnownBad> {
-    let map = published();
     // Where nothing is whole, nobody can say which of the packages is at fault.
     let has_whole = |language: &&LanguagePart| {
         let mut found = language
@@ -121,19 +121,19 @@ pub(crate) fn known_bad_of(file: &Path, pins: &Pins) -> Vec<KnownBad> {
             .filter_map(|one| one.found.as_ref());
         found.any(|found| found.outcome == Outcome::Whole)
     };
-    let languages = map.examples.iter().filter(has_whole);
+    let languages = PUBLISHED.examples.iter().filter(has_whole);
     languages
         .flat_map(|language| judged(language, file, pins))
         .collect()
 }
 
 /// Embedded in the executable, so that it is available for every project.
-fn published() -> Document {
+static PUBLISHED: LazyLock<Document> = LazyLock::new(|| {
     let text = include_str!("../../../docs/compatibility.json");
     let map: Document = serde_json::from_str(text).expect("a test reads it");
     assert_eq!(map.schema, SCHEMA, "a test reads it");
     map
-}
+});
 
 /// One result per cause: of packages that change in lockstep, only the first is named.
 fn judged(language: &LanguagePart, file: &Path, pins: &Pins) -> Vec<KnownBad> {
