@@ -136,20 +136,10 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
 /// The sentence in lines that the terminal has room for.
 fn indented(sentence: &str) -> String {
     const MARGIN: &str = "    ";
-    let width = terminal::style().width;
-    let mut text = MARGIN.to_owned();
-    let mut used = MARGIN.len();
-    for word in sentence.split(' ') {
-        let columns = escape::columns(word) + 1;
-        if used + columns > width && used > MARGIN.len() {
-            text.truncate(text.trim_end().len());
-            text += &format!("\n{MARGIN}");
-            used = MARGIN.len();
-        }
-        text += &format!("{word} ");
-        used += columns;
-    }
-    text.trim_end().to_owned() + "\n"
+    // One column stays free at the end of a line.
+    let room = terminal::style().width.saturating_sub(MARGIN.len() + 1);
+    let lines = trace_report::wrap(sentence, [room; 2]).into_iter();
+    lines.map(|line| format!("{MARGIN}{line}\n")).collect()
 }
 
 /// The first sentence of a rule's page.

@@ -24,3 +24,4 @@ pub use markdown::markdown;
 pub use run::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 pub use terminal::{Detail, TerminalStyle, terminal};
 pub use tree::tree;
+pub use wrap::wrap;

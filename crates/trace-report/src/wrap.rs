@@ -4,7 +4,7 @@ use crate::escape;
 
 /// Breaks at single spaces; a word that is longer than a line is broken where the line ends. `widths` are those of the
 /// first line and of the others.
-pub(crate) fn wrap(text: &str, widths: [usize; 2]) -> Vec<String> {
+pub fn wrap(text: &str, widths: [usize; 2]) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for (index, word) in text.split(' ').enumerate() {
