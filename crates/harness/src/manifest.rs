@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use otlp_capture::Stats;
 use otlp_capture::{Program, Secrets, Sender, Who};
@@ -55,7 +56,7 @@ pub struct Manifest {
     pub secrets: Secrets,
     /// The calls that a witness saw, from the file beside the manifest.
     #[serde(skip)]
-    pub wire: Option<Wire>,
+    pub wire: Option<Arc<Wire>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -117,14 +118,13 @@ impl Manifest {
 
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).at("read", path)?;
-        let mut manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(format!(
                 "`{}` is not a run's manifest: {error}",
                 path.display()
             ))
             .hint("copy the capture alone to another folder to judge it without run facts")
         })?;
-        manifest.wire = read_wire(&path.with_file_name(WIRE_FILE))?;
         if manifest.schema != SCHEMA {
             return Err(Failure::new(format!(
                 "`{}` has the schema `{}`, and this version reads `{SCHEMA}`",
@@ -133,6 +133,14 @@ impl Manifest {
             )));
         }
         Ok(manifest)
+    }
+
+    /// Reads a manifest with what a witness recorded beside it, which only a verdict needs.
+    pub fn read_with_wire(path: &Path) -> Result<Self> {
+        Ok(Self {
+            wire: read_wire(&path.with_file_name(WIRE_FILE))?,
+            ..Self::read(path)?
+        })
     }
 
     pub fn write(&self, path: &Path) -> Result<()> {
@@ -168,7 +176,7 @@ impl Manifest {
 }
 
 /// The calls that a witness saw; `None` where there is no such file.
-pub fn read_wire(path: &Path) -> Result<Option<Wire>> {
+pub fn read_wire(path: &Path) -> Result<Option<Arc<Wire>>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -180,7 +188,7 @@ pub fn read_wire(path: &Path) -> Result<Option<Wire>> {
         ))
         .hint("copy the capture alone to another folder to judge it without the wire")
     })?;
-    Ok(Some(wire))
+    Ok(Some(Arc::new(wire)))
 }
 
 impl From<&trace_report::Phase> for PhaseManifest {

@@ -1,5 +1,7 @@
 //! What is known of a run besides its spans.
 
+use std::sync::Arc;
+
 use crate::ids::TraceId;
 use crate::wire::Wire;
 
@@ -22,7 +24,7 @@ pub struct RunFacts {
     /// How the traces differ that were read back from the store that the capture sends on to, where they do.
     pub read_back: Option<String>,
     /// What a witness saw between the programs and the server; `None` without one.
-    pub wire: Option<Wire>,
+    pub wire: Option<Arc<Wire>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

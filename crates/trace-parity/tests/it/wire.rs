@@ -2,6 +2,7 @@
 //! case says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use trace_parity::{
     Delivery, ExampleFacts, Exit, Input, Kind, Rule, RunFacts, Wire, WireCall, WireError, judge,
@@ -63,7 +64,7 @@ fn check(
         }],
         server_is_own: true,
         delivery: Some(Delivery::default()),
-        wire: Some(Wire { calls }),
+        wire: Some(Arc::new(Wire { calls })),
         ..RunFacts::default()
     };
     let verdict = judge(&traces, &problems, None, Some(&facts));
