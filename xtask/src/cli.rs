@@ -140,6 +140,7 @@ pub(crate) enum SlowSuite {
     Engine,
     Capture,
     Client,
+    Witness,
     Runs,
 }
 

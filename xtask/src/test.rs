@@ -60,6 +60,7 @@ const SLOW_SUITES: &[(SlowSuite, &str, &str)] = &[
     (SlowSuite::Engine, "engine", "trace-parity"),
     (SlowSuite::Capture, "capture", "otlp-capture"),
     (SlowSuite::Client, "client", "milvus-otel-tests"),
+    (SlowSuite::Witness, "witness", "grpc-witness"),
     (SlowSuite::Runs, "runs", "xtask"),
 ];
 
@@ -339,5 +340,28 @@ mod tests {
             2,
         );
         check("test a_test ... ok\n", 0, 0);
+    }
+
+    #[test]
+    fn every_package_with_slow_tests_is_in_a_suite() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let crates = std::fs::read_dir(root.join("crates")).expect("a folder of crates");
+        let crates = crates.map(|entry| entry.expect("a crate").path());
+        let has_slow_tests = |folder: &PathBuf| has_slow_tests(&folder.join("tests"));
+        for folder in crates.chain([root.join("xtask")]).filter(has_slow_tests) {
+            let package = folder.file_name().expect("a name").to_string_lossy();
+            assert!(
+                SLOW_SUITES.iter().any(|(_, _, known)| *known == package),
+                "{package}"
+            );
+        }
+    }
+
+    fn has_slow_tests(folder: &Path) -> bool {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| {
+            has_slow_tests(&path)
+                || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("fn slow_"))
+        })
     }
 }
