@@ -1,9 +1,12 @@
 //! A capture that can be changed span by span.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+
+use crate::random::Random;
 
 /// Every span with its own copy of what it shares with others, and the line it came in. A copy of the whole is cheap until it is changed.
 #[derive(Clone, Debug)]
@@ -136,6 +139,41 @@ impl Capture {
             next += 1;
         }
         all
+    }
+
+    /// The span and everything under it once more, under other ids and later by nanoseconds.
+    pub(crate) fn copies(&self, top: usize, by: i64, random: &mut Random) -> Vec<Entry> {
+        let whole = self.subtree(top);
+        let ids: HashMap<String, String> = whole
+            .iter()
+            .map(|&index| {
+                (
+                    self.spans[index].text("spanId").to_owned(),
+                    random.span_id(),
+                )
+            })
+            .collect();
+        let copy = |index: usize| {
+            let mut entry = self.spans[index].clone();
+            for key in ["spanId", "parentSpanId"] {
+                if let Some(new) = ids.get(entry.text(key)) {
+                    entry.set(key, new.clone());
+                }
+            }
+            entry.shift(by);
+            entry
+        };
+        whole.into_iter().map(copy).collect()
+    }
+
+    /// Adds spans in a line of their own; where they are.
+    pub(crate) fn append(&mut self, entries: Vec<Entry>) -> Range<usize> {
+        let last = self.spans.iter().map(|entry| entry.line).max();
+        let line = last.unwrap_or_default() + 1;
+        let first = self.spans.len();
+        let entries = entries.into_iter().map(|entry| Entry { line, ..entry });
+        self.spans.extend(entries);
+        first..self.spans.len()
     }
 
     pub(crate) fn remove(&mut self, gone: &[usize]) {

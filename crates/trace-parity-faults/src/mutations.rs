@@ -165,18 +165,11 @@ impl Scene {
     }
 
     fn add(&mut self, entries: Vec<Entry>) {
-        let last = self.capture.spans.iter().map(|entry| entry.line).max();
-        let next = last.unwrap_or_default() + 1;
-        self.capture
-            .spans
-            .extend(entries.into_iter().map(|mut entry| {
-                entry.line = next;
-                entry
-            }));
+        self.capture.append(entries);
     }
 
     fn new_id(&mut self) -> String {
-        format!("{:016x}", self.random.next() | 1)
+        self.random.span_id()
     }
 
     /// Puts a span of `service` between each call and its server span.
@@ -311,27 +304,10 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation("a call sent again by the program", |scene| {
         let method = scene.a_method()?;
         let (call, _) = *scene.calls_of(&method).last()?;
-        let whole = scene.capture.subtree(call);
         let length = scene.capture.spans[call].time("endTimeUnixNano")
             - scene.capture.spans[call].time("startTimeUnixNano");
-        let mut copies = Vec::new();
-        let ids: Vec<String> = whole
-            .iter()
-            .map(|&index| scene.capture.spans[index].text("spanId").to_owned())
-            .collect();
-        let renamed: Vec<(String, String)> =
-            ids.into_iter().map(|id| (id, scene.new_id())).collect();
-        for index in whole {
-            let mut copy = scene.capture.spans[index].clone();
-            for key in ["spanId", "parentSpanId"] {
-                let new = renamed.iter().find(|(old, _)| old == copy.text(key));
-                if let Some((_, new)) = new {
-                    copy.set(key, new.clone());
-                }
-            }
-            copy.shift(i64::try_from(length + 100_000).ok()?);
-            copies.push(copy);
-        }
+        let by = i64::try_from(length + 100_000).ok()?;
+        let copies = scene.capture.copies(call, by, &mut scene.random);
         scene.add(copies);
         Some(())
     }),

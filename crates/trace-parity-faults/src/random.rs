@@ -21,6 +21,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// An id of a span that no capture has.
+    pub(crate) fn span_id(&mut self) -> String {
+        format!("{:016x}", self.next() | 1)
+    }
+
     /// Below `bound`, which isn't zero.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize

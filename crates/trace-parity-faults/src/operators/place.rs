@@ -136,7 +136,7 @@ impl Edit<'_> {
     }
 
     pub(super) fn new_id(&mut self) -> String {
-        format!("{:016x}", self.random.next() | 1)
+        self.random.span_id()
     }
 
     pub(super) fn new_trace(&mut self) -> String {
@@ -163,35 +163,7 @@ impl Edit<'_> {
 
     /// Copies a call with its server half, under new ids and at another time.
     pub(super) fn copy(&mut self, place: &Place, by: i64) -> Vec<usize> {
-        let whole = self.capture.subtree(place.call);
-        let mut ids = std::collections::HashMap::new();
-        for &index in &whole {
-            let new = self.new_id();
-            ids.insert(self.capture.spans[index].text("spanId").to_owned(), new);
-        }
-        let mut copies = Vec::new();
-        for &index in &whole {
-            let mut entry = self.capture.spans[index].clone();
-            for key in ["spanId", "parentSpanId"] {
-                if let Some(new) = ids.get(entry.text(key)).cloned() {
-                    entry.set(key, new);
-                }
-            }
-            entry.shift(by);
-            copies.push(self.capture.spans.len());
-            self.capture.spans.push(entry);
-        }
-        // Lines are runs of spans: the copies make one of their own.
-        let last = self
-            .capture
-            .spans
-            .iter()
-            .map(|entry| entry.line)
-            .max()
-            .unwrap_or_default();
-        for &index in &copies {
-            self.capture.spans[index].line = last + 1;
-        }
-        copies
+        let copies = self.capture.copies(place.call, by, &mut self.random);
+        self.capture.append(copies).collect()
     }
 }
