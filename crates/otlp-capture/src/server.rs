@@ -47,6 +47,8 @@ pub(crate) struct Doors {
 
 /// The time for requests in progress when the ports are closed.
 const GRACE: Duration = Duration::from_secs(2);
+/// The time in which an idle peer answers the ping of an orderly close. gRPC for C++ answers only during its calls.
+const FAREWELL: Duration = Duration::from_millis(100);
 /// The time limit for a request's head, and for the response to a ping.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The first bytes of a TLS connection.
@@ -153,7 +155,10 @@ async fn serve(
         served = serving.as_mut() => served,
         () = closing(&mut is_closing) => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            tokio::select! {
+                served = serving.as_mut() => served,
+                () = connection.idle_for(FAREWELL) => return,
+            }
         }
     };
     // A connection that fails later has reported that to its request.

@@ -5,12 +5,17 @@ use crate::refusal::Refusal;
 use hyper::header::{HeaderMap, USER_AGENT};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// A peer, and the sender of its connection, as far as its requests have shown.
 #[derive(Debug)]
 pub(crate) struct Connection {
     peer: IpAddr,
     known: Mutex<Known>,
+    /// The number of requests in progress.
+    visits: watch::Sender<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,19 @@ impl Connection {
         Self {
             peer,
             known: Mutex::new(Known::Nobody),
+            visits: watch::Sender::new(0),
+        }
+    }
+
+    /// Returns when no request has been in progress for this long.
+    pub(crate) async fn idle_for(&self, time: Duration) {
+        let mut visits = self.visits.subscribe();
+        loop {
+            // The sender lives as long as `self`.
+            let _ = visits.wait_for(|visits| *visits == 0).await;
+            if timeout(time, visits.changed()).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -53,6 +71,7 @@ impl<'a> Visit<'a> {
         headers: &HeaderMap,
     ) -> Self {
         let user_agent = headers.get(USER_AGENT);
+        connection.visits.send_modify(|visits| *visits += 1);
         Self {
             ledger,
             connection,
@@ -138,5 +157,6 @@ impl Drop for Visit<'_> {
             };
             self.refuse(&refusal);
         }
+        self.connection.visits.send_modify(|visits| *visits -= 1);
     }
 }
