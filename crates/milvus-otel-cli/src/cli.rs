@@ -39,6 +39,13 @@ pub enum Command {
     /// Exits with 1 where there are any.
     #[command(after_help = "Example: {program} diff before.jsonl after.jsonl")]
     Diff(Diff),
+    /// Show where the time of calls goes, stage by stage, and why the slowest call is slow
+    #[command(after_help = "Examples: {program} breakdown --step search\n          \
+                      {program} breakdown capture.jsonl --by language\n          \
+                      {program} breakdown before.jsonl after.jsonl\n\n\
+                      The times of stages, and of what no stage explains, add up to the call's duration. Two inputs are compared:\n\
+                      which stage made the second one slower.")]
+    Breakdown(Breakdown),
     /// Keep a run as the baseline that `--baseline` compares later runs with
     #[command(after_help = "Example: {program} accept")]
     Accept(Accept),
@@ -238,6 +245,34 @@ pub struct Diff {
     /// The contract that names the steps, instead of the tutorial's
     #[arg(long, value_name = "FILE")]
     pub contract: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Breakdown {
+    /// A capture file, a folder, a run's id, or the id of a trace of the newest run; two of them are compared [default: the newest run]
+    #[arg(value_name = "RUN|ID|FILE", num_args = 0..=2)]
+    pub captures: Vec<CaptureArgument>,
+    /// Only the calls of this step or operation
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// What calls of one operation are told apart by
+    #[arg(long, value_enum)]
+    pub by: Option<BreakdownBy>,
+    #[arg(long, value_enum, default_value_t = BreakdownFormat::Text)]
+    pub format: BreakdownFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BreakdownBy {
+    Language,
+    Call,
+    Collection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BreakdownFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]

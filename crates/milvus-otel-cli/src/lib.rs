@@ -3,6 +3,7 @@
 //! A program parses its arguments with [`parse`], says who is calling with [`begin`], runs a [`Command`], and turns what came of
 //! it into an exit code with [`end`].
 
+mod breakdown;
 pub mod browser;
 pub mod cli;
 mod commands;
@@ -64,6 +65,7 @@ impl Command {
             Self::Exec(arguments) => exec::exec(arguments),
             Self::Compare(arguments) => commands::compare(&arguments),
             Self::Diff(arguments) => commands::diff(&arguments),
+            Self::Breakdown(arguments) => breakdown::breakdown(&arguments),
             Self::Accept(arguments) => commands::accept(&arguments),
             Self::Trace(arguments) => commands::trace(&arguments),
             Self::Explain(arguments) => commands::explain(&arguments),

@@ -3,6 +3,7 @@
 //! Every reporter is a function from that one value to bytes. It reads no clock and no file, so the same run always
 //! gives the same bytes.
 
+mod breakdown;
 pub mod escape;
 mod github;
 mod html;
@@ -15,6 +16,9 @@ mod tree;
 mod words;
 mod wrap;
 
+pub use breakdown::{
+    BREAKDOWN_SCHEMA, breakdown, breakdown_changes, breakdown_changes_json, breakdown_json,
+};
 pub use escape::Charset;
 pub use github::github;
 pub use html::{html, raw_spans};

@@ -2,7 +2,7 @@
 
 pub(crate) mod layout;
 pub(crate) mod style;
-mod table;
+pub(crate) mod table;
 
 use trace_parity::{Exit, Finding, ObservedDivergence, Outcome, Rule, Severity, TraceId, Verdict};
 

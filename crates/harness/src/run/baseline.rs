@@ -57,28 +57,7 @@ pub fn changes(
     let mut unread = Vec::new();
     let mut sides = Vec::new();
     for side in [before, after] {
-        let (traces, problems) = judge::traces_of(workspace, side)?;
-        let shown = side.path.display();
-        let told = problems.iter().map(|problem| {
-            let line = problem
-                .line
-                .map_or(String::new(), |line| format!(":{line}"));
-            let count = match problem.count {
-                1 => String::new(),
-                count => format!(" (in {count} places)"),
-            };
-            format!("{shown}{line}: {}{count}", problem.message)
-        });
-        let told: Vec<String> = told.collect();
-        if traces.span_count() == 0 {
-            return Err(
-                Failure::new(format!("no spans could be read from `{shown}`"))
-                    .detail(told.into_iter().take(10))
-                    .hint(
-                        "name a capture file, a run's folder, a run or a trace of the newest run",
-                    ),
-            );
-        }
+        let (traces, told) = judge::spans_named(workspace, side)?;
         unread.extend(told);
         sides.push(traces);
     }

@@ -270,6 +270,34 @@ pub fn traces_of(
     )
 }
 
+/// The traces that one argument names, and what could not be read of them, a line each. An error where that is everything.
+pub fn spans_named(
+    workspace: &Workspace,
+    capture: &CaptureArgument,
+) -> Result<(Traces, Vec<String>)> {
+    let (traces, problems) = traces_of(workspace, capture)?;
+    let shown = capture.path.display();
+    let unread = problems.iter().map(|problem| {
+        let line = problem
+            .line
+            .map_or(String::new(), |line| format!(":{line}"));
+        let count = match problem.count {
+            1 => String::new(),
+            count => format!(" (in {count} places)"),
+        };
+        format!("{shown}{line}: {}{count}", problem.message)
+    });
+    let unread: Vec<String> = unread.collect();
+    if traces.span_count() > 0 {
+        return Ok((traces, unread));
+    }
+    Err(
+        Failure::new(format!("no spans could be read from `{shown}`"))
+            .detail(unread.into_iter().take(10))
+            .hint("name a capture file, a run's folder, a run or a trace of the newest run"),
+    )
+}
+
 /// Standard input, where a file may be named.
 const STDIN: &str = "-";
 

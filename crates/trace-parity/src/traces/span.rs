@@ -398,6 +398,16 @@ impl<'t> Span<'t> {
             })
     }
 
+    /// Whether both are the same span of the same input.
+    #[must_use]
+    pub fn is(&self, other: &Span<'_>) -> bool {
+        self.index == other.index && std::ptr::eq(self.traces, other.traces)
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
     fn record(&self) -> &'t SpanRecord {
         self.traces.record(self.index)
     }

@@ -17,10 +17,10 @@ const LABEL_COLUMNS: RangeInclusive<usize> = 16..=28;
 const CELL_COLUMNS: RangeInclusive<usize> = 8..=20;
 const GAP: &str = "  ";
 
-/// A row: its label, and a cell for each example.
-struct TableRow {
-    label: String,
-    cells: Vec<(Role, String)>,
+/// A row: its label, and a cell for each column.
+pub(crate) struct TableRow {
+    pub(crate) label: String,
+    pub(crate) cells: Vec<(Role, String)>,
 }
 
 /// The aligned table: each example's calls in each step, and its vocabulary.
@@ -213,9 +213,9 @@ fn nothing(page: &Page) -> (Role, String) {
 }
 
 /// As many columns side by side as fit, the others in blocks below.
-fn print(page: &mut Page, title: &str, examples: &[&str], rows: &[TableRow]) {
+pub(crate) fn print(page: &mut Page, title: &str, columns: &[&str], rows: &[TableRow]) {
     let charset = page.style.charset();
-    let names: Vec<String> = examples
+    let names: Vec<String> = columns
         .iter()
         .map(|name| escape::clipped(name, *CELL_COLUMNS.end(), charset))
         .collect();

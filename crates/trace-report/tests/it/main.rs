@@ -1,5 +1,6 @@
 //! The whole output of each reporter for each kind of run.
 
+mod breakdown;
 mod browser;
 mod build;
 mod github;

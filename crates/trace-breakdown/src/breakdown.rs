@@ -1,0 +1,130 @@
+//! All calls of an input, taken apart.
+
+use std::collections::HashMap;
+
+use trace_parity::{Contract, JoinedCalls, RunFacts, Traces, joined_calls};
+
+use crate::activity::Activity;
+use crate::call::{CallTime, Clock, Segments, Stretch};
+use crate::model::{Model, StageId};
+use crate::reason::{self, Reason, Usual};
+use crate::spread::lower_quartile;
+
+/// The calls of an input, with what is usual for each operation.
+pub struct Breakdown<'t> {
+    joined: JoinedCalls<'t>,
+    traces: &'t Traces,
+    calls: Vec<CallTime<'t>>,
+    usual: HashMap<&'t str, Usual>,
+}
+
+impl<'t> Breakdown<'t> {
+    /// Joins the calls as a verdict does, and takes each apart.
+    #[must_use]
+    pub fn of(
+        traces: &'t Traces,
+        contract: Option<&'t Contract>,
+        facts: Option<&'t RunFacts>,
+    ) -> Self {
+        let joined = joined_calls(traces, contract, facts);
+        let mut clock = Clock::new(Model::builtin());
+        let mut calls: Vec<CallTime<'t>> = joined
+            .calls
+            .iter()
+            .map(|call| clock.time(&joined, call))
+            .collect();
+        mark_merged(traces, &joined, &mut calls);
+        Self {
+            usual: usual(&calls),
+            joined,
+            traces,
+            calls,
+        }
+    }
+
+    /// By example, and in an example by start.
+    #[must_use]
+    pub fn calls(&self) -> &[CallTime<'t>] {
+        &self.calls
+    }
+
+    /// The name of the example that a call is of.
+    #[must_use]
+    pub fn example(&self, time: &CallTime<'_>) -> &str {
+        &self.joined.examples[time.call.example]
+    }
+
+    /// The example's name without the number of a repeat: `py` of `py-2`.
+    #[must_use]
+    pub fn language(&self, time: &CallTime<'_>) -> &str {
+        let name = self.example(time);
+        let repeated = name.rsplit_once('-').filter(|(base, number)| {
+            !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && self.joined.examples.iter().any(|other| other == base)
+        });
+        repeated.map_or(name, |(base, _)| base)
+    }
+
+    /// What each call waited for, in order of time.
+    #[must_use]
+    pub fn path(&self, time: &CallTime<'t>) -> Vec<Stretch<'t>> {
+        Clock::new(Model::builtin()).path(&self.joined, &time.call)
+    }
+
+    /// Why calls took so long, per call of `of`; the reason that explains most of a call's time first.
+    #[must_use]
+    pub fn reasons(&self, of: &[&CallTime<'t>]) -> Vec<Vec<Reason>> {
+        let activity = Activity::of(self.traces, &self.joined);
+        let told = of.iter().map(|time| {
+            let usual = &self.usual[time.call.method];
+            reason::reasons(time, usual, &activity)
+        });
+        told.collect()
+    }
+}
+
+impl std::fmt::Debug for Breakdown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Breakdown({} calls)", self.calls.len())
+    }
+}
+
+/// A call without spans of segments was merged where segments were searched in its time for another trace.
+fn mark_merged(traces: &Traces, joined: &JoinedCalls<'_>, calls: &mut [CallTime<'_>]) {
+    let activity = Activity::of(traces, joined);
+    for time in calls {
+        if time.segments == Segments::Absent
+            && let Some(server) = time.call.server
+            && activity.searched_within(server.start_ns(), server.end_ns())
+        {
+            time.segments = Segments::Merged;
+        }
+    }
+}
+
+fn usual<'t>(calls: &[CallTime<'t>]) -> HashMap<&'t str, Usual> {
+    let mut by_method: HashMap<&'t str, Vec<&CallTime<'t>>> = HashMap::new();
+    for time in calls {
+        by_method.entry(time.call.method).or_default().push(time);
+    }
+    let model = Model::builtin();
+    let of = |times: Vec<&CallTime<'t>>| {
+        let quartile = |ns: &dyn Fn(&CallTime<'t>) -> u64| {
+            let mut all: Vec<u64> = times.iter().map(|time| ns(time)).collect();
+            lower_quartile(&mut all)
+        };
+        let stages = model.stages().map(|(id, _)| id);
+        let stages = stages.map(|id| (id, quartile(&|time| time.ns(id))));
+        Usual {
+            calls: times.len(),
+            total_ns: quartile(&|time| time.total_ns),
+            stages: stages
+                .filter(|(_, ns)| *ns > 0)
+                .collect::<Vec<(StageId, u64)>>(),
+            program_ns: quartile(&|time| time.program.map_or(0, |program| program.after_ns)),
+        }
+    };
+    let all = by_method.into_iter();
+    all.map(|(method, times)| (method, of(times))).collect()
+}
