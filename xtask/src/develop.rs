@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use harness::Example;
+use milvus_otel_cli::interrupt::block_on;
 use milvus_otel_cli::place::workspace;
 use supervise::{Failure, Result};
 use xshell::{Shell, cmd};
@@ -31,7 +32,8 @@ pub(crate) fn check() -> Result<ExitCode> {
 }
 
 fn check_example(shell: &Shell, example: &Example) -> Result<()> {
-    if let Some(missing) = harness::missing_need(example) {
+    let missing = block_on(async |_| Ok(harness::missing_need(example).await))?;
+    if let Some(missing) = missing {
         println!("skipped: checks of `{}`: {missing}", example.name);
         return Ok(());
     }

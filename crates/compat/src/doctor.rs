@@ -21,10 +21,11 @@ pub async fn doctor(workspace: &Workspace) -> Result<Examination> {
         folders: project_folders()?,
         up: state::status(workspace)?,
     };
-    let mut checks = Vec::new();
+    let mut checks = checks::tools(&patient).await;
     for look in checks::LOOKS {
         checks.extend(look(&patient));
     }
+    checks.extend(checks::docker_and_ports(&patient).await);
     checks.extend(checks::stack_that_is_up(&patient).await);
     Ok(Examination {
         schema: SCHEMA,

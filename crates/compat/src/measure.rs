@@ -120,7 +120,7 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
 
 async fn measure_all(lab: &mut Lab<'_>, options: &MatrixOptions, plan: &Plan) -> Result<()> {
     let results = results(lab.workspace, options.plan.as_deref());
-    let tasks = tasks(lab.workspace, options, plan, &results)?;
+    let tasks = tasks(lab.workspace, options, plan, &results).await?;
     let (unfinished, resumed) =
         Unfinished::resume_or_begin(&results, tasks.iter().map(Task::name).collect())?;
     let total = tasks.len();
@@ -200,14 +200,14 @@ pub(super) fn read_plan(workspace: &Workspace, options: &MatrixOptions) -> Resul
 }
 
 /// The variants of the plan as tasks, in the plan's order.
-fn tasks(
+async fn tasks(
     workspace: &Workspace,
     options: &MatrixOptions,
     plan: &Plan,
     results: &Path,
 ) -> Result<Vec<Task>> {
     let examples = examples(workspace, options, plan)?;
-    preflight::check(&embedded::needs(), &examples, &workspace.state())?;
+    preflight::check(&embedded::needs(), &examples, &workspace.state()).await?;
     let mut tasks = Vec::new();
     for (plan, example) in plan.examples.iter().zip(examples) {
         let example = Arc::new(example);

@@ -257,16 +257,19 @@ fn addresses(state: &StackState) -> String {
 
 pub(crate) fn down() -> Result<ExitCode> {
     let workspace = workspace()?;
-    let abandoned = block_on(async |interrupt| {
+    let down = async || {
+        for run in harness::clear_docker(&workspace).await? {
+            terminal::print_text(&format!("removed what run {run} left in Docker\n"));
+        }
+        harness::down(&workspace).await
+    };
+    let down = block_on(async |interrupt| {
         tokio::select! {
             by = interrupt => Err(Failure::interrupted(by)),
-            cleared = harness::clear_docker(&workspace) => cleared,
+            down = down() => down,
         }
     })?;
-    for run in abandoned {
-        terminal::print_text(&format!("removed what run {run} left in Docker\n"));
-    }
-    match harness::down(&workspace)? {
+    match down {
         Down::Stopped(state) => terminal::print_text(&format!(
             "stopped: {} (captured: {})\n",
             state.stack,

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use supervise::{Failure, Interrupt, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// The exit code of a command that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -25,7 +26,7 @@ pub fn block_on<T, F: Future<Output = Result<T>>>(
     outcome
 }
 
-/// Listens from the moment it is called, so that no signal is missed.
+/// Listens from the moment it is called until the runtime ends, so that no signal is missed.
 fn interrupted() -> Result<impl Future<Output = Interrupt> + Send + 'static> {
     let listen = |kind| {
         signal(kind).map_err(|error| Failure::new(format!("can't listen for signals: {error}")))
@@ -33,17 +34,24 @@ fn interrupted() -> Result<impl Future<Output = Interrupt> + Send + 'static> {
     let mut ctrl_c = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
-    Ok(async move {
+    let (interrupt, interrupted) = oneshot::channel();
+    // On a thread of its own: a second Ctrl-C must work while the body computes, or no longer waits for the first.
+    tokio::spawn(async move {
         let by = tokio::select! {
             _ = ctrl_c.recv() => Interrupt::CtrlC,
             _ = terminate.recv() => Interrupt::Terminate,
             _ = hang_up.recv() => Interrupt::Terminate,
         };
-        tokio::spawn(async move {
-            ctrl_c.recv().await;
-            // The guards notice that this process is gone, and end what it has started.
-            std::process::exit(INTERRUPTED);
-        });
-        by
+        // A body that is already stopping everything has dropped its end.
+        let _ = interrupt.send(by);
+        ctrl_c.recv().await;
+        // The guards notice that this process is gone, and end what it has started.
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(async {
+        match interrupted.await {
+            Ok(by) => by,
+            Err(_) => std::future::pending().await,
+        }
     })
 }

@@ -1,76 +1,103 @@
-//! Short questions to a command-line tool, such as its version.
+//! Short questions to command-line tools, such as their version.
 
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::process::{Child, Command as AsyncCommand};
+use tokio::time::Instant;
 
 /// The slowest tool on a busy machine needs some seconds; a Docker engine that hangs never answers.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The output and the exit status of a command. Its standard input is empty, and its time is limited.
-pub fn ask(command: &mut Command) -> Result<Output> {
-    let began = Instant::now();
-    let answer = ask_within(command, LIMIT);
-    let status = answer.as_ref().map(|output| output.status);
-    tracing::debug!(?command, ?status, took = ?began.elapsed(), "asked a tool");
-    answer
+///
+/// Dropping the future kills the command.
+pub async fn ask(command: Command) -> Result<Output> {
+    within(LIMIT, start(command)).await
 }
 
-fn ask_within(command: &mut Command, limit: Duration) -> Result<Output> {
-    let mut child = command
+/// The answers of commands that run at the same time, in their order.
+pub async fn ask_all(commands: Vec<Command>) -> Vec<Result<Output>> {
+    let started: Vec<_> = commands.into_iter().map(start).collect();
+    let limit = Instant::now() + LIMIT;
+    let mut answers = Vec::new();
+    for child in started {
+        answers.push(within(limit.saturating_duration_since(Instant::now()), child).await);
+    }
+    answers
+}
+
+fn start(command: Command) -> Result<Child> {
+    tracing::debug!(?command, "asking a tool");
+    AsyncCommand::from(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()?;
-    let (output, errors) = (child.stdout.take(), child.stderr.take());
-    let (sender, printed) = mpsc::channel();
-    thread::spawn(move || {
-        let errors = thread::spawn(move || whole(errors));
-        let output = whole(output);
-        // After the limit, the receiver is gone.
-        let _ = sender.send((output, errors.join().unwrap_or_default()));
-    });
-    let printed = printed.recv_timeout(limit);
-    if printed.is_err() {
-        let _ = child.kill();
-    }
-    let status = child.wait()?;
-    let (stdout, stderr) = printed.map_err(|_| {
-        let seconds = limit.as_secs_f64();
-        Error::new(ErrorKind::TimedOut, format!("no answer within {seconds} s"))
-    })?;
-    Ok(Output {
-        status,
-        stdout,
-        stderr,
-    })
+        .kill_on_drop(true)
+        .spawn()
 }
 
-fn whole(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut read = Vec::new();
-    if let Some(mut pipe) = pipe {
-        let _ = pipe.read_to_end(&mut read);
-    }
-    read
+async fn within(limit: Duration, started: Result<Child>) -> Result<Output> {
+    let answer = tokio::time::timeout(limit, started?.wait_with_output()).await;
+    answer.unwrap_or_else(|_| {
+        let seconds = LIMIT.as_secs();
+        let message = format!("no answer within {seconds} s");
+        Err(Error::new(ErrorKind::TimedOut, message))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_answer_is_complete_and_the_wait_for_it_is_limited() {
-        let sh = |script: &str, limit| ask_within(Command::new("sh").args(["-c", script]), limit);
-        let answer = sh("cat; echo said; echo told >&2; exit 3", LIMIT).expect("an answer");
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn answers_are_complete_and_in_order() {
+        let missing = Command::new("/no/such/program");
+        let commands = vec![
+            sh("cat; echo said; echo told >&2; exit 3"),
+            missing,
+            sh("echo second"),
+        ];
+        let answers = ask_all(commands).await;
+        let [Ok(first), Err(missing), Ok(last)] = &answers[..] else {
+            panic!("{answers:?}");
+        };
         assert_eq!(
-            (answer.status.code(), &*answer.stdout, &*answer.stderr),
+            (first.status.code(), &*first.stdout, &*first.stderr),
             (Some(3), &b"said\n"[..], &b"told\n"[..])
         );
-        let error = sh("exec sleep 600", Duration::from_millis(100)).expect_err("none comes");
-        assert_eq!(error.to_string(), "no answer within 0.1 s");
-        let missing = ask(&mut Command::new("/no/such/program")).expect_err("none is there");
         assert_eq!(missing.kind(), ErrorKind::NotFound);
+        assert_eq!(last.stdout, b"second\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_an_answer_is_limited() {
+        let error = ask(sh("exec sleep 600")).await.expect_err("none comes");
+        assert_eq!(error.to_string(), "no answer within 30 s");
+    }
+
+    #[tokio::test]
+    async fn a_tool_whose_answer_is_no_longer_wanted_is_killed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pipe = folder.path().join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        // The pipe is open for as long as the tool lives.
+        let asked = tokio::spawn(ask(sh(&format!("exec sleep 600 > '{}'", pipe.display()))));
+        let open = tokio::task::spawn_blocking(move || std::fs::File::open(pipe));
+        let open = open
+            .await
+            .expect("no panic")
+            .expect("the tool has opened it");
+        asked.abort();
+        let read = tokio::task::spawn_blocking(move || std::io::read_to_string(open));
+        assert_eq!(read.await.expect("no panic").expect("its end"), "");
     }
 }

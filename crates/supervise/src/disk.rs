@@ -1,7 +1,7 @@
 //! Free disk space, and files that readers never see half-written.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -25,9 +25,19 @@ pub fn is_full(path: &Path) -> bool {
 
 /// Replaces a file atomically: a reader sees either the old content or the new.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(content))
+}
+
+/// The same for content that `write` writes in pieces.
+pub fn write_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<()> {
     let new = path.with_extension("new");
-    create(&new)
-        .and_then(|mut file| file.write_all(content))
+    let file = create(&new).at("write", &new)?;
+    let mut file = BufWriter::new(file);
+    write(&mut file)
+        .and_then(|()| file.flush())
         .at("write", &new)?;
     std::fs::rename(&new, path).at("write", path)
 }

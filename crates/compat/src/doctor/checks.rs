@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chrono::{NaiveDateTime, Utc};
 use harness::folder::RunFolder;
 use harness::prepare::example::{Example, Need};
-use harness::prepare::preflight;
+use harness::prepare::preflight::{self, Missing};
 use harness::run::settings::{self, Surroundings};
 use harness::spans::follow::Follow;
 use harness::spans::http::{self, Url};
@@ -24,17 +24,9 @@ use crate::doctor::examination::{Check, Patient, Status};
 use crate::doctor::milvus_config;
 use crate::project;
 
-/// The checks that need no stack, in the order of their output.
-pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 8] = [
-    tools,
-    room,
-    prepared,
-    environment,
-    versions,
-    configurations,
-    clock,
-    docker_and_ports,
-];
+/// The checks that ask neither a tool nor a server, in the order of their output.
+pub(super) const LOOKS: [fn(&Patient) -> Vec<Check>; 6] =
+    [room, prepared, environment, versions, configurations, clock];
 
 /// The time limit between sending a span and finding it on disk.
 const SPAN_LIMIT: Duration = Duration::from_secs(5);
@@ -43,7 +35,7 @@ const SPAN_POLL: Duration = Duration::from_millis(20);
 const SKEW: i64 = 60;
 
 /// Each toolchain once, with the examples that need it.
-fn tools(patient: &Patient) -> Vec<Check> {
+pub(super) async fn tools(patient: &Patient) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Err(failure) = embedded::check_platform() {
         checks.push(Check {
@@ -81,23 +73,15 @@ fn tools(patient: &Patient) -> Vec<Check> {
             .1
             .push(whom);
     }
-    // Some tools take half a second to print their version.
-    let answers: Vec<Check> = std::thread::scope(|scope| {
-        let asked: Vec<_> = by_need
-            .values()
-            .map(|(need, whom)| scope.spawn(|| tool(need, &whom.join(", "))))
-            .collect();
-        asked
-            .into_iter()
-            .map(|answer| answer.join().expect("asking a tool does not panic"))
-            .collect()
-    });
-    checks.extend(answers);
+    let needs: Vec<_> = by_need.values().map(|(need, _)| (*need, None)).collect();
+    let answers = preflight::look_for(&needs).await;
+    let answered = by_need.values().zip(answers);
+    checks.extend(answered.map(|((need, whom), missing)| tool(need, &whom.join(", "), missing)));
     checks
 }
 
-fn tool(need: &Need, whom: &str) -> Check {
-    match preflight::look_for(need, None) {
+fn tool(need: &Need, whom: &str, missing: Option<Missing>) -> Check {
+    match missing {
         None => Check::ok(format!("`{}` is there, for {whom}", need.command)),
         Some(missing) => Check::with_cure(
             Status::Fault,
@@ -277,8 +261,8 @@ fn clock(patient: &Patient) -> Vec<Check> {
 }
 
 /// A stack that isn't running isn't a fault.
-fn docker_and_ports(patient: &Patient) -> Vec<Check> {
-    let mut checks = vec![docker()];
+pub(super) async fn docker_and_ports(patient: &Patient) -> Vec<Check> {
+    let mut checks = vec![docker().await];
     if patient.up.is_none() {
         let taken: Vec<_> = TUTORIAL
             .named()
@@ -309,10 +293,10 @@ fn docker_and_ports(patient: &Patient) -> Vec<Check> {
     checks
 }
 
-fn docker() -> Check {
+async fn docker() -> Check {
     let mut question = Command::new("docker");
     question.args(["version", "--format", "{{.Server.Version}}"]);
-    match ask::ask(&mut question) {
+    match ask::ask(question).await {
         Err(error) if error.kind() == ErrorKind::NotFound => Check::with_cure(
             Status::Note,
             "Docker is not on PATH",

@@ -1,7 +1,7 @@
 //! The requirements of a run. One message names all that are missing.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use supervise::{Failure, Result, ask, disk};
 
@@ -22,7 +22,7 @@ pub struct Missing {
 }
 
 /// Looks for everything that the stack and the examples need.
-pub fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result<()> {
+pub async fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result<()> {
     let of_stack = stack_needs.iter().map(|need| (need, None));
     let of_examples = examples.iter().flat_map(|example| {
         example
@@ -30,7 +30,8 @@ pub fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result
             .iter()
             .map(|need| (need, Some(example.name.as_str())))
     });
-    let mut missing = look_for_all(of_stack.chain(of_examples));
+    let needs: Vec<_> = of_stack.chain(of_examples).collect();
+    let mut missing: Vec<Missing> = look_for(&needs).await.into_iter().flatten().collect();
     missing.extend(room(state));
     if missing.is_empty() {
         return Ok(());
@@ -39,12 +40,10 @@ pub fn check(stack_needs: &[Need], examples: &[Example], state: &Path) -> Result
 }
 
 /// The reason why this machine can't run an example; `None` if it can.
-pub fn missing_need(example: &Example) -> Option<String> {
-    example
-        .needs
-        .iter()
-        .find_map(|need| look_for(need, None))
-        .map(|missing| missing.what)
+pub async fn missing_need(example: &Example) -> Option<String> {
+    let needs: Vec<_> = example.needs.iter().map(|need| (need, None)).collect();
+    let missing = look_for(&needs).await.into_iter().flatten().next();
+    missing.map(|missing| missing.what)
 }
 
 fn failure(missing: &[Missing], examples: &[Example]) -> Failure {
@@ -78,20 +77,26 @@ fn failure(missing: &[Missing], examples: &[Example]) -> Failure {
     ))
 }
 
-/// Asks all tools at once: some take half a second to say their version.
-fn look_for_all<'a>(needs: impl Iterator<Item = (&'a Need, Option<&'a str>)>) -> Vec<Missing> {
-    std::thread::scope(|scope| {
-        let asked: Vec<_> = needs
-            .map(|(need, example)| scope.spawn(move || look_for(need, example)))
-            .collect();
-        asked
-            .into_iter()
-            .filter_map(|answer| answer.join().expect("asking a tool does not panic"))
-            .collect()
-    })
+/// Asks all tools at once, because some take half a second to print their version. The answers are in the order of `needs`:
+/// a tool, and the example that needs it.
+pub async fn look_for(needs: &[(&Need, Option<&str>)]) -> Vec<Option<Missing>> {
+    let question = |(need, _): &(&Need, _)| {
+        let mut command = Command::new(&need.command);
+        command.args(&need.version_args);
+        command
+    };
+    let answers = ask::ask_all(needs.iter().map(question).collect()).await;
+    let answered = needs.iter().zip(answers);
+    answered
+        .map(|((need, example), answer)| what_is_missing(need, *example, answer))
+        .collect()
 }
 
-pub fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
+fn what_is_missing(
+    need: &Need,
+    example: Option<&str>,
+    answer: std::io::Result<Output>,
+) -> Option<Missing> {
     let missing = |what: String| {
         Some(Missing {
             what,
@@ -99,7 +104,7 @@ pub fn look_for(need: &Need, example: Option<&str>) -> Option<Missing> {
             example: example.map(str::to_owned),
         })
     };
-    let output = match ask::ask(Command::new(&need.command).args(&need.version_args)) {
+    let output = match answer {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return missing(format!("`{}` is not on PATH", need.command));

@@ -80,7 +80,7 @@ async fn judge_examples(
 
     clock.enter(Phase::Preflight);
     let (_, needs) = options.stack.tasks(workspace)?;
-    preflight::check(&needs, &examples, &workspace.state())?;
+    preflight::check(&needs, &examples, &workspace.state()).await?;
     let docker = options.stack.docker(workspace).await?;
 
     clock.enter(Phase::Prepare);

@@ -229,7 +229,7 @@ async fn own_stack(
     let choice = &options.stack;
     clock.enter(Phase::Preflight);
     let (_, needs) = choice.tasks(workspace)?;
-    preflight::check(&needs, &[], &workspace.state())?;
+    preflight::check(&needs, &[], &workspace.state()).await?;
     let docker = choice.docker(workspace).await?;
     choice.check_free(Place::Tutorial)?;
 

@@ -219,6 +219,17 @@ impl Captured {
         Ok(self)
     }
 
+    /// The same as [`judge`](Self::judge), on a thread of its own.
+    pub async fn judge_apart(
+        self,
+        program: &'static str,
+        contract: Option<&Contract>,
+        facts: RunFacts,
+    ) -> Judged {
+        let contract = contract.cloned();
+        apart(move || self.judge(program, contract.as_ref(), Some(&facts))).await
+    }
+
     /// Judges it. The caller fills in the other fields of the run.
     pub fn judge(
         self,
@@ -233,6 +244,13 @@ impl Captured {
             raw: self.raw,
         }
     }
+}
+
+/// Computes on a thread of its own, so that a large capture doesn't keep an interrupt waiting. If the future is dropped, the
+/// thread goes on until the process ends.
+pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let computed = tokio::task::spawn_blocking(work).await;
+    computed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// The traces that one argument of the command line names: a file, a folder, a run, or a trace of the newest run. With what could

@@ -9,7 +9,7 @@ use trace_report::{ExampleRun, Note, NoteKind, Subject};
 
 use crate::event::{Event, Events, Phase};
 use crate::manifest::{Manifest, PhaseManifest};
-use crate::run::judge::{Captured, Judged};
+use crate::run::judge::{Captured, Judged, apart};
 use crate::run::read_back::{ReadBack, read_back};
 use crate::run::report;
 use crate::run::settle::{Settling, settle};
@@ -101,10 +101,13 @@ impl Ending<'_> {
         if let Some(note) = session.settle_witness().await? {
             tell(note);
         }
-        let captured = Captured::of(&session.folder)?;
+        let folder = session.folder.clone();
+        let captured = apart(move || Captured::of(&folder)).await?;
         session.manifest.general_rules = contract.is_none();
         notes.extend(look(&captured.traces, &mut session.manifest));
-        let mut judged = captured.judge(program, contract, Some(&session.manifest.facts()));
+        let mut judged = captured
+            .judge_apart(program, contract, session.manifest.facts())
+            .await;
         if let Some(jaeger) = &stack.jaeger {
             let limit = stack.settle_limit;
             let verdict = &judged.run.verdict;
@@ -116,7 +119,9 @@ impl Ending<'_> {
                 ReadBack::Differs(how) => {
                     session.manifest.read_back = Some(how);
                     let captured = Captured::of(&session.folder)?;
-                    judged = captured.judge(program, contract, Some(&session.manifest.facts()));
+                    judged = captured
+                        .judge_apart(program, contract, session.manifest.facts())
+                        .await;
                 }
             }
         }
@@ -133,8 +138,8 @@ impl Ending<'_> {
         run.examples = finished;
         session.manifest.phases = judged.run.phases.iter().map(PhaseManifest::from).collect();
         session.manifest.write(&session.folder.manifest())?;
-        report::write(&judged, &session.folder)?;
-        Ok(judged)
+        let folder = session.folder.clone();
+        apart(move || report::write(&judged, &folder).map(|()| judged)).await
     }
 }
 

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use supervise::{Exit, Failure, IoContext, Output, Program, Result, Supervisor, locks, log};
+use supervise::{Exit, Failure, IoContext, Output, Program, Result, Supervisor, ask, locks, log};
 use versions::Range;
 
 use crate::assets;
@@ -36,8 +36,7 @@ const CHECKOUT_LABEL: &str = "milvus-otel.checkout";
 const COLLECTOR: &str = "collector";
 const PROFILES: &str = "COMPOSE_PROFILES";
 
-/// How long Docker has to answer a question, to fetch an image, and to bring everything up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long Docker has to fetch an image, and to bring everything up.
 const PULL_LIMIT: Duration = Duration::from_secs(20 * 60);
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(100);
@@ -526,22 +525,14 @@ async fn ask(command: &[String]) -> Result<String, Unanswered> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Unanswered::NoProgram);
     };
-    let asked = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = match tokio::time::timeout(ANSWER_LIMIT, asked).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Unanswered::NoProgram);
-        }
-        Ok(Err(error)) => return Err(Unanswered::Said(error.to_string())),
-        Err(_) => {
-            let seconds = ANSWER_LIMIT.as_secs();
-            return Err(Unanswered::Said(format!("no answer within {seconds} s")));
-        }
-    };
+    let mut question = Command::new(program);
+    question.args(arguments);
+    let output = ask::ask(question)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Unanswered::NoProgram,
+            _ => Unanswered::Said(error.to_string()),
+        })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
         return Ok(text(&output.stdout));

@@ -137,7 +137,7 @@ pub fn configuration(workspace: &Workspace, run: &Path) -> PathBuf {
 }
 
 /// Ends the processes of a server whose runner and guard are gone, and removes its data.
-pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> Result<()> {
+pub async fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> Result<()> {
     let all = state(workspace).join("data");
     let folder = all.join(run);
     let began = Instant::now();
@@ -160,10 +160,10 @@ pub fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duration) -> 
             }
             signal = Signal::KILL;
         }
-        std::thread::sleep(POLL);
+        tokio::time::sleep(POLL).await;
     }
     if all.is_dir() {
-        let _making = locks::hold(&making_lock(&all))?;
+        let _making = making(&all).await?;
         wipe_abandoned(&all);
     }
     Ok(())

@@ -87,7 +87,7 @@ pub enum Down {
 }
 
 /// Stops the stack, or removes the remains of one that ended unexpectedly.
-pub fn down(workspace: &Workspace) -> Result<Down> {
+pub async fn down(workspace: &Workspace) -> Result<Down> {
     let held = is_held(workspace);
     let Some(state) = read_state(workspace)? else {
         return match held {
@@ -98,10 +98,10 @@ pub fn down(workspace: &Workspace) -> Result<Down> {
         };
     };
     if held {
-        stop(workspace, &state)?;
+        stop(workspace, &state).await?;
         forget(workspace);
     } else {
-        clear(workspace, &state)?;
+        clear(workspace, &state).await?;
     }
     Ok(match held {
         true => Down::Stopped(state),
@@ -110,13 +110,13 @@ pub fn down(workspace: &Workspace) -> Result<Down> {
 }
 
 /// Ends the processes of a stack whose keeper is gone.
-fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
-    embedded::end_what_works_in(workspace, state.run()?, DOWN_LIMIT)?;
+async fn clear(workspace: &Workspace, state: &StackState) -> Result<()> {
+    embedded::end_what_works_in(workspace, state.run()?, DOWN_LIMIT).await?;
     forget(workspace);
     Ok(())
 }
 
-fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
+async fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
     let keeper = Pid::from_raw(state.pid)
         .ok_or_else(|| Failure::new(format!("`{}` isn't a process id", state.pid)))?;
     kill_process(keeper, Signal::TERM)
@@ -134,7 +134,7 @@ fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
                 keeper_log(workspace).display()
             )));
         }
-        std::thread::sleep(POLL);
+        tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ async fn keep_until(
     kind: Kept,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
-    clear_last(workspace)?;
+    clear_last(workspace).await?;
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
@@ -190,13 +190,13 @@ async fn keep_until(
 }
 
 /// Ends the processes of the previous stack, whose keeper is gone.
-fn clear_last(workspace: &Workspace) -> Result<()> {
+async fn clear_last(workspace: &Workspace) -> Result<()> {
     let Some(last) = read_state(workspace)? else {
         return Ok(());
     };
     // Who sees the lock held would take its process for the keeper; the number may be a stranger's by now.
     forget(workspace);
-    clear(workspace, &last)
+    clear(workspace, &last).await
 }
 
 async fn bring_up_and_wait(
@@ -318,8 +318,8 @@ mod tests {
         .expect("written");
 
         let lock = take_lock(&workspace).await.expect("nobody has it");
-        clear_last(&workspace).expect("nothing of it is left");
-        assert!(down(&workspace).is_err(), "it is starting");
+        clear_last(&workspace).await.expect("nothing of it is left");
+        assert!(down(&workspace).await.is_err(), "it is starting");
         let ended = stranger.try_wait().expect("it can be waited for");
         stranger
             .kill()
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(ended, None, "the stranger lives");
         assert!(take_lock(&workspace).await.is_err(), "it is somebody's");
         drop(lock);
-        assert_eq!(down(&workspace), Ok(Down::Nothing));
+        assert_eq!(down(&workspace).await, Ok(Down::Nothing));
     }
 
     #[tokio::test]

@@ -45,11 +45,13 @@ async fn prepare_for(
 ) -> Result<()> {
     let (mut tasks, needs) = choice.tasks(workspace)?;
     tasks.extend(examples.iter().map(Task::from));
-    preflight::check(&needs, examples, &workspace.state())?;
     let supervisor = Supervisor::default();
     let prepared = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
-        prepared = prepare_all(tasks, workspace, &supervisor, events) => prepared,
+        prepared = async {
+            preflight::check(&needs, examples, &workspace.state()).await?;
+            prepare_all(tasks, workspace, &supervisor, events).await
+        } => prepared,
     };
     supervisor.shut_down().await;
     prepared.map(|_| ())
