@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use harness::{Judged, Options};
-use milvus_otel_cli::cli::Judging;
+use milvus_otel_cli::cli::{Judging, Origins};
 use milvus_otel_cli::interrupt::block_on;
 use milvus_otel_cli::place::workspace;
 use milvus_otel_cli::report::{after_baseline, exit_code, rendered};
@@ -19,7 +19,7 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         jobs: arguments.jobs.map(usize::from),
         repeat: arguments.repeat.into(),
         contract: arguments.judging.contract.clone(),
-        stack: stacks::choice(&arguments.stack, arguments.auth)?,
+        stack: stacks::choice(&arguments.stack, arguments.auth, &Origins::default())?,
         keep_up: arguments.keep_up,
         auth: arguments.auth.auth,
         witnessing: arguments.wire.witnessing(),

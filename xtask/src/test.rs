@@ -99,8 +99,9 @@ pub(crate) fn test(arguments: &Test) -> Result<ExitCode> {
     for (name, package) in slow_suites(arguments).filter(|_| may_go_on) {
         let before = read(&list)?.lines().count();
         let began = Instant::now();
-        let line =
-            format!("cargo test --locked --package {package} --all-features -- --ignored slow_");
+        let line = format!(
+            "cargo test --locked --package {package} --all-features -- --ignored --show-output slow_"
+        );
         let mut command = cargo(&line, root, &list, arguments.install);
         let mut own = Tally::default();
         let passed = run_counted(&mut command, &mut own)?;
@@ -279,7 +280,7 @@ struct Suite {
 }
 
 impl Suite {
-    /// Puts it in the place of its last result, with date and commit.
+    /// Puts it in the place of its last result, with date and commit. What passed last stays when a suite fails.
     fn keep(&self, root: &Path) -> Result<()> {
         let path = root.join(SLOW_RESULTS);
         let wrong = |error: &dyn std::fmt::Display| {
@@ -288,11 +289,16 @@ impl Suite {
                 path.display()
             ))
         };
-        let commit = Command::new("git")
-            .args(["rev-parse", "HEAD"])
-            .current_dir(root)
-            .output()
-            .map_err(|error| Failure::new(format!("can't run `git`: {error}")))?;
+        let git = |arguments: &[&str]| {
+            let mut command = Command::new("git");
+            let output = command.args(arguments).current_dir(root).output();
+            output
+                .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+                .map_err(|error| cant_run(&command, &error))
+        };
+        let commit = git(&["rev-parse", "HEAD"])?;
+        let edited = git(&["status", "--porcelain", "--", ".", ":!docs/slow-tests.json"])?;
+        let date = harness::time::now();
         let mut suites: BTreeMap<String, Value> = match std::fs::read(&path) {
             Ok(bytes) => {
                 let mut kept: Value =
@@ -302,24 +308,35 @@ impl Suite {
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(wrong(&error)),
         };
+        let last_passed = match self.passed {
+            true => json!({ "date": date, "commit": commit }),
+            false => suites
+                .get(self.name)
+                .map_or(Value::Null, |last| last["last_passed"].clone()),
+        };
         let result = json!({
             "passed": self.passed,
             "ran": self.tally.passed + self.tally.failed,
             "failed": self.tally.failed,
             "skipped": self.skipped,
             "seconds": self.took.as_secs(),
-            "date": harness::time::now(),
-            "commit": String::from_utf8_lossy(&commit.stdout).trim(),
+            "date": date,
+            "commit": commit,
+            "edited_since_commit": !edited.is_empty(),
+            "last_passed": last_passed,
             "processors": std::thread::available_parallelism().map_or(0, usize::from),
         });
         suites.insert(self.name.to_owned(), result);
-        let all = json!({ "schema": "milvus-otel.slow-tests/2", "suites": suites });
+        let all = json!({ "schema": "milvus-otel.slow-tests/3", "suites": suites });
         std::fs::write(&path, format!("{all:#}\n")).map_err(|error| wrong(&error))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+
     use super::*;
 
     #[test]
@@ -348,13 +365,13 @@ mod tests {
         let crates = std::fs::read_dir(root.join("crates")).expect("a folder of crates");
         let crates = crates.map(|entry| entry.expect("a crate").path());
         let has_slow_tests = |folder: &PathBuf| has_slow_tests(&folder.join("tests"));
-        for folder in crates.chain([root.join("xtask")]).filter(has_slow_tests) {
-            let package = folder.file_name().expect("a name").to_string_lossy();
-            assert!(
-                SLOW_SUITES.iter().any(|(_, _, known)| *known == package),
-                "{package}"
-            );
-        }
+        let slow = crates.chain([root.join("xtask")]).filter(has_slow_tests);
+        let name = |folder: PathBuf| folder.file_name().expect("a name").to_owned();
+        let slow: BTreeSet<_> = slow.map(name).collect();
+        let known = SLOW_SUITES
+            .iter()
+            .map(|(_, _, package)| OsString::from(package));
+        assert_eq!(slow, known.collect());
     }
 
     fn has_slow_tests(folder: &Path) -> bool {

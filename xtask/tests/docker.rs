@@ -316,7 +316,9 @@ fn slow_the_compose_stack_gives_a_verdict_and_leaves_nothing_in_docker() {
     assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
     let report = run.json();
     assert_eq!(report["verdict"], "consistent");
-    for example in report["examples"].as_array().expect("examples") {
+    let examples = report["examples"].as_array().expect("examples");
+    assert_eq!(examples.len(), 5);
+    for example in examples {
         assert_eq!(example["client_rpcs"], example["joined"], "{example}");
         assert_ne!(example["joined"], 0, "{example}");
     }

@@ -2,10 +2,7 @@
 
 mod support;
 
-use std::fs::File;
-use std::time::{Duration, Instant};
-
-use support::{Checkout, ShellExample, alone, findings, latest_run};
+use support::{ShellExample, alone, findings, latest_run};
 
 /// A point in a run's life, recognized from outside.
 #[derive(Clone, Copy, Debug)]
@@ -162,62 +159,4 @@ fn a_milvus_that_dies_ends_the_run_and_its_last_log_lines_are_shown() {
         said.lines().filter(|line| line.starts_with("    ")).count() >= 5,
         "{said}"
     );
-}
-
-/// How often each ending is tried, and how soon it must be over.
-const INTERRUPTIONS: u32 = 30;
-const PROMPT: Duration = Duration::from_secs(2);
-
-/// Interrupts a run that is under way, and returns how long its end took.
-#[track_caller]
-fn interrupted(run: support::Running) -> Duration {
-    run.signal("-INT");
-    let began = Instant::now();
-    let finished = run.finish();
-    let took = began.elapsed();
-    assert_eq!(finished.code(), Some(130), "{}", finished.stderr);
-    took
-}
-
-#[test]
-#[ignore = "interrupts ninety runs"]
-fn slow_an_interruption_is_prompt_in_every_phase() {
-    let _turn = alone();
-    let mut slowest = Duration::ZERO;
-    for round in 0..INTERRUPTIONS {
-        // The phases take turns, so that a machine that is busy for a while is no phase's alone.
-        for stage in [Stage::Boot, Stage::Examples, Stage::Settling] {
-            let (_example, run) = run_to(stage);
-            let took = interrupted(run);
-            assert!(took < PROMPT, "round {round}, {stage:?}: {took:?}");
-            slowest = slowest.max(took);
-        }
-    }
-    println!("the slowest of {} took {slowest:?}", 3 * INTERRUPTIONS);
-}
-
-#[test]
-#[ignore = "interrupts thirty waits"]
-fn slow_an_interruption_is_prompt_while_waiting_for_a_lock() {
-    let _turn = alone();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let checkout = Checkout::at(folder.path());
-    let lock = checkout.state().join("milvus/lock");
-    std::fs::create_dir_all(lock.with_file_name("")).expect("it can be made");
-    let held = File::create(&lock).expect("it can be made");
-    let lock = lock.canonicalize().expect("it is there");
-    held.lock().expect("nobody has it");
-    for round in 0..INTERRUPTIONS {
-        let mut run = checkout.xtask(&["prepare"]).start();
-        run.until("it waits", |there| {
-            let waits = |(pid, _): &(u32, String)| {
-                let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
-                let mut files = files.into_iter().flatten().flatten();
-                files.any(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == lock))
-            };
-            there.0.iter().any(waits).then_some(())
-        });
-        let took = interrupted(run);
-        assert!(took < PROMPT, "round {round}: {took:?}");
-    }
 }

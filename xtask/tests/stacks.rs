@@ -285,7 +285,9 @@ fn slow_another_run_can_use_a_stack_that_is_up_with_jaeger_as_external() {
     assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
     let report = run.json();
     assert_eq!(report["verdict"], "consistent");
-    for example in report["examples"].as_array().expect("examples") {
+    let examples = report["examples"].as_array().expect("examples");
+    assert_eq!(examples.len(), 2);
+    for example in examples {
         assert_eq!(example["client_rpcs"], example["joined"], "{example}");
     }
     for service in ["standalone", "milvus-client"] {

@@ -84,7 +84,7 @@ pub enum Command {
     Guard(Guard),
     /// Holds the stack that `up` started
     #[command(name = harness::KEEPER_COMMAND, hide = true)]
-    KeepStack(Up),
+    KeepStack,
 }
 
 /// How much is said; an argument of every command.
@@ -160,6 +160,8 @@ pub struct Exec {
     pub auth: Auth,
     #[command(flatten)]
     pub redaction: Redaction,
+    #[command(flatten)]
+    pub origins: Origins,
     #[command(flatten)]
     pub baseline: Baseline,
     #[command(flatten)]
@@ -309,13 +311,17 @@ pub struct Doctor {
     pub json: bool,
 }
 
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Up {
     /// Where spans go on to; `jaeger` is built from its Go module the first time, which takes minutes
     #[arg(long, value_enum, default_value_t = Backend::Capture)]
     pub backend: Backend,
     #[command(flatten)]
     pub auth: Auth,
+    #[command(flatten)]
+    pub redaction: Redaction,
+    #[command(flatten)]
+    pub origins: Origins,
 }
 
 /// Whether Milvus asks who its clients are.
@@ -363,6 +369,33 @@ pub struct Redaction {
     pub redact: Vec<String>,
 }
 
+/// Which web pages may send spans.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Origins {
+    /// Accept spans from web pages of this origin, such as http://localhost:3000, over OTLP/HTTP; embedded stack only
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub allow_origin: Vec<String>,
+}
+
+/// An origin as browsers send it: a scheme, a host, and a port unless it is the scheme's own.
+fn origin(text: &str) -> Result<String, &'static str> {
+    const FORM: &str =
+        "expected an origin such as `http://localhost:3000`, without a path; `*` allows all";
+    let (scheme, host) = match text {
+        "*" => return Ok(text.to_owned()),
+        _ => text.split_once("://").ok_or(FORM)?,
+    };
+    let is_plain = |part: &str, also: &str| {
+        let fits =
+            |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || also.contains(one);
+        !part.is_empty() && part.chars().all(fits)
+    };
+    match is_plain(scheme, "+-.") && is_plain(host, "-.:[]_") {
+        true => Ok(text.to_owned()),
+        false => Err(FORM),
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Guard {
     #[arg(long, value_name = "MS")]
@@ -375,4 +408,23 @@ pub struct Guard {
     pub afterwards: Vec<String>,
     #[arg(last = true, required = true)]
     pub program: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_the_form_in_which_browsers_send_it() {
+        let check = |text: &str, is_one: bool| assert_eq!(origin(text).is_ok(), is_one, "{text}");
+        check("http://localhost:3000", true);
+        check("https://shop.example", true);
+        check("http://[::1]:8080", true);
+        check("*", true);
+        check("http://localhost:3000/", false);
+        check("HTTP://localhost", false);
+        check("localhost:3000", false);
+        check("http://", false);
+        check("", false);
+    }
 }

@@ -196,12 +196,12 @@ pub(crate) fn list() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn up(arguments: Up) -> Result<ExitCode> {
+pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
     let workspace = workspace()?;
     harness::prune(&workspace);
     let events = progress::events(&workspace, "up");
     let (state, started) = block_on(async |interrupt| {
-        harness::up(&workspace, kept(arguments), &events, interrupt).await
+        harness::up(&workspace, &kept(arguments), &events, interrupt).await
     })?;
     let first = if started {
         "up"
@@ -224,10 +224,12 @@ pub(crate) fn up(arguments: Up) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn kept(arguments: Up) -> Kept {
+fn kept(arguments: &Up) -> Kept {
     Kept {
         backend: arguments.backend.into(),
         auth: arguments.auth.auth,
+        allowed_origins: arguments.origins.allow_origin.clone(),
+        redact: arguments.redaction.redact.clone(),
     }
 }
 
@@ -312,8 +314,8 @@ pub(crate) fn status() -> Result<ExitCode> {
 }
 
 /// The process that `up` leaves behind.
-pub(crate) fn keep_stack(arguments: Up) -> Result<ExitCode> {
+pub(crate) fn keep_stack() -> Result<ExitCode> {
     let workspace = workspace()?;
-    block_on(async |interrupt| harness::keep(&workspace, kept(arguments), interrupt).await)?;
+    block_on(async |interrupt| harness::keep(&workspace, interrupt).await)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,10 +21,11 @@ pub(crate) fn exec(arguments: Exec) -> Result<ExitCode> {
     let options = harness::Exec {
         command: arguments.command.clone(),
         contract: judging.contract.clone(),
-        stack: stacks::choice(&arguments.stack, arguments.auth)?,
+        stack: stacks::choice(&arguments.stack, arguments.auth, &arguments.origins)?,
         auth: arguments.auth.auth,
         witnessing: arguments.wire.witnessing(),
         redact: arguments.redaction.redact.clone(),
+        allowed_origins: arguments.origins.allow_origin.clone(),
         name: arguments
             .name
             .clone()

@@ -61,7 +61,7 @@ impl Command {
                     &guard.afterwards,
                 ))
             }
-            Self::KeepStack(arguments) => commands::keep_stack(arguments),
+            Self::KeepStack => commands::keep_stack(),
             Self::Exec(arguments) => exec::exec(arguments),
             Self::Compare(arguments) => commands::compare(&arguments),
             Self::Diff(arguments) => commands::diff(&arguments),
@@ -71,7 +71,7 @@ impl Command {
             Self::Explain(arguments) => commands::explain(&arguments),
             Self::Report(arguments) => commands::report(&arguments),
             Self::List => commands::list(),
-            Self::Up(arguments) => commands::up(arguments),
+            Self::Up(arguments) => commands::up(&arguments),
             Self::Down => commands::down(),
             Self::Status => commands::status(),
             Self::Doctor(arguments) => doctor::doctor(&arguments),

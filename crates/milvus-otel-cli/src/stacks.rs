@@ -3,12 +3,18 @@
 use harness::{External, ExternalSettings, StackChoice};
 use supervise::{Failure, Result};
 
-use crate::cli::{Auth, Backend, Stack, StackArguments};
+use crate::cli::{Auth, Backend, Origins, Stack, StackArguments};
 use crate::place::workspace;
 
 /// The stack that is asked for. A flag goes before its variable, and that before the file.
-pub fn choice(arguments: &StackArguments, auth: Auth) -> Result<StackChoice> {
+pub fn choice(arguments: &StackArguments, auth: Auth, origins: &Origins) -> Result<StackChoice> {
     refuse_strays(arguments)?;
+    if !origins.allow_origin.is_empty() && arguments.stack != Stack::Embedded {
+        return Err(
+            Failure::new("`--allow-origin` can be used only with the embedded stack")
+                .hint("set the origins in the receiver of that stack, such as `cors` of a Collector's OTLP receiver"),
+        );
+    }
     if auth.auth && arguments.stack != Stack::Embedded {
         return Err(Failure::new("`--auth` belongs to the embedded stack")
             .hint("where another asks its clients for a token, set MILVUS_TOKEN"));

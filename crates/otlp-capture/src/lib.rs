@@ -166,6 +166,12 @@ impl Capture {
         }
     }
 
+    /// Ends forwarding at once. Requests that weren't forwarded, and those that still come, are counted as lost.
+    pub async fn stop_forwarding(&mut self) {
+        self.forwarding = None;
+        self.forwarder.shutdown().await;
+    }
+
     /// Accepts no more requests, finishes those in progress (for at most two seconds), writes all
     /// accepted requests, and forwards those in the queue (for at most five seconds; the rest is
     /// counted as lost).

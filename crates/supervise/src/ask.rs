@@ -77,9 +77,10 @@ mod tests {
         assert_eq!(last.stdout, b"second\n");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_wait_for_an_answer_is_limited() {
-        let error = ask(sh("exec sleep 600")).await.expect_err("none comes");
+        let asked = within(Duration::from_millis(100), start(sh("exec sleep 600")));
+        let error = asked.await.expect_err("none comes");
         assert_eq!(error.to_string(), "no answer within 30 s");
     }
 

@@ -13,8 +13,8 @@ use serde_json::Value;
 const MARK: &str = "XTASK_TEST_MARK";
 /// The longest wait of any test.
 const LIMIT: Duration = Duration::from_secs(300);
-/// The time after the end of a run within which all its processes must end.
-pub(crate) const CLEAN_WITHIN: Duration = Duration::from_secs(5);
+/// The time after the end of a killed run in which its guards end all its processes. Whatever is there afterwards was left.
+const CLEAN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Servers need much memory, so only one test runs at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -244,8 +244,26 @@ pub(crate) struct ShellExample {
 impl ShellExample {
     pub(crate) fn new(name: &str, script: &str, timeout_seconds: u64) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::written(folder, name, script, timeout_seconds, "")
+    }
+
+    /// In this checkout, so that what is prepared is found by its name, and with more tables in its example.toml.
+    pub(crate) fn here(name: &str, script: &str, timeout_seconds: u64, more: &str) -> Self {
+        let tests = root().join("target/milvus-otel/tests");
+        std::fs::create_dir_all(&tests).expect("it can be made");
+        let folder = tempfile::tempdir_in(tests).expect("a temporary folder");
+        Self::written(folder, name, script, timeout_seconds, more)
+    }
+
+    fn written(
+        folder: tempfile::TempDir,
+        name: &str,
+        script: &str,
+        timeout_seconds: u64,
+        more: &str,
+    ) -> Self {
         let text = format!(
-            "name = {name:?}\n[run]\ncommand = [\"sh\", \"-c\", {script:?}]\ntimeout_seconds = {timeout_seconds}\n"
+            "name = {name:?}\n[run]\ncommand = [\"sh\", \"-c\", {script:?}]\ntimeout_seconds = {timeout_seconds}\n{more}"
         );
         std::fs::write(folder.path().join("example.toml"), text).expect("it can be written");
         Self {

@@ -47,6 +47,8 @@ pub struct Exec {
     pub witnessing: Witnessing,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
+    /// The origins whose web pages may send spans.
+    pub allowed_origins: Vec<String>,
     /// The program's name: an attribute's value, and a file's name.
     pub name: String,
     /// How long the program may run before it is ended and judged.
@@ -112,7 +114,7 @@ async fn judge_program(
     let words = contract.clone().unwrap_or_else(Contract::builtin);
     let fresh = fresh(&words, None, vec![name.clone()]);
     let live = live(&fresh);
-    let (stack, mut spans) = match kept_stack(workspace, options, supervisor, slot).await? {
+    let (stack, mut spans) = match kept_stack(workspace, options, events, supervisor, slot).await? {
         Some(kept) => kept,
         None => {
             own_stack(
@@ -186,10 +188,13 @@ async fn judge_program(
     ending.settle_and_judge(clock, finished, look).await
 }
 
+const KEPT_REDACTS_APART: &str = "`--redact` keeps a text out of this run's folder; the capture of the stack that is up has its own: `{program} up --redact TEXT`";
+
 /// The stack that is up, unless another is asked for.
 async fn kept_stack(
     workspace: &Workspace,
     options: &Exec,
+    events: &Events,
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
 ) -> Result<Option<(RunningStack, Spans)>> {
@@ -199,10 +204,14 @@ async fn kept_stack(
     let Some(state) = state::status(workspace)? else {
         return Ok(None);
     };
-    state.check_is(Kept {
+    state.check_is(&Kept {
         auth: options.auth,
+        allowed_origins: options.allowed_origins.clone(),
         ..Kept::default()
     })?;
+    if !options.redact.is_empty() {
+        events.emit(Event::Note(KEPT_REDACTS_APART.to_owned()));
+    }
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
     session.authorize(state::token(&state)?, &options.redact)?;
     session.witnessing = options.witnessing;
@@ -242,6 +251,7 @@ async fn own_stack(
     let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
     session.authorize(authorization::token(options.auth)?, &options.redact)?;
     session.witnessing = options.witnessing;
+    session.allowed_origins.clone_from(&options.allowed_origins);
     prepared
         .start(Place::Tutorial, workspace, session, (live, fresh), events)
         .await

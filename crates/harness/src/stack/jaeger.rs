@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use supervise::{Output, Program, Result, Supervisor};
 use versions::Range;
 
@@ -38,7 +39,7 @@ const FLAGS: [&str; 7] = [
 ];
 
 /// Where the spans of the embedded stack go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backend {
     /// The built-in capture alone.
     #[default]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use supervise::{Failure, Interrupt, IoContext, Result, Supervisor, disk, locks, log};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::event::Events;
@@ -49,7 +49,7 @@ const READY: &str = "ready";
 /// Starts the stack on the tutorial's ports, or returns the one that is up.
 pub async fn up(
     workspace: &Workspace,
-    kind: Kept,
+    kind: &Kept,
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<(StackState, bool)> {
@@ -139,15 +139,21 @@ async fn stop(workspace: &Workspace, state: &StackState) -> Result<()> {
     Ok(())
 }
 
-/// Runs a keeper: starts the stack, reports that on standard output, and waits for the end.
-pub async fn keep(
-    workspace: &Workspace,
-    kind: Kept,
-    interrupt: impl Future<Output = Interrupt>,
-) -> Result<()> {
+/// Runs a keeper: reads from standard input what is to be kept, starts the stack, reports that on standard output, and waits
+/// for the end.
+pub async fn keep(workspace: &Workspace, interrupt: impl Future<Output = Interrupt>) -> Result<()> {
     std::fs::create_dir_all(workspace.state()).at("make", &workspace.state())?;
-    let _lock = take_lock(workspace).await?;
-    let outcome = keep_until(workspace, kind, interrupt).await;
+    let kind = serde_json::from_reader(std::io::stdin())
+        .map_err(|error| Failure::new(format!("`{KEEPER_COMMAND}` is for `up` alone: {error}")))?;
+    let mut interrupt = pin!(interrupt);
+    let outcome = tokio::select! {
+        by = interrupt.as_mut() => Err(Failure::interrupted(by)),
+        lock = take_lock(workspace) => lock,
+    };
+    let outcome = match outcome {
+        Ok(_lock) => keep_until(workspace, &kind, interrupt).await,
+        Err(failure) => Err(failure),
+    };
     if let Err(failure) = &outcome {
         // Whoever waits for the stack is told the same way as anybody else would be; later nobody reads it.
         let told = serde_json::to_string(failure).expect("a failure is strings");
@@ -166,14 +172,15 @@ async fn take_lock(workspace: &Workspace) -> Result<File> {
 
 async fn keep_until(
     workspace: &Workspace,
-    kind: Kept,
+    kind: &Kept,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     clear_last(workspace).await?;
     TUTORIAL.check_free()?;
     let supervisor = Supervisor::default();
     let mut session = Session::open(workspace, supervisor.clone(), "embedded")?;
-    session.authorize(authorization::token(kind.auth)?, &[])?;
+    session.authorize(authorization::token(kind.auth)?, &kind.redact)?;
+    session.allowed_origins.clone_from(&kind.allowed_origins);
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)),
         outcome = bring_up_and_wait(workspace, kind.backend, &mut session) => outcome,
@@ -225,6 +232,7 @@ async fn bring_up_and_wait(
         folder: session.folder.path.clone(),
         traces_from: stack.traces_from.clone(),
         token: token.transpose()?,
+        allowed_origins: session.allowed_origins.clone(),
     };
     let path = state_file(workspace);
     disk::write_json(&path, &state)?;
@@ -241,7 +249,7 @@ fn named(address: &str) -> String {
 /// Starts a keeper in a process group of its own, which no signal of the terminal reaches, and waits for its first word.
 async fn start_keeper(
     workspace: &Workspace,
-    kind: Kept,
+    kind: &Kept,
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<()> {
     let log = keeper_log(workspace);
@@ -249,17 +257,18 @@ async fn start_keeper(
     let executable = std::env::current_exe().at("find", workspace.root())?;
     let mut keeper = Command::new(executable)
         .arg(KEEPER_COMMAND)
-        .args(kind.auth.then_some("--auth"))
-        .args((kind.backend == Backend::Jaeger).then_some("--backend=jaeger"))
         .current_dir(workspace.root())
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(errors)
         .spawn()
         .at("start a process in", workspace.root())?;
-    let output = keeper.stdout.take();
+    let (input, output) = (keeper.stdin.take(), keeper.stdout.take());
+    let told = serde_json::to_vec(kind).expect("written to memory");
     let first_word = async {
+        // Texts to redact would be seen on a command line. A keeper that can't be told has ended.
+        input?.write_all(&told).await.ok()?;
         let mut lines = BufReader::new(output?).lines();
         lines.next_line().await.ok().flatten()
     };

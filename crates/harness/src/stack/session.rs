@@ -37,6 +37,8 @@ pub struct Session {
     pub witnessing: Witnessing,
     /// The clients' token, if the server requires one.
     pub token: Option<Token>,
+    /// The origins whose web pages may send spans to the capture.
+    pub allowed_origins: Vec<String>,
     supervisor: Supervisor,
     capture: Option<Capture>,
     /// The capture sends on what it stores.
@@ -92,6 +94,7 @@ impl Session {
             kept_up: false,
             witnessing: Witnessing::default(),
             token: None,
+            allowed_origins: Vec::new(),
             supervisor,
             capture: None,
             forwards: false,
@@ -148,6 +151,7 @@ impl Session {
         self.forwards = forward.is_some();
         config.forward = forward.map(Forward::to);
         config.secrets = self.manifest.secrets.clone();
+        config.allowed_origins.clone_from(&self.allowed_origins);
         if let Some(live) = live {
             config.observer = Some(Box::new(move |signal, line| {
                 if signal == Signal::Traces {
@@ -294,6 +298,10 @@ impl Session {
     /// Stops everything; returns when nothing is left. `failure` is why there is no verdict, if there is none.
     pub async fn close(mut self, failure: Option<&Failure>) -> Result<()> {
         self.supervisor.shut_down().await;
+        if let Some(capture) = &mut self.capture {
+            // Whatever it forwards to has just been stopped.
+            capture.stop_forwarding().await;
+        }
         let witnessed = self.settle_witness().await;
         let captured = self.end_capture().await;
         if let Ok(Some(stats)) = &captured {

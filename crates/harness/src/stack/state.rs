@@ -13,11 +13,15 @@ use crate::workspace::Workspace;
 pub const SCHEMA: &str = "milvus-otel.stack/1";
 
 /// The kind of a stack that is kept up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     pub backend: Backend,
     /// It asks its clients who they are.
     pub auth: bool,
+    /// The origins whose web pages may send spans.
+    pub allowed_origins: Vec<String>,
+    /// Texts that are kept out of all that is written.
+    pub redact: Vec<String>,
 }
 
 /// A stack that is up.
@@ -40,6 +44,9 @@ pub struct StackState {
     /// The file with the clients' token, if Milvus requires one.
     #[serde(default)]
     pub token: Option<PathBuf>,
+    /// The origins whose web pages may send spans.
+    #[serde(default)]
+    pub allowed_origins: Vec<String>,
 }
 
 /// The state of this checkout's stack; `None` where none is up.
@@ -68,29 +75,27 @@ impl StackState {
     }
 
     /// Fails if the stack lacks something that `kind` asks for.
-    pub fn check_is(&self, kind: Kept) -> Result<()> {
-        let asked = [
+    pub fn check_is(&self, kind: &Kept) -> Result<()> {
+        let is_allowed = |origin: &String| self.allowed_origins.contains(origin);
+        let other_origin = kind.allowed_origins.iter().find(|one| !is_allowed(one));
+        let lack = if kind.auth && self.token.is_none() {
+            ("asks for no token", "--auth".to_owned())
+        } else if kind.backend == Backend::Jaeger && self.traces_from.is_none() {
+            ("has no Jaeger", "--backend jaeger".to_owned())
+        } else if let Some(origin) = other_origin {
             (
-                kind.auth,
-                self.token.is_some(),
-                "asks for no token",
-                "--auth",
-            ),
-            (
-                kind.backend == Backend::Jaeger,
-                self.traces_from.is_some(),
-                "has no Jaeger",
-                "--backend jaeger",
-            ),
-        ];
-        match asked
-            .into_iter()
-            .find(|(asked, there, ..)| *asked && !there)
-        {
-            None => Ok(()),
-            Some((_, _, lack, flag)) => Err(Failure::new(format!("the stack that is up {lack}"))
-                .hint(format!("{PROGRAM} down && {PROGRAM} up {flag}"))),
-        }
+                "accepts no spans from web pages of that origin",
+                format!("--allow-origin {origin}"),
+            )
+        } else if !kind.redact.is_empty() {
+            // Its texts are written nowhere, so they can't be compared.
+            ("may keep that text", "--redact TEXT".to_owned())
+        } else {
+            return Ok(());
+        };
+        let (lack, flag) = lack;
+        Err(Failure::new(format!("the stack that is up {lack}"))
+            .hint(format!("{PROGRAM} down && {PROGRAM} up {flag}")))
     }
 }
 
@@ -154,6 +159,7 @@ pub(crate) mod tests {
             folder: PathBuf::from("runs/one"),
             traces_from: None,
             token: None,
+            allowed_origins: vec!["http://localhost:3000".to_owned()],
         }
     }
 
@@ -164,10 +170,37 @@ pub(crate) mod tests {
             traces_from: jaeger.then(String::new),
             ..state(1)
         };
-        let check = |state: StackState, auth, backend, message: Option<&str>| {
-            let failure = state.check_is(Kept { backend, auth }).err();
+        let check_kind = |state: &StackState, kind: &Kept, message: Option<&str>| {
+            let failure = state.check_is(kind).err();
             assert_eq!(failure.map(|one| one.message).as_deref(), message);
         };
+        let check = |state: StackState, auth, backend, message: Option<&str>| {
+            let kind = Kept {
+                backend,
+                auth,
+                ..Kept::default()
+            };
+            check_kind(&state, &kind, message);
+        };
+        let from = |origin: &str| Kept {
+            allowed_origins: vec![origin.to_owned()],
+            ..Kept::default()
+        };
+        check_kind(&state(1), &from("http://localhost:3000"), None);
+        check_kind(
+            &state(1),
+            &from("http://localhost:3001"),
+            Some("the stack that is up accepts no spans from web pages of that origin"),
+        );
+        let redacting = Kept {
+            redact: vec!["hush".to_owned()],
+            ..Kept::default()
+        };
+        check_kind(
+            &state(1),
+            &redacting,
+            Some("the stack that is up may keep that text"),
+        );
         let (capture, jaeger) = (Backend::Capture, Backend::Jaeger);
         check(with(false, false), false, capture, None);
         check(with(true, true), false, capture, None);

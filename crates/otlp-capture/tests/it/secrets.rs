@@ -23,6 +23,8 @@ fn forms() -> Vec<String> {
 }
 
 fn assert_found_nowhere(dir: &Path) {
+    let capture = dir.join("capture.jsonl");
+    assert!(std::fs::metadata(capture).is_ok_and(|file| file.len() > 0));
     for entry in std::fs::read_dir(dir).expect("files") {
         let path = entry.expect("a file").path();
         let text = String::from_utf8(std::fs::read(&path).expect("a file")).expect("text");
