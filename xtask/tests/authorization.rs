@@ -173,3 +173,142 @@ fn the_token_of_a_stack_that_stays_up_is_in_a_file_that_only_its_user_can_read()
     support::assert_nothing_left(&up.mark);
     assert!(!file.exists());
 }
+
+/// Sends what it is to keep secret in every way that a program has, and a request that can't be read.
+const PLANTING: &str = r#"
+import base64, json, os, sys, urllib.error, urllib.parse, urllib.request
+
+CAPTURE = "http://localhost:4318/v1/traces"
+PAGE = "http://localhost:3000"
+
+def post(body, headers=None, method="POST"):
+    headers = {"Content-Type": "application/json"} | (headers or {})
+    request = urllib.request.Request(CAPTURE, body.encode(), headers, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+def attribute(key, value):
+    return {"key": key, "value": {"stringValue": value}}
+
+def spans(text):
+    named = os.environ["OTEL_RESOURCE_ATTRIBUTES"].split(",")
+    resource = [attribute(*pair.split("=", 1)) for pair in named] + [attribute("at", text)]
+    id = os.urandom(8).hex()
+    span = {"traceId": id * 2, "spanId": id, "name": "GET " + text, "startTimeUnixNano": "1",
+            "endTimeUnixNano": "2", "attributes": [attribute(text, text)],
+            "status": {"code": 2, "message": text}}
+    scope = {"scope": {"name": text}, "spans": [span]}
+    return json.dumps({"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [scope]}]})
+
+for secret in [os.environ["MILVUS_TOKEN"], "hush, a redacted text"]:
+    texts = [secret, urllib.parse.quote(secret, safe=""), secret[:12], secret[12:]]
+    texts += [base64.b64encode((before + secret).encode()).decode() for before in ["", "x", "xy"]]
+    for text in texts:
+        assert post(spans(text)) == 200
+        print("said", text)
+        print("said", text, file=sys.stderr)
+asks = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+assert post("", asks, "OPTIONS") == 204
+assert post("", asks | {"Origin": "http://elsewhere.example"}, "OPTIONS") == 403
+assert post(json.dumps({"resourceSpans": os.environ["MILVUS_TOKEN"]})) == 400
+sys.exit(5)
+"#;
+
+#[test]
+fn texts_that_a_program_on_a_kept_stack_leaks_are_in_no_file_and_its_refused_request_is_an_error() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let hushed = "hush, a redacted text";
+    let page = "http://localhost:3000";
+    let up = xtask(&["up", "--auth", "--redact", hushed, "--allow-origin", page]).finish();
+    assert!(up.status.success(), "{}", up.stderr);
+    let state = root().join("target/milvus-otel");
+    let token = std::fs::read_to_string(state.join("stack.token")).expect("a token");
+    let kept = std::fs::read(state.join("stack.json")).expect("its state");
+    let kept: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
+    let kept = Path::new(kept["folder"].as_str().expect("a folder"));
+
+    let script = tempfile::tempdir().expect("a temporary folder");
+    let script = script.path().join("planting.py");
+    std::fs::write(&script, PLANTING).expect("it can be written");
+    let script = script.to_str().expect("UTF-8");
+    let program = ["python3", script, &token, hushed];
+    let options = ["exec", "--format", "json", "--redact", hushed, "--"];
+    let run = xtask(&[&options[..], &program].concat()).finish();
+    let other = [
+        "exec",
+        "--allow-origin",
+        "http://other.example",
+        "--",
+        "true",
+    ];
+    let other = xtask(&other).finish();
+    let down = xtask(&["down"]).finish();
+    assert!(down.status.success(), "{}", down.stderr);
+
+    assert_eq!(run.code(), Some(1), "{}\n{}", run.stdout, run.stderr);
+    let report = run.json();
+    assert_eq!(report["examples"][0]["exit_code"], 5, "{}", run.stderr);
+    let refused = report["findings"].as_array().expect("findings").iter();
+    let refused: Vec<_> = refused
+        .filter(|finding| finding["rule"] == "export-refused")
+        .map(|finding| finding["message"].as_str().expect("a message"))
+        .collect();
+    let [message] = refused[..] else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        message.contains("of `planting` was refused for good (sent by `Python-urllib"),
+        "{message}"
+    );
+    assert!(
+        message.contains("400 ") || message.contains("JSON"),
+        "{message}"
+    );
+
+    assert_eq!(other.code(), Some(2), "{}", other.stdout);
+    assert!(
+        other
+            .stderr
+            .contains("accepts no spans from web pages of that origin"),
+        "{}",
+        other.stderr
+    );
+
+    let mut secrets = vec![token["root:".len()..].to_owned(), hushed.to_owned()];
+    for secret in [&*token, hushed] {
+        for before in ["", "x", "xy"] {
+            let encoded = BASE64_STANDARD.encode(format!("{before}{secret}"));
+            secrets.push(encoded[4..encoded.len() - 4].to_owned());
+        }
+    }
+    for folder in [&*latest_run(), kept] {
+        assert_eq!(told(folder, &secrets), [""; 0]);
+        assert_eq!(shared(folder), [""; 0]);
+    }
+    // The page has the spans in a compressed form.
+    let page = std::fs::read(latest_run().join("report.html")).expect("a page");
+    let spans = trace_report::raw_spans(&page, 1 << 30)
+        .expect("a page")
+        .expect("its spans");
+    let spans = String::from_utf8(spans).expect("text");
+    assert!(spans.contains("GET ****"), "{spans}");
+    assert!(!secrets.iter().any(|secret| spans.contains(secret)));
+    for file in [
+        "report.json",
+        "junit.xml",
+        "manifest.json",
+        "logs/planting.log",
+    ] {
+        let text = std::fs::read_to_string(latest_run().join(file)).expect("a file");
+        assert!(
+            text.contains("*****") || file == "junit.xml",
+            "{file}: {text}"
+        );
+    }
+}

@@ -24,7 +24,7 @@ struct Point {
     /// The exit codes that are right there; `None` is the signal itself.
     codes: &'static [Option<i32>],
     /// Held as long as the command runs.
-    _held: Vec<Box<dyn std::any::Any>>,
+    held: Vec<Box<dyn std::any::Any>>,
 }
 
 const INTERRUPTED: &[Option<i32>] = &[Some(130)];
@@ -34,7 +34,7 @@ impl Point {
         Self {
             running,
             codes: INTERRUPTED,
-            _held: vec![Box::new(held)],
+            held: vec![Box::new(held)],
         }
     }
 }
@@ -115,7 +115,7 @@ fn waiting_for(path: &Path, start: impl FnOnce() -> (Box<dyn std::any::Any>, Run
         there.0.iter().any(waits).then_some(())
     });
     let mut point = Point::of(running, held);
-    point._held.push(Box::new(lock));
+    point.held.push(Box::new(lock));
     point
 }
 
@@ -136,7 +136,7 @@ fn preflight() -> Point {
     assert!(made.is_ok_and(|status| status.success()));
     let needs = format!("[[needs]]\ncommand = {tool:?}\nget = \"nowhere\"\n");
     let mut point = at_process("true", &needs, "sleep 601");
-    point._held.push(Box::new(folder));
+    point.held.push(Box::new(folder));
     point
 }
 
@@ -180,6 +180,18 @@ fn run() -> Point {
     at_process("sleep 604", "", "sleep 604")
 }
 
+/// Jaeger ends with the run, so whatever waits to be sent to it isn't waited for.
+fn run_with_jaeger() -> Point {
+    let example = ShellExample::here(EXAMPLE, "sleep 605", 600, "");
+    let mut running = example.run_all(&["--backend", "jaeger"]).start();
+    running.until("Milvus's own spans have come", |there| {
+        there.with("sleep 605")?;
+        let capture = std::fs::metadata(latest_run().join("capture.jsonl")).ok()?;
+        (capture.len() > 0).then_some(())
+    });
+    Point::of(running, example)
+}
+
 /// A program that ends without a span is waited for.
 fn settle() -> Point {
     let (example, mut running) = run_of("echo under way", "");
@@ -218,7 +230,7 @@ fn bulk() -> impl Iterator<Item = String> {
 }
 
 /// A run whose verdict takes long, from the end of its example on.
-fn busy_run() -> (ShellExample, Running, PathBuf) {
+fn busy_run() -> (Point, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let go = folder.path().join("go");
     let script = format!("until test -e {}; do sleep 0.1; done", go.display());
@@ -245,26 +257,28 @@ fn busy_run() -> (ShellExample, Running, PathBuf) {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     std::fs::write(&go, "").expect("it can be written");
-    (example, running, run)
+    let mut point = Point::of(running, example);
+    point.held.push(Box::new(folder));
+    (point, run)
 }
 
 fn judge() -> Point {
-    let (example, mut running, run) = busy_run();
-    running.until("it judges", |_| {
+    let (mut point, run) = busy_run();
+    point.running.until("it judges", |_| {
         let log = std::fs::read_to_string(run.join("logs/xtask.log")).ok()?;
         log.contains("the capture ended").then_some(())
     });
     assert!(!run.join("report.json").exists(), "it is being judged");
-    Point::of(running, example)
+    point
 }
 
 fn report() -> Point {
-    let (example, mut running, run) = busy_run();
-    running.until("it writes its reports", |_| {
+    let (mut point, run) = busy_run();
+    point.running.until("it writes its reports", |_| {
         run.join("junit.xml").exists().then_some(())
     });
     assert!(!run.join("report.html").exists(), "it is being written");
-    Point::of(running, example)
+    point
 }
 
 /// The verdict was given, and is the exit code.
@@ -328,6 +342,13 @@ fn slow_an_interruption_is_prompt_while_the_stack_is_up() {
         ("run", run),
         ("settle", settle),
     ]);
+}
+
+#[test]
+#[ignore = "interrupts thirty runs, and builds Jaeger first"]
+fn slow_an_interruption_is_prompt_with_jaeger() {
+    let _turn = alone();
+    check(&[("run with Jaeger", run_with_jaeger)]);
 }
 
 #[test]

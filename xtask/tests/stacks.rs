@@ -46,6 +46,85 @@ fn slow_jaegers_traces_give_the_same_verdict_as_the_capture() {
     }
 }
 
+/// A run whose example waits until `meanwhile` has done something to the run's own Jaeger: its process, and its command line.
+fn with_jaeger(meanwhile: impl FnOnce(u32, &str)) -> support::Finished {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let go = folder.path().join("go");
+    let script = format!("until test -e {}; do sleep 0.1; done", go.display());
+    let example = support::ShellExample::new("silent", &script, 600);
+    let mut run = example
+        .run_all(&["--backend", "jaeger", "--format", "json"])
+        .start();
+    let (jaeger, command) = run.until("the example runs", |there| {
+        there.with("until test -e")?;
+        let is_jaeger = |(_, command): &&(u32, String)| {
+            command.contains("all-in-one") && !command.contains("guard")
+        };
+        there.0.iter().find(is_jaeger).cloned()
+    });
+    meanwhile(jaeger, &command);
+    std::fs::write(&go, "").expect("it can be written");
+    run.finish()
+}
+
+#[test]
+#[ignore = "slow: builds Jaeger first"]
+fn slow_a_jaeger_whose_traces_come_to_another_verdict_is_a_finding() {
+    let _turn = alone();
+    let run = with_jaeger(|_, command| {
+        let run = latest_run();
+        let run = run.file_name().expect("an id").to_str().expect("UTF-8");
+        let attribute = |key: &str, value: &str| {
+            format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#)
+        };
+        let resource = [
+            attribute("service.name", "milvus-client"),
+            attribute("service.instance.id", "silent"),
+            attribute("milvus_otel.run", run),
+        ];
+        let span = r#"{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":"only there","kind":1,"startTimeUnixNano":"1","endTimeUnixNano":"2"}"#;
+        let body = format!(
+            r#"{{"resourceSpans":[{{"resource":{{"attributes":[{}]}},"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#,
+            resource.join(",")
+        );
+        let address = command.split("--collector.otlp.http.host-port=").nth(1);
+        let address = address
+            .and_then(|rest| rest.split(' ').next())
+            .expect("its port");
+        let mut stream = TcpStream::connect(address).expect("Jaeger listens");
+        let head = format!(
+            "POST /v1/traces HTTP/1.1\r\nHost: jaeger\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    });
+    assert_eq!(run.code(), Some(1), "{}\n{}", run.stdout, run.stderr);
+    let report = run.json();
+    let rules: Vec<String> = findings(&report)
+        .into_iter()
+        .map(|(_, rule)| rule)
+        .collect();
+    assert!(rules.contains(&"no-spans".to_owned()), "{rules:?}");
+    assert!(rules.contains(&"read-back-differs".to_owned()), "{rules:?}");
+}
+
+#[test]
+#[ignore = "slow: builds Jaeger first"]
+fn slow_a_jaeger_that_does_not_answer_leaves_a_run_without_a_verdict() {
+    let _turn = alone();
+    let run = with_jaeger(|jaeger, _| support::signal(jaeger, "-STOP"));
+    assert_eq!(run.code(), Some(2), "{}\n{}", run.stdout, run.stderr);
+    let manifest = std::fs::read(latest_run().join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+    assert_eq!(manifest["forwarded"], false);
+    let api = manifest["stack"]["traces_from"].as_str().expect("its API");
+    let api = api.trim_start_matches("http://");
+    assert!(run.stderr.contains(api), "{api}: {}", run.stderr);
+}
+
 /// This run knows the stack that another run keeps up only by its addresses.
 #[test]
 #[ignore = "slow: builds Jaeger first"]
