@@ -176,19 +176,17 @@ fn the_token_of_a_stack_that_stays_up_is_in_a_file_that_only_its_user_can_read()
 
 /// Sends what it is to keep secret in every way that a program has, and a request that can't be read.
 const PLANTING: &str = r#"
-import base64, json, os, sys, urllib.error, urllib.parse, urllib.request
+import base64, http.client, json, os, sys, urllib.parse
 
-CAPTURE = "http://localhost:4318/v1/traces"
 PAGE = "http://localhost:3000"
+capture = http.client.HTTPConnection("localhost", 4318)
 
-def post(body, headers=None, method="POST"):
-    headers = {"Content-Type": "application/json"} | (headers or {})
-    request = urllib.request.Request(CAPTURE, body.encode(), headers, method=method)
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
+def post(body, headers={}, method="POST"):
+    own = {"Content-Type": "application/json", "User-Agent": "exporter/1.2"}
+    capture.request(method, "/v1/traces", body.encode(), own | headers)
+    answer = capture.getresponse()
+    answer.read()
+    return answer.status
 
 def attribute(key, value):
     return {"key": key, "value": {"stringValue": value}}
@@ -256,20 +254,19 @@ fn texts_that_a_program_on_a_kept_stack_leaks_are_in_no_file_and_its_refused_req
     assert_eq!(report["examples"][0]["exit_code"], 5, "{}", run.stderr);
     let refused = report["findings"].as_array().expect("findings").iter();
     let refused: Vec<_> = refused
-        .filter(|finding| finding["rule"] == "export-refused")
+        .filter(|finding| finding["rule"] == "export-refused" && finding["severity"] == "error")
         .map(|finding| finding["message"].as_str().expect("a message"))
         .collect();
-    let [message] = refused[..] else {
-        panic!("{refused:?}");
-    };
-    assert!(
-        message.contains("of `planting` was refused for good (sent by `Python-urllib"),
-        "{message}"
-    );
-    assert!(
-        message.contains("400 ") || message.contains("JSON"),
-        "{message}"
-    );
+    for reason in [
+        "not an OTLP request: invalid type: string \"****",
+        "a page of `http://elsewhere.example` may not send here",
+    ] {
+        let message = format!(
+            "1 request of `planting` was refused for good (sent by `exporter/1.2`): {reason}"
+        );
+        let is_told = refused.iter().any(|told| told.starts_with(&message));
+        assert!(is_told, "{message}: {refused:#?}");
+    }
 
     assert_eq!(other.code(), Some(2), "{}", other.stdout);
     assert!(

@@ -39,8 +39,11 @@ impl Point {
     }
 }
 
+/// Brings a command to a point.
+type Reach = fn() -> Point;
+
 /// Interrupts a command at each of `points`, in turn, so that a machine that is busy for a while is no point's alone.
-fn check(points: &[(&str, fn() -> Point)]) {
+fn check(points: &[(&str, Reach)]) {
     let mut times = vec![Vec::new(); points.len()];
     for _ in 0..ROUNDS {
         for ((name, reach), times) in points.iter().zip(&mut times) {
@@ -55,7 +58,7 @@ fn check(points: &[(&str, fn() -> Point)]) {
                 "{name}: {code:?}\n{}",
                 finished.stderr
             );
-            assert_eq!(data_folders(), [PathBuf::new(); 0], "{name}");
+            assert_eq!(data_folders(), Vec::<PathBuf>::new(), "{name}");
         }
     }
     let mut table = String::new();
@@ -217,7 +220,7 @@ fn bulk() -> impl Iterator<Item = String> {
     (0..requests).map(|request| {
         let mut spans = Vec::new();
         for number in 0..SPANS_OF_A_REQUEST {
-            let id = u64::from(request) << 32 | u64::from(number) + 1;
+            let id = (u64::from(request) << 32) + u64::from(number) + 1;
             spans.push(format!(
                 r#"{{"traceId":"{id:032x}","spanId":"{id:016x}","name":"bulk","kind":1,"startTimeUnixNano":"1","endTimeUnixNano":"2"}}"#
             ));
@@ -396,7 +399,7 @@ fn slow_an_interruption_of_up_and_down_is_prompt() {
         until("nothing of the stack is left", || {
             Processes::of(&up.mark).0.is_empty().then_some(())
         });
-        assert_eq!(data_folders(), [PathBuf::new(); 0]);
+        assert_eq!(data_folders(), Vec::<PathBuf>::new());
     }
     println!("down: the slowest of {ROUNDS} took {slowest:?}");
     assert!(slowest < PROMPT, "{slowest:?}");
