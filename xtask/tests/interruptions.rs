@@ -211,7 +211,7 @@ fn settle() -> Point {
 }
 
 /// The number of spans that keep a run busy with its verdict.
-const SPANS: u32 = 60_000;
+const SPANS: u32 = 20_000;
 const SPANS_OF_A_REQUEST: u32 = 10_000;
 
 /// Requests with many traces, none of which is an example's.
