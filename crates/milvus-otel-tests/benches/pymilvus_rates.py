@@ -1,6 +1,6 @@
-"""Prints how many rows pymilvus inserts in a second, and how many searches it makes, one by one and by threads.
+"""Prints how many rows pymilvus inserts in a second, and how many searches it makes, each one by one and by threads.
 
-Usage: pymilvus_rates.py URI ROWS QUERIES DIMENSION THREADS
+Usage: pymilvus_rates.py URI ROWS QUERIES DIMENSION INSERTING_THREADS SEARCHING_THREADS
 """
 
 import math
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pymilvus import MilvusClient
 
 uri, *numbers = sys.argv[1:]
-rows, queries, dimension, threads = map(int, numbers)
+rows, queries, dimension, inserting, searching = map(int, numbers)
 
 
 def vector(row):
@@ -22,13 +22,27 @@ client = MilvusClient(uri)
 client.create_collection("theirs", dimension=dimension)
 data = [{"id": row, "vector": vector(row), "color": "red"} for row in range(rows)]
 
+
+def insert(first):
+    client.insert("theirs", data[first : first + 1000])
+
+
+def settle():
+    """Waits until everything that was written can be found."""
+    client.search("theirs", [vector(0)], limit=10, consistency_level="Strong")
+
+
 start = time.perf_counter()
 for first in range(0, rows, 1000):
-    client.insert("theirs", data[first : first + 1000])
+    insert(first)
 inserted = rows / (time.perf_counter() - start)
+settle()
 
-# Everything that was written can be found before the first search is timed.
-client.search("theirs", [vector(0)], limit=10, consistency_level="Strong")
+with ThreadPoolExecutor(inserting) as pool:
+    start = time.perf_counter()
+    list(pool.map(insert, range(0, rows, 1000)))
+    inserted_at_once = rows / (time.perf_counter() - start)
+settle()
 
 wanted = [vector(query) for query in range(queries)]
 start = time.perf_counter()
@@ -41,10 +55,10 @@ def search(query):
     client.search("theirs", [query], limit=10, consistency_level="Eventually")
 
 
-with ThreadPoolExecutor(threads) as pool:
+with ThreadPoolExecutor(searching) as pool:
     start = time.perf_counter()
     list(pool.map(search, wanted))
-    at_once = queries / (time.perf_counter() - start)
+    searched_at_once = queries / (time.perf_counter() - start)
 
 client.drop_collection("theirs")
-print(f"{inserted:>9.0f} {searched:>9.0f} {at_once:>9.0f}")
+print(inserted, inserted_at_once, searched, searched_at_once)

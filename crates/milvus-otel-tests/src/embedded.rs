@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -28,7 +29,7 @@ const PORTS: [&str; 12] = [
     "etcd_peer",
 ];
 
-/// A server. It ends, and its data goes, when this is dropped.
+/// A server. It ends, and its data goes, when this is dropped. It also ends if this process is killed.
 #[derive(Debug)]
 pub struct Milvus {
     child: Child,
@@ -64,7 +65,7 @@ impl Milvus {
             "extra": extra,
         });
         let log = data.path().join("log");
-        let mut first = Command::new(state.join("venv/bin/python"));
+        let mut first = guarded(state.join("venv/bin/python"));
         first
             .arg(workspace().join("crates/harness/milvus/launch.py"))
             .arg("run")
@@ -100,7 +101,7 @@ impl Milvus {
         // Not by way of the launcher, which takes a port that was in use a moment ago for one that still is.
         let base = self.data.path();
         let bin = self.state.join("bin");
-        let mut again = Command::new(bin.join("milvus"));
+        let mut again = guarded(bin.join("milvus"));
         again
             .args(["run", "standalone"])
             .current_dir(base)
@@ -130,6 +131,20 @@ impl Milvus {
     }
 }
 
+/// Reads the standard input to its end, then kills the program that this shell becomes. A shell gives a background process an
+/// empty standard input, hence the copy.
+const GUARD: &str = r#"exec 3<&0; { read -r _; kill -9 "$$"; } <&3 & exec "$@" </dev/null 3<&-"#;
+
+/// A command that also ends when its standard input is closed, which the end of this process does.
+fn guarded(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", GUARD, "guard"])
+        .arg(program)
+        .stdin(Stdio::piped());
+    command
+}
+
 fn launch(mut command: Command, log: &Path) -> Child {
     let output = fs::OpenOptions::new()
         .create(true)
@@ -138,7 +153,6 @@ fn launch(mut command: Command, log: &Path) -> Child {
         .expect("a log can be written");
     let errors = output.try_clone().expect("a log can be written");
     command
-        .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
         .kill_on_drop(true)
@@ -174,4 +188,18 @@ async fn is_healthy(port: u16) -> bool {
     };
     let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
     matches!(answer, Ok(Ok(answer)) if answer.split(|byte| *byte == b' ').nth(1) == Some(b"200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_guarded_program_ends_when_its_standard_input_is_closed() {
+        let mut program = guarded("sleep").arg("600").spawn().unwrap();
+        assert!(program.try_wait().unwrap().is_none());
+        drop(program.stdin.take());
+        let ended = tokio::time::timeout(Duration::from_secs(60), program.wait()).await;
+        assert!(!ended.expect("it was killed").unwrap().success());
+    }
 }

@@ -87,6 +87,121 @@ fn the_api_is_as_listed(json: &Path) {
     );
 }
 
+/// The list before: of the newest release, with its version, or the first one.
+fn list_before() -> Result<(Option<String>, String), String> {
+    const FILE: &str = "crates/milvus-otel/public-api.txt";
+    let git = |arguments: &[&str]| -> Result<String, String> {
+        let mut git = Command::new("git");
+        let output = git.current_dir(workspace()).args(arguments).output();
+        let output = output.map_err(|error| format!("git can't be started: {error}"))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    };
+    if git(&["rev-parse", "--is-shallow-repository"])? == "true" {
+        return Err("this clone doesn't have the history".to_owned());
+    }
+    let tag = git(&["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]).ok();
+    let commit = match &tag {
+        Some(tag) => tag.clone(),
+        None => {
+            let added = git(&["log", "--diff-filter=A", "--format=%H", "--", FILE])?;
+            let first = added.lines().last();
+            first.ok_or("the list isn't committed")?.to_owned()
+        }
+    };
+    let list = git(&["show", &format!("{commit}:{FILE}")])?;
+    Ok((tag.map(|tag| tag.trim_start_matches('v').to_owned()), list))
+}
+
+/// The lines of `before` that are gone, unless `declared` names their item, or its type, in backticks.
+fn undeclared<'a>(before: &'a str, now: &str, declared: &str) -> Vec<&'a str> {
+    let now: BTreeSet<&str> = now.lines().collect();
+    let is_declared = |line: &str| {
+        let Some((_, path)) = line.split_once("milvus_otel::") else {
+            return false;
+        };
+        let mut depth = 0usize;
+        let mut plain = String::new();
+        for c in path.chars() {
+            match c {
+                '<' => depth += 1,
+                '>' => depth = depth.saturating_sub(1),
+                '(' | ' ' if depth == 0 => break,
+                c if depth == 0 => plain.push(c),
+                _ => {}
+            }
+        }
+        let names: Vec<&str> = plain.trim_end_matches([':', ',']).split("::").collect();
+        let last_two = names[names.len().saturating_sub(2)..].join("::");
+        let is_named = |name: &str| declared.contains(&format!("`{name}`"));
+        is_named(&last_two) || names.iter().any(|name| is_named(name))
+    };
+    before
+        .lines()
+        .filter(|line| !now.contains(line) && !is_declared(line))
+        .collect()
+}
+
+#[test]
+fn a_breaking_change_is_in_the_changelog_and_in_the_version() {
+    let (released, before) = match list_before() {
+        Ok(before) => before,
+        Err(why) => return test_support::skip(&why),
+    };
+    let read = |file| fs::read_to_string(workspace().join(file)).unwrap();
+    let now = read("crates/milvus-otel/public-api.txt");
+    let changelog = read("CHANGELOG.md");
+    let newest = changelog.split("\n## ").nth(1).unwrap();
+    let (_, declared) = newest
+        .split_once("\nBreaking changes of `milvus-otel`")
+        .unwrap_or_default();
+    let undeclared = undeclared(&before, &now, declared);
+    assert!(
+        undeclared.is_empty(),
+        "\n-{}\n\nhint: name it under \"Breaking changes of `milvus-otel`\" in CHANGELOG.md, with what users do",
+        undeclared.join("\n-")
+    );
+    let is_breaking = before
+        .lines()
+        .any(|line| !now.lines().any(|new| new == line));
+    if let Some(released) = released
+        && is_breaking
+    {
+        let (old, new) = (version(&released), version(env!("CARGO_PKG_VERSION")));
+        let is_same = old[0] == new[0] && (old[0] > 0 || old[1] == new[1]);
+        assert!(
+            !is_same,
+            "{released} is released, and this version breaks its users"
+        );
+    }
+}
+
+#[test]
+fn what_is_gone_must_be_declared() {
+    let before = "pub fn milvus_otel::client::Builder::timeout(self, core::time::Duration) -> Self\n\
+                  pub struct milvus_otel::client::Query<'a, T>\n\
+                  pub fn milvus_otel::client::Query<'a, T>::limit(self, u64) -> Self\n\
+                  impl<'a, T> core::marker::Send for milvus_otel::client::Query<'a, T>\n\
+                  pub milvus_otel::telemetry::SetupError::Exporter(core::fmt::Error)\n\
+                  pub const milvus_otel::SCOPE_NAME: &str";
+    let cases: [(&str, &[usize]); 5] = [
+        ("", &[0, 1, 2, 3, 4, 5]),
+        ("`Builder::timeout` takes an option", &[1, 2, 3, 4, 5]),
+        ("`Query` has a third parameter", &[0, 4, 5]),
+        ("`SetupError::Exporter`, `SCOPE_NAME`", &[0, 1, 2, 3]),
+        ("Query and timeout, without backticks", &[0, 1, 2, 3, 4, 5]),
+    ];
+    let lines: Vec<&str> = before.lines().collect();
+    for (declared, expected) in cases {
+        let expected: Vec<&str> = expected.iter().map(|index| lines[*index]).collect();
+        assert_eq!(undeclared(before, "", declared), expected, "{declared}");
+    }
+    assert!(undeclared(before, before, "").is_empty());
+}
+
 /// Every public function is called in an example, which `cargo test` compiles.
 fn every_function_is_shown(json: &Path) {
     let json: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();

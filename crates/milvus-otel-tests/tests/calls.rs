@@ -1,17 +1,20 @@
 //! The client's calls: their metadata, retries and errors.
 
-use milvus_otel::client::{ErrorKind, Retry};
+use milvus_otel::client::{
+    CollectionSchema, DataType, ErrorKind, FieldSchema, Function, Ranker, Retry, Vector,
+};
 use milvus_otel::layer::Code;
 use milvus_otel::{Error, MilvusClient};
 use milvus_otel_tests::fake::{FakeMilvus, Reply};
-use milvus_otel_tests::proto::common::{KeyValuePair, Status};
+use milvus_otel_tests::proto::common::{KeyValuePair, ServerInfo, Status};
 use milvus_otel_tests::proto::{milvus as m, schema as s};
 use milvus_otel_tests::spans::{Recorder, error, span_context, text};
 use opentelemetry::trace::{FutureExt, TraceId};
 use prost::Message;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 /// A response that has only a status, as the first field.
@@ -213,14 +216,21 @@ async fn the_schema_of_a_recreated_collection_is_fetched_again() {
     );
     assert_eq!(methods(), ["DescribeCollection"]);
 
+    // The same for vectors that don't have the dimension of the cached schema.
+    let stale = client().await;
+    let near = [[1.0, 2.0, 3.0]];
+    stale.search("rows", near).await.unwrap();
+    assert_eq!(methods(), ["DescribeCollection", "Search"]);
+
     // After a refusal by the server, the next call fetches the schema again.
+    let sparse = || BTreeMap::from([(1, 0.5)]);
     for method in ["Delete", "Query", "Search"] {
         let stale = client().await;
         let call = || async {
             match method {
                 "Delete" => stale.delete("rows").ids([1]).await.map(drop),
                 "Query" => stale.get("rows", [1]).await.map(drop),
-                _ => stale.search("rows", [[1.0, 2.0]]).await.map(drop),
+                _ => stale.search("rows", [sparse()]).await.map(drop),
             }
         };
         assert_eq!(
@@ -598,6 +608,307 @@ async fn a_server_without_the_method_is_an_old_milvus_and_one_without_the_servic
     check("unknown method Connect for service milvus", true).await;
     check("unknown service milvus.proto.milvus.MilvusService", false).await;
     check("", false).await;
+}
+
+/// A server of that version that answers everything else with the empty message.
+async fn server_of_version(build_tags: &'static str) -> (FakeMilvus, MilvusClient) {
+    let schemas = Mutex::new(BTreeMap::new());
+    let fake = FakeMilvus::start(move |method, message| match method {
+        "Connect" => m::ConnectResponse {
+            server_info: Some(ServerInfo {
+                build_tags: build_tags.to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+        .into(),
+        "CreateCollection" => {
+            let request = m::CreateCollectionRequest::decode(message).unwrap();
+            let schema = s::CollectionSchema::decode(request.schema).unwrap();
+            let mut schemas = schemas.lock().unwrap();
+            schemas.insert(request.collection_name, schema);
+            fine()
+        }
+        "DescribeCollection" => {
+            let request = m::DescribeCollectionRequest::decode(message).unwrap();
+            m::DescribeCollectionResponse {
+                schema: schemas
+                    .lock()
+                    .unwrap()
+                    .get(&request.collection_name)
+                    .cloned(),
+                ..Default::default()
+            }
+            .into()
+        }
+        _ => fine(),
+    })
+    .await;
+    let client = MilvusClient::connect(fake.uri()).await.unwrap();
+    client.create_collection("films", 2).await.unwrap();
+    fake.take_calls();
+    (fake, client)
+}
+
+/// Calls that need a version later than 2.3.5, each with the message of its error there.
+async fn newer_calls(client: &MilvusClient) -> Vec<(Result<(), Error>, &'static str)> {
+    let create = async |field: FieldSchema| {
+        let schema = CollectionSchema::new().field(field);
+        client.create_collection_with_schema("new", schema).await
+    };
+    let one = || client.search_one("films", [0.1, 0.2]);
+    let bm25 = CollectionSchema::new().function(Function::bm25("of_text", "text", "words"));
+    vec![
+        (
+            create(FieldSchema::int64("age").nullable()).await,
+            "`create_collection` in `new`: field `age`: a nullable field needs Milvus 2.5 or later, and the server's version \
+             is 2.3.5",
+        ),
+        (
+            create(FieldSchema::int64("age").default_value(7)).await,
+            "field `age`: a default value needs Milvus 2.5",
+        ),
+        (
+            create(FieldSchema::int64("age").clustering_key()).await,
+            "field `age`: a clustering key needs Milvus 2.4",
+        ),
+        (
+            create(FieldSchema::sparse_vector("words")).await,
+            "field `words`: a SparseFloatVector needs Milvus 2.4",
+        ),
+        (
+            create(FieldSchema::bfloat16_vector("look", 2)).await,
+            "field `look`: a BFloat16Vector needs Milvus 2.4",
+        ),
+        (
+            create(FieldSchema::int8_vector("look", 2)).await,
+            "field `look`: a Int8Vector needs Milvus 2.6",
+        ),
+        (
+            client.create_collection_with_schema("new", bm25).await,
+            "a function that fills a field needs Milvus 2.5",
+        ),
+        (
+            one().group_by("year").await.map(drop),
+            "`search_one` in `films`: `group_by` needs Milvus 2.4",
+        ),
+        (
+            client
+                .hybrid_search("films", [one()], Ranker::rrf(60))
+                .await
+                .map(drop),
+            "`hybrid_search` in `films`: this operation needs Milvus 2.4",
+        ),
+        (
+            client.search_iterator("films", [0.1, 0.2]).await.map(drop),
+            "this operation needs Milvus 2.4",
+        ),
+        (
+            client
+                .create_database("new", &[("database.max.collections", "5")])
+                .await,
+            "a property of a new database needs Milvus 2.4.6",
+        ),
+        (
+            client.truncate_collection("films").await,
+            "`truncate_collection` in `films`: this operation needs Milvus 2.6.11",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_call_that_the_servers_version_does_not_have_is_an_error_before_it_is_sent() {
+    let (fake, client) = server_of_version("v2.3.5").await;
+    for (outcome, expected) in newer_calls(&client).await {
+        let error = outcome.unwrap_err();
+        assert!(
+            error.is_unsupported() && error.method().is_none(),
+            "{error}"
+        );
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    client.create_database("new", &[]).await.unwrap();
+    let calls = fake.take_calls().into_iter().map(|(method, _)| method);
+    assert_eq!(calls.collect::<Vec<_>>(), ["CreateDatabase"]);
+}
+
+#[tokio::test]
+async fn a_server_of_a_later_or_an_unknown_version_is_asked() {
+    for version in ["v2.6.11", "3.0.0", "master-20261101-5c5948cb", ""] {
+        let (fake, client) = server_of_version(version).await;
+        let calls = newer_calls(&client).await;
+        for (outcome, _) in &calls {
+            let is_refused = outcome.as_ref().is_err_and(Error::is_unsupported);
+            assert!(!is_refused, "{version}: {outcome:?}");
+        }
+        assert!(fake.take_calls().len() >= calls.len(), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_vector_of_another_dimension_is_an_error_before_the_search_is_sent() {
+    let (fake, client) = server_of_version("v2.6.11").await;
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::float_vector("vector", 2))
+        .field(FieldSchema::float16_vector("half", 2))
+        .field(FieldSchema::new("brain", DataType::BFloat16Vector))
+        .field(FieldSchema::int8_vector("tiny", 2))
+        .field(FieldSchema::binary_vector("bits", 16))
+        .field(FieldSchema::sparse_vector("words"));
+    client
+        .create_collection_with_schema("all", schema)
+        .await
+        .unwrap();
+    let cases = [
+        ("vector", Vector::Float(vec![0.1; 2]), None),
+        ("vector", Vector::Float(vec![0.1; 3]), Some((2, 3))),
+        ("vector", Vector::Float(vec![]), Some((2, 0))),
+        ("half", Vector::Float16(vec![0.1]), Some((2, 1))),
+        ("brain", Vector::BFloat16(vec![0.1]), None),
+        ("tiny", Vector::Int8(vec![1, 2, 3, 4]), Some((2, 4))),
+        ("bits", Vector::Binary(vec![1, 2]), None),
+        ("bits", Vector::Binary(vec![1, 2, 3]), Some((16, 24))),
+        ("words", Vector::Sparse(BTreeMap::from([(700, 0.5)])), None),
+        // The server knows what it makes of these.
+        ("words", Vector::Text("a text".to_owned()), None),
+        ("vector", Vector::Binary(vec![1]), None),
+        ("unknown", Vector::Float(vec![0.1]), None),
+    ];
+    for (field, vector, expected) in cases {
+        fake.take_calls();
+        let search = client.search_one("all", vector.clone()).field(field).await;
+        let calls = fake.take_calls().into_iter().map(|(method, _)| method);
+        let was_sent = calls.into_iter().any(|method| method == "Search");
+        assert_eq!(
+            was_sent,
+            expected.is_none(),
+            "{field} {vector:?}: {search:?}"
+        );
+        if let Some((dimension, found)) = expected {
+            let error = search.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Invalid(_)), "{error}");
+            let text = format!(
+                "`search_one` in `all`: vector 0, field `{field}`: expected a vector of dimension {dimension}, found one of {found}"
+            );
+            assert!(error.to_string().starts_with(&text), "{error}");
+        }
+    }
+    let search = client.search("films", [vec![0.1, 0.2], vec![0.1]]);
+    let error = search.await.unwrap_err().to_string();
+    let expected = "`search` in `films`: vector 1, field `vector`: expected a vector of dimension 2, found one of 1";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_tells_what_a_program_does_about_it() {
+    let milvus = |code, legacy_code| {
+        answered(Status {
+            code,
+            legacy_code,
+            ..Default::default()
+        })
+    };
+    // Not found, rate limited, unsupported, timeout.
+    let cases = [
+        (milvus(100, 4), "not found"),
+        (milvus(200, 0), "not found"),
+        (milvus(700, 0), "not found"),
+        (milvus(800, 0), "not found"),
+        (milvus(1600, 0), "not found"),
+        (milvus(8, 49), "rate limited"),
+        (milvus(0, 49), "rate limited"),
+        (milvus(1100, 0), ""),
+        // Of Milvus before 2.3, where 4 is a missing collection; since then it is a limit.
+        (milvus(0, 4), ""),
+        (Reply::Status(12), "unsupported"),
+        (Reply::Status(4), "timeout"),
+        (Reply::Status(5), ""),
+    ];
+    for (reply, expected) in cases {
+        let fake = failing(usize::MAX, reply).await;
+        let client = connect(&fake, &Recorder::default(), quick(1)).await;
+        let error = client.has_collection("rows").await.unwrap_err();
+        let is = [
+            (error.is_not_found(), "not found"),
+            (error.is_rate_limited(), "rate limited"),
+            (error.is_unsupported(), "unsupported"),
+            (error.is_timeout(), "timeout"),
+        ];
+        let found: Vec<_> = is.into_iter().filter(|(is, _)| *is).collect();
+        let found: Vec<_> = found.into_iter().map(|(_, name)| name).collect();
+        let expected: Vec<_> = Some(expected)
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .collect();
+        assert_eq!(found, expected, "{error}");
+    }
+}
+
+/// The server keeps each insert waiting until as many are in flight as the client may send at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn batches_are_in_flight_at_once_and_no_more_than_asked_for() {
+    for at_once in [1, 2, 4] {
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let together = Arc::new(Barrier::new(at_once));
+        let rows = Arc::new(Mutex::new(Vec::new()));
+        let (flying, highest, kept) = (in_flight, Arc::clone(&most), Arc::clone(&rows));
+        let fake = FakeMilvus::start(move |method, message| {
+            if method != "Insert" {
+                return fine();
+            }
+            let now = flying.fetch_add(1, Ordering::SeqCst) + 1;
+            highest.fetch_max(now, Ordering::SeqCst);
+            tokio::task::block_in_place(|| together.wait());
+            let request = m::InsertRequest::decode(message).unwrap();
+            kept.lock().unwrap().push(request.num_rows);
+            flying.fetch_sub(1, Ordering::SeqCst);
+            m::MutationResult {
+                insert_cnt: request.num_rows.into(),
+                ..Default::default()
+            }
+            .into()
+        })
+        .await;
+        let client = connect(&fake, &Recorder::default(), quick(1)).await;
+        let data = (0..80).map(|id| json!({ "id": id, "vector": [1, 2] }));
+        let insert = client.insert_batches("rows", data);
+        let written = insert.batch_rows(10).at_once(at_once).await.unwrap();
+        assert_eq!(written, 80);
+        assert_eq!(*rows.lock().unwrap(), [10; 8]);
+        assert_eq!(most.load(Ordering::SeqCst), at_once);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_batch_ends_the_insert_and_counts_only_the_rows_before_it() {
+    for at_once in [1, 3] {
+        let fake = FakeMilvus::start(|method, message| match method {
+            "Insert" => {
+                let request = m::InsertRequest::decode(message).unwrap();
+                let code = if request.num_rows == 5 { 1100 } else { 0 };
+                m::MutationResult {
+                    status: Some(Status {
+                        code,
+                        ..Default::default()
+                    }),
+                    insert_cnt: request.num_rows.into(),
+                    ..Default::default()
+                }
+                .into()
+            }
+            _ => fine(),
+        })
+        .await;
+        let client = connect(&fake, &Recorder::default(), quick(1)).await;
+        // The batches have 10, 10 and 5 rows: the last one fails.
+        let data = (0..25).map(|id| json!({ "id": id, "vector": [1, 2] }));
+        let insert = client.insert_batches("rows", data);
+        let failed = insert.batch_rows(10).at_once(at_once).await.unwrap_err();
+        assert_eq!(failed.rows_before(), 20, "{at_once}: {failed}");
+        assert_eq!(failed.milvus_code(), Some(1100), "{failed}");
+    }
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ fn answer(method: &str, message: &[u8]) -> Reply {
     match method {
         "Connect" => m::ConnectResponse {
             server_info: Some(c::ServerInfo {
-                build_tags: "v2.6.0".to_owned(),
+                build_tags: "v2.6.11".to_owned(),
                 ..Default::default()
             }),
             identifier: 7,

@@ -571,7 +571,7 @@ fn an_error_names_the_row_the_field_and_the_problem() {
         row
     };
     let cases = [
-        (json!(7), "row 1 is an integer, not a record"),
+        (json!(7), "row 1 is `7`, not a record"),
         (json!({ "id": 1 }), "row 1 has no field `age`"),
         (
             with("id", json!("x")),
@@ -579,11 +579,11 @@ fn an_error_names_the_row_the_field_and_the_problem() {
         ),
         (
             with("id", Value::Null),
-            "row 1, field `id`: expected an integer of 64 bits, found null",
+            "row 1, field `id`: expected an integer of 64 bits, found `null`",
         ),
         (
             with("age", json!(128)),
-            "row 1, field `age`: expected an integer of 8 bits, found an integer",
+            "row 1, field `age`: expected an integer of 8 bits, found `128`",
         ),
         (
             with("tags", json!("x")),
@@ -591,7 +591,7 @@ fn an_error_names_the_row_the_field_and_the_problem() {
         ),
         (
             with("tags", json!(["x", 1])),
-            "row 1, field `tags`: in the list, expected a string, found an integer",
+            "row 1, field `tags`: in the list, expected a string, found `1`",
         ),
         (
             with("vector", json!([1])),
@@ -599,15 +599,15 @@ fn an_error_names_the_row_the_field_and_the_problem() {
         ),
         (
             with("vector", json!([1, 1e300])),
-            "row 1, field `vector`: in the vector, expected a number of 32 bits, found a number",
+            "row 1, field `vector`: in the vector, expected a number of 32 bits, found `1e+300`",
         ),
         (
             with("seen", json!(1)),
-            "row 1, field `seen`: expected a boolean, found an integer",
+            "row 1, field `seen`: expected a boolean, found `1`",
         ),
         (
             with("tiny", json!([200])),
-            "row 1, field `tiny`: in the vector, expected an integer of 8 bits, found an integer",
+            "row 1, field `tiny`: in the vector, expected an integer of 8 bits, found `200`",
         ),
         (
             with("words", json!([1, 2])),
@@ -615,7 +615,7 @@ fn an_error_names_the_row_the_field_and_the_problem() {
         ),
         (
             with("words", json!({ "-1": 0.5 })),
-            "row 1, field `words`: in the sparse vector, a dimension isn't an integer of 32 bits",
+            "row 1, field `words`: in the sparse vector, the dimension `-1` isn't an integer of 32 bits",
         ),
         (
             with("words", json!({ "7": "x" })),

@@ -33,6 +33,7 @@ mod shape;
 mod unary;
 mod upkeep;
 mod user;
+mod version;
 
 pub use batches::InsertBatches;
 pub use collection::{CollectionInfo, CreateCollection, IndexInfo};
@@ -55,6 +56,7 @@ pub use shape::{All, One, Paged};
 pub use upkeep::{COLLECTION_TTL_SECONDS, CompactionState};
 pub use user::{Grant, PrivilegeGroup, UserInfo};
 
+use crate::proto::common::Status;
 use crate::proto::milvus::GetVersionRequest;
 use connection::Connection;
 use opentelemetry::Context;
@@ -65,13 +67,21 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use version::Version;
 
 /// The future of a builder that is awaited.
 pub type CallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// A connection to Milvus. Cloning is cheap, and clones share it.
 ///
-/// A collection from its making to its end:
+/// Each call has a deadline of 60 seconds, which includes its retries. [`MilvusClientBuilder::timeout`] and
+/// [`with_timeout`](Self::with_timeout) change it. Methods that wait for the server's work, such as
+/// [`wait_for_load`](Self::wait_for_load) and [`flush`](Self::flush), take the time limit of the wait.
+///
+/// An operation that the server's version doesn't have, and an option such as a nullable field, is an error before anything is
+/// sent; see [`ErrorKind::Unsupported`]. The server tells its version when the client connects.
+///
+/// A collection from its creation to its end:
 ///
 /// ```no_run
 /// # async fn example() -> milvus_otel::Result<()> {
@@ -123,6 +133,8 @@ struct Shared {
     database: String,
     consistency_level: Option<ConsistencyLevel>,
     operations: Option<Operations>,
+    /// The server's version, if it told one that can be read.
+    server: Option<Version>,
     known: Arc<Known>,
 }
 
@@ -136,7 +148,8 @@ struct Known {
 }
 
 impl MilvusClient {
-    /// A client of the same connection that gives up any one call after `timeout`; never with `None`.
+    /// A client of the same connection whose calls have the deadline `timeout`, including their retries. `None` removes the
+    /// deadline. The default is 60 seconds.
     ///
     /// ```no_run
     /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {
@@ -229,6 +242,16 @@ impl MilvusClient {
     /// Ends this client's part in the connection, which closes when the last of its clones does so.
     pub fn close(self) {}
 
+    /// Makes a call that is answered with a status alone, as an operation of that name.
+    async fn change<R: Rpc<Response = Status>>(
+        &self,
+        operation: &'static str,
+        collection: &str,
+        request: R,
+    ) -> Result<()> {
+        self.run(operation, collection, request).await.map(drop)
+    }
+
     /// Makes one call, as an operation of that name.
     async fn run<R: Rpc>(
         &self,
@@ -260,13 +283,22 @@ impl MilvusClient {
         collection: &str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        match &self.shared.operations {
-            Some(operations) => operations.trace(name, collection, work).await,
-            None => work
-                .await
-                .map_err(|error| Context::map_current(|context| error.in_trace_of(context))),
+        let can_begin = version::check_operation(self.shared.server, name);
+        match (&self.shared.operations, can_begin) {
+            (Some(operations), can_begin) => {
+                operations.trace(name, collection, can_begin, work).await
+            }
+            (None, Ok(())) => work.await,
+            (None, Err(error)) => Err(error),
         }
+        // With operation spans, it has the operation's trace by now.
+        .map_err(|error| Context::map_current(|context| error.in_trace_of(context)))
         .map_err(|error| error.in_operation(name, collection))
+    }
+
+    /// Fails if the server is known to be older than `first`, the first version that has `what`.
+    fn require(&self, first: Version, what: impl std::fmt::Display) -> Result<()> {
+        version::check(self.shared.server, first, what)
     }
 
     fn database(&self) -> String {

@@ -205,7 +205,7 @@ where
             .server
             .clone()
             .or_else(|| server_of(request.uri()));
-        let attempts = request.headers().get(PREVIOUS_ATTEMPTS_HEADER);
+        let attempts = request.headers().get(&PREVIOUS_ATTEMPTS_HEADER);
         let context = self.settings.start(&method, server.clone(), attempts);
         let handle = request.extensions_mut().remove::<CallHandle>();
         self.settings.propagation.inject(
@@ -224,4 +224,4 @@ where
 /// gRPC's metadata key for the number of earlier attempts.
 pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
-const PREVIOUS_ATTEMPTS_HEADER: HeaderName = HeaderName::from_static(PREVIOUS_ATTEMPTS);
+static PREVIOUS_ATTEMPTS_HEADER: HeaderName = HeaderName::from_static(PREVIOUS_ATTEMPTS);

@@ -1,12 +1,20 @@
 //! Setting OpenTelemetry up from its standard environment variables, and flushing it.
 //!
-//! | variable | read by |
-//! |---|---|
-//! | `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER` (`otlp`, `none`), `OTEL_PROPAGATORS` (`tracecontext`, `baggage`, `none`) | [`Telemetry`] |
-//! | `OTEL_EXPORTER_OTLP_PROTOCOL` (`grpc`; `http/protobuf` with the feature `otlp-http`) | [`Telemetry`] |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION` (with the feature `otlp-gzip`) | the exporter |
-//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (percent-encoded; the former wins) | [`Telemetry`] |
-//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*` | the SDK |
+//! | variable | default | read by |
+//! |---|---|---|
+//! | `OTEL_SDK_DISABLED` | `false` | [`Telemetry`] |
+//! | `OTEL_TRACES_EXPORTER`: `otlp`, `none` | `otlp` | [`Telemetry`] |
+//! | `OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `none` | `tracecontext,baggage` | [`Telemetry`] |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL`: `grpc`; `http/protobuf` with the feature `otlp-http` | `grpc` | [`Telemetry`] |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4317`; for `http/protobuf` `http://localhost:4318` | the exporter |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds | 10,000 | the exporter |
+//! | `OTEL_EXPORTER_OTLP_HEADERS`; `OTEL_EXPORTER_OTLP_COMPRESSION` with the feature `otlp-gzip` | none | the exporter |
+//! | `OTEL_SERVICE_NAME` | `unknown_service:` and the name of the program | [`Telemetry`] |
+//! | `OTEL_RESOURCE_ATTRIBUTES`, percent-encoded; `OTEL_SERVICE_NAME` wins | none | [`Telemetry`] |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_always_on` | the SDK |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, in spans | 2,048, 512 | the SDK |
+//! | `OTEL_BSP_SCHEDULE_DELAY`, in milliseconds | 5,000 | the SDK |
+//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT` | 128 each | the SDK |
 //!
 //! Unknown items of a list are skipped, as long as one is left, with a warning: an event of `tracing`, sent as soon as
 //! there is a subscriber. The exporter's variables may name the signal as well, as in

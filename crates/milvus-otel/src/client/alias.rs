@@ -30,24 +30,22 @@ impl MilvusClient {
             alias: alias.to_owned(),
         };
         self.forget_schema(alias);
-        self.run("create_alias", collection, request).await?;
-        Ok(())
+        self.change("create_alias", collection, request).await
     }
 
-    /// Drops an alias.
+    /// Drops an alias. The collection stays.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// There is no such alias.
+    /// The call failed. DROPALIASDOC
     pub async fn drop_alias(&self, alias: &str) -> Result<()> {
         let request = m::DropAliasRequest {
             db_name: self.database(),
             alias: alias.to_owned(),
         };
         self.forget_schema(alias);
-        self.run("drop_alias", "", request).await?;
-        Ok(())
+        self.change("drop_alias", "", request).await
     }
 
     /// Moves an alias to another collection.
@@ -63,8 +61,7 @@ impl MilvusClient {
             alias: alias.to_owned(),
         };
         self.forget_schema(alias);
-        self.run("alter_alias", collection, request).await?;
-        Ok(())
+        self.change("alter_alias", collection, request).await
     }
 
     /// The collection that an alias names.

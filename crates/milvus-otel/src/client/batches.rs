@@ -181,12 +181,11 @@ fn size(value: &Value) -> usize {
 }
 
 impl MilvusClient {
-    /// Inserts any number of rows, as many at a time as fit into one message. Rows are taken from the iterator as they
-    /// are sent, so memory holds two batches:
-    /// one on its way, and the next; see [`at_once`](InsertBatches::at_once). Returns how many rows were written.
+    /// Inserts any number of rows, as many at a time as fit into one message. Returns the number of rows written.
     ///
-    /// Each batch is an insert of its own. If one fails, the error says how many rows were written before it, and counts the rows of the
-    /// failed batch from 0.
+    /// Rows are taken from the iterator as they are sent, so memory holds two batches: one in flight, and the next; see
+    /// [`at_once`](InsertBatches::at_once). Each batch is an insert of its own. If one fails, [`Error::rows_before`] is the number of
+    /// rows written before it, and the error counts the rows of the failed batch from 0.
     ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     pub fn insert_batches<R: Serialize, I: IntoIterator<Item = R>>(

@@ -1,6 +1,6 @@
 //! Collections: making them, asking about them, loading and dropping them.
 
-use super::error::{Error, ErrorKind, Result};
+use super::error::{Error, ErrorKind, INDEX_NOT_FOUND, Result};
 use super::schema::{
     CollectionSchema, ConsistencyLevel, FieldSchema, IndexParams, LoadState, MetricType, count,
     pair, pair_list, pairs, row_count,
@@ -110,6 +110,9 @@ impl CreateCollection<'_> {
 
     async fn make(self) -> Result<()> {
         let Self { client, name, .. } = self;
+        for (first, feature) in self.schema.needs() {
+            client.require(first, feature)?;
+        }
         let create = m::CreateCollectionRequest {
             db_name: client.database(),
             collection_name: name.clone(),
@@ -306,9 +309,7 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        self.operation("drop_collection", collection, self.call(request))
-            .await
-            .map(drop)
+        self.change("drop_collection", collection, request).await
     }
 
     /// How many rows a collection has, deleted ones that aren't compacted yet included, and rows that aren't flushed
@@ -363,9 +364,7 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        self.operation("release_collection", collection, self.call(request))
-            .await
-            .map(drop)
+        self.change("release_collection", collection, request).await
     }
 
     /// Whether a collection can be searched.
@@ -452,9 +451,7 @@ impl MilvusClient {
     /// Milvus refuses it: its type, its parameters, or a second one over the same field.
     pub async fn create_index(&self, collection: &str, index: &IndexParams) -> Result<()> {
         let request = index.to_wire(self.database(), collection);
-        self.operation("create_index", collection, self.call(request))
-            .await
-            .map(drop)
+        self.change("create_index", collection, request).await
     }
 
     /// The indexes of a collection; an empty list if it has none.
@@ -529,14 +526,13 @@ impl MilvusClient {
             extra_params: pair_list(properties),
             ..Default::default()
         };
-        self.run("alter_index_properties", collection, request)
-            .await?;
-        Ok(())
+        self.change("alter_index_properties", collection, request)
+            .await
     }
 
     /// Takes properties of an index back.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such index, or the collection is loaded.
@@ -553,9 +549,8 @@ impl MilvusClient {
             delete_keys: super::partition::owned(keys),
             ..Default::default()
         };
-        self.run("drop_index_properties", collection, request)
-            .await?;
-        Ok(())
+        self.change("drop_index_properties", collection, request)
+            .await
     }
 
     /// Drops an index; a collection that is loaded must be released first.
@@ -571,14 +566,9 @@ impl MilvusClient {
             index_name: index.to_owned(),
             ..Default::default()
         };
-        self.operation("drop_index", collection, self.call(request))
-            .await
-            .map(drop)
+        self.change("drop_index", collection, request).await
     }
 }
-
-/// Milvus's code for "index not found".
-const INDEX_NOT_FOUND: i32 = 700;
 
 fn index_info(index: m::IndexDescription) -> Result<IndexInfo> {
     Ok(IndexInfo {

@@ -5,6 +5,7 @@ use super::error::{Error, ErrorKind, Result};
 use super::operation::Operations;
 use super::schema::ConsistencyLevel;
 use super::unary::Unary;
+use super::version::Version;
 use super::{MilvusClient, Shared};
 use crate::layer::{Code, GrpcTraceLayer, Server, server_of};
 use crate::proto::common::ClientInfo;
@@ -65,6 +66,8 @@ pub struct MilvusClientBuilder {
 impl MilvusClient {
     /// Connects to the server at `uri`, such as `http://localhost:19530`, without a password, to its default database.
     ///
+    /// Connecting may take 10 seconds, and each call 60; [`builder`](Self::builder) has these and all other options.
+    ///
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
@@ -121,13 +124,13 @@ impl MilvusClientBuilder {
         self
     }
 
-    /// Gives up connecting after `timeout`; 10 seconds unless it is set.
+    /// The time limit of connecting; 10 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Gives up any one call, its retries included, after `timeout`; 60 seconds unless it is set, never with `None`.
+    /// The deadline of each call, including its retries; 60 seconds by default. `None` removes it.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
@@ -213,26 +216,26 @@ impl MilvusClientBuilder {
             retry: self.retry,
             max_request_bytes: self.max_request_bytes,
         };
-        match connection
-            .call(&m::ConnectRequest {
-                client_info: Some(client_info(self.user.clone())),
-            })
-            .await
-        {
-            Ok(answer) => drop(
-                connection
-                    .metadata
-                    .insert("identifier", answer.identifier.into()),
-            ),
+        let connect = m::ConnectRequest {
+            client_info: Some(client_info(self.user.clone())),
+        };
+        let server = match connection.call(&connect).await {
+            Ok(answer) => {
+                let identifier = answer.identifier.into();
+                connection.metadata.insert("identifier", identifier);
+                let info = answer.server_info;
+                info.and_then(|info| Version::read(&info.build_tags))
+            }
             // Servers before 2.2.9 have no such call, and can do without.
-            Err(error) if is_unknown_method(&error) => {}
+            Err(error) if is_unknown_method(&error) => None,
             Err(error) => return Err(error),
-        }
+        };
         let shared = Shared {
             connection,
             database: self.database,
             consistency_level: self.consistency_level,
             operations: self.operation_spans.then_some(operations),
+            server,
             known: Arc::default(),
         };
         Ok(MilvusClient {

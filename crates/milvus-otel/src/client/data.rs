@@ -16,9 +16,14 @@ use std::marker::PhantomData;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mutation {
-    /// How many rows were written or deleted.
+    /// The number of rows inserted, upserted or deleted: pymilvus's `insert_count`, `upsert_count` and `delete_count`.
+    ///
+    /// It is the server's count. Of a deletion by keys, Milvus counts all keys, also those that no row has.
+    #[doc(alias = "insert_count")]
+    #[doc(alias = "upsert_count")]
+    #[doc(alias = "delete_count")]
     pub count: u64,
-    /// Their keys, as Milvus gave them or as they were given.
+    /// The keys of inserted or upserted rows, generated ones included. After a deletion, Milvus can leave them out, as 2.3.5 does.
     pub ids: Vec<Id>,
 }
 
@@ -474,7 +479,8 @@ impl MilvusClient {
         )
     }
 
-    /// Reads the rows of a filter in pages, in the order of their keys, all as of one moment.
+    /// Reads the rows of a filter in pages, in the order of their keys, all as of one moment. A page can be shorter than the batch
+    /// size, and isn't the last one because of that.
     ///
     /// pymilvus has it under the same name. See [`Pages`](super::Pages).
     ///

@@ -4,6 +4,7 @@ use super::MilvusClient;
 use super::error::{Error, Result};
 use super::partition::owned;
 use super::schema::{pair_list, pairs};
+use super::version::Version;
 use crate::proto::milvus as m;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,12 +67,17 @@ impl MilvusClient {
     /// # Errors
     /// The name is in use, or the server's limit of databases is reached.
     pub async fn create_database(&self, database: &str, properties: &[(&str, &str)]) -> Result<()> {
-        let request = m::CreateDatabaseRequest {
-            db_name: database.to_owned(),
-            properties: pair_list(properties),
+        let create = async {
+            if !properties.is_empty() {
+                self.require(Version(2, 4, 6), "a property of a new database")?;
+            }
+            let request = m::CreateDatabaseRequest {
+                db_name: database.to_owned(),
+                properties: pair_list(properties),
+            };
+            self.call(request).await.map(drop)
         };
-        self.run("create_database", "", request).await?;
-        Ok(())
+        self.operation("create_database", "", create).await
     }
 
     /// Drops a database, which must be empty.
@@ -84,8 +90,7 @@ impl MilvusClient {
         let request = m::DropDatabaseRequest {
             db_name: database.to_owned(),
         };
-        self.run("drop_database", "", request).await?;
-        Ok(())
+        self.change("drop_database", "", request).await
     }
 
     /// The names of the server's databases.
@@ -133,13 +138,12 @@ impl MilvusClient {
             properties: pair_list(properties),
             ..Default::default()
         };
-        self.run("alter_database_properties", "", request).await?;
-        Ok(())
+        self.change("alter_database_properties", "", request).await
     }
 
     /// Removes properties of a database.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such database.
@@ -149,7 +153,6 @@ impl MilvusClient {
             delete_keys: owned(keys),
             ..Default::default()
         };
-        self.run("drop_database_properties", "", request).await?;
-        Ok(())
+        self.change("drop_database_properties", "", request).await
     }
 }

@@ -9,8 +9,14 @@ use std::fmt;
 pub(super) const RATE_LIMIT: i32 = 8;
 pub(super) const LEGACY_RATE_LIMIT: i32 = 49;
 
+/// Milvus's code for "index not found".
+pub(super) const INDEX_NOT_FOUND: i32 = 700;
+
+/// Milvus's codes for a missing collection, partition, resource group, index, database, alias and field.
+const NOT_FOUND: [i32; 7] = [100, 200, 300, INDEX_NOT_FOUND, 800, 1600, 1700];
+
 /// The result of the client's methods.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A call that failed: in which operation, collection and RPC, what happened, and in which trace.
 ///
@@ -25,8 +31,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///     // `search` in `films`: `Search` failed: collection not found (Milvus code 100), trace 4bf92f35…
 ///     eprintln!("{error}");
 ///     match error.kind() {
-///         ErrorKind::Milvus { code: 100, .. } => eprintln!("make the collection first"),
-///         _ if error.is_retriable() => eprintln!("later, perhaps"),
+///         _ if error.is_not_found() => eprintln!("create the collection first"),
+///         _ if error.is_unsupported() => eprintln!("upgrade Milvus first"),
+///         _ if error.is_rate_limited() || error.is_timeout() || error.is_retriable() => eprintln!("later, perhaps"),
+///         ErrorKind::Milvus { code: 1100, reason, .. } => eprintln!("a wrong parameter: {reason}"),
 ///         _ => eprintln!("{:?} {:?} {:?}", error.operation(), error.collection(), error.method()),
 ///     }
 ///     match (error.milvus_code(), error.trace_id()) {
@@ -81,8 +89,10 @@ pub enum ErrorKind {
         /// The message of the gRPC status.
         message: String,
     },
-    /// The arguments can't be sent; nothing was.
+    /// The arguments are invalid. Nothing was sent.
     Invalid(String),
+    /// The server's version is too old for the operation or for one of its options. Nothing was sent.
+    Unsupported(String),
     /// The answer isn't one that this client understands.
     Unexpected(String),
     /// A wait took longer than its timeout.
@@ -105,6 +115,10 @@ impl Error {
 
     pub(super) fn invalid(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid(what.into()))
+    }
+
+    pub(super) fn unsupported(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported(what.into()))
     }
 
     pub(super) fn unexpected(what: impl Into<String>) -> Self {
@@ -153,11 +167,9 @@ impl Error {
             return true;
         }
         match self.inner.kind {
-            ErrorKind::Milvus {
-                code: RATE_LIMIT | LEGACY_RATE_LIMIT,
-                ..
-            } => true,
-            ErrorKind::Milvus { retriable, .. } => retriable && idempotent,
+            ErrorKind::Milvus { retriable, .. } => {
+                self.is_rate_limited() || (retriable && idempotent)
+            }
             ErrorKind::Rpc {
                 code: Code::Unavailable | Code::ResourceExhausted,
                 ..
@@ -205,6 +217,45 @@ impl Error {
         (self.inner.trace_id != TraceId::INVALID).then_some(self.inner.trace_id)
     }
 
+    /// Whether Milvus says that something doesn't exist: a collection, a partition, an index, a database, an alias, a field or
+    /// a resource group.
+    ///
+    /// Of Milvus 2.3 and later. Milvus has no code for a user or a role that doesn't exist.
+    pub fn is_not_found(&self) -> bool {
+        self.milvus_code()
+            .is_some_and(|code| NOT_FOUND.contains(&code))
+    }
+
+    /// Whether Milvus limited the rate of calls.
+    pub fn is_rate_limited(&self) -> bool {
+        matches!(self.milvus_code(), Some(RATE_LIMIT | LEGACY_RATE_LIMIT))
+    }
+
+    /// Whether the server's version is too old for the call: the client knew and didn't send it, or the server doesn't have the
+    /// RPC.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self.inner.kind,
+            ErrorKind::Unsupported(_)
+                | ErrorKind::Rpc {
+                    code: Code::Unimplemented,
+                    ..
+                }
+        )
+    }
+
+    /// Whether the call's deadline passed, or a wait took longer than its timeout.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self.inner.kind,
+            ErrorKind::TimedOut(_)
+                | ErrorKind::Rpc {
+                    code: Code::DeadlineExceeded,
+                    ..
+                }
+        )
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retriable(&self) -> bool {
         match self.inner.kind {
@@ -219,7 +270,7 @@ impl Error {
                 )
             }
             ErrorKind::TimedOut(_) => true,
-            ErrorKind::Invalid(_) | ErrorKind::Unexpected(_) => false,
+            ErrorKind::Invalid(_) | ErrorKind::Unsupported(_) | ErrorKind::Unexpected(_) => false,
         }
     }
 }
@@ -260,6 +311,7 @@ impl ErrorKind {
             Self::Milvus { code, .. } => code.to_string().into(),
             Self::Rpc { code, .. } => code.name().into(),
             Self::Invalid(_) => "invalid_argument".into(),
+            Self::Unsupported(_) => "unsupported".into(),
             Self::Unexpected(_) => "unexpected_answer".into(),
             Self::TimedOut(_) => "timeout".into(),
         }
@@ -278,9 +330,10 @@ impl fmt::Display for ErrorKind {
                 write!(f, "{reason} (Milvus code {code}{retry})")
             }
             Self::Rpc { code, message } => write!(f, "{message} (gRPC {})", code.name()),
-            Self::Invalid(what) | Self::Unexpected(what) | Self::TimedOut(what) => {
-                f.write_str(what)
-            }
+            Self::Invalid(what)
+            | Self::Unsupported(what)
+            | Self::Unexpected(what)
+            | Self::TimedOut(what) => f.write_str(what),
         }
     }
 }

@@ -29,11 +29,12 @@ impl Operations {
         self.attributes[0] = namespace(database);
     }
 
-    /// Runs `work` within a span, which is the parent of its calls.
+    /// Runs `work` within a span, which is the parent of its calls, unless the operation can't begin.
     pub(super) async fn trace<T>(
         &self,
         name: &'static str,
         collection: &str,
+        can_begin: Result<()>,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let mut attributes = self.attributes.clone();
@@ -53,10 +54,11 @@ impl Operations {
             context: self.layer.start(span),
             outcome: None,
         };
-        let result = work
-            .with_context(span.context.clone())
-            .await
-            .map_err(|error| error.in_trace_of(&span.context));
+        let result = match can_begin {
+            Ok(()) => work.with_context(span.context.clone()).await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| error.in_trace_of(&span.context));
         span.outcome = Some(match &result {
             Ok(_) => Ok(()),
             Err(error) => Err(error.kind().clone()),

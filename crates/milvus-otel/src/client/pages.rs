@@ -18,7 +18,8 @@ use std::task::{Context, Poll};
 
 /// The pages of a query or a search, one after the other.
 ///
-/// It is a stream; [`next`](Self::next) asks for the next page without one's traits.
+/// It is a stream; [`next`](Self::next) asks for the next page without a stream's traits. A page has at least one row and at most
+/// the batch size. Only `None` marks the end: a page that is shorter than the batch size can have others after it.
 ///
 /// ```no_run
 /// # async fn example(client: milvus_otel::MilvusClient) -> milvus_otel::Result<()> {

@@ -36,8 +36,7 @@ impl MilvusClient {
             collection_name: collection.to_owned(),
             partition_name: partition.to_owned(),
         };
-        self.run("create_partition", collection, request).await?;
-        Ok(())
+        self.change("create_partition", collection, request).await
     }
 
     /// Drops a partition and the rows in it. It must be released first.
@@ -52,8 +51,7 @@ impl MilvusClient {
             collection_name: collection.to_owned(),
             partition_name: partition.to_owned(),
         };
-        self.run("drop_partition", collection, request).await?;
-        Ok(())
+        self.change("drop_partition", collection, request).await
     }
 
     /// Whether a collection has a partition of that name.
@@ -100,8 +98,7 @@ impl MilvusClient {
             partition_names: owned(partitions),
             ..Default::default()
         };
-        self.run("load_partitions", collection, request).await?;
-        Ok(())
+        self.change("load_partitions", collection, request).await
     }
 
     /// Frees the memory that loaded partitions take.
@@ -116,8 +113,7 @@ impl MilvusClient {
             collection_name: collection.to_owned(),
             partition_names: owned(partitions),
         };
-        self.run("release_partitions", collection, request).await?;
-        Ok(())
+        self.change("release_partitions", collection, request).await
     }
 
     /// Whether a partition can be searched; pymilvus has it as `get_load_state` with a partition's name.

@@ -72,7 +72,7 @@ pub(super) fn to_columns(
 
 fn record((index, row): (usize, &Value)) -> Result<&Row, Problem> {
     row.as_object()
-        .ok_or_else(|| format!("row {index} is {}, not a record", kind(row)))
+        .ok_or_else(|| format!("row {index} is {}, not a record", describe(row)))
 }
 
 /// The value of a field; `None` where the row may be without it and is.
@@ -219,7 +219,7 @@ fn list<'a>(field: &FieldSchema, index: usize, value: &'a Value) -> Result<&'a [
 }
 
 fn expected(what: &str, found: &Value) -> Problem {
-    format!("expected {what}, found {}", kind(found))
+    format!("expected {what}, found {}", describe(found))
 }
 
 fn vectors(field: &FieldSchema, cells: &[Cell<'_>]) -> Result<VectorField, Problem> {
@@ -322,15 +322,14 @@ fn sparse(value: &Value) -> Result<BTreeMap<u32, f32>, Problem> {
     let entry = |(index, value): (&String, &Value)| {
         // `07` and `+7` would be the dimension of `7`, and one of them lost.
         let is_plain = !index.starts_with(['+', '0']) || index == "0";
-        let index = index
-            .parse()
-            .ok()
-            .filter(|index| is_plain && *index < u32::MAX);
-        let index = index.ok_or("in the sparse vector, a dimension isn't an integer of 32 bits");
+        let number_of = || index.parse().ok().filter(|index| *index < u32::MAX);
+        let dimension = is_plain.then(number_of).flatten().ok_or_else(|| {
+            format!("in the sparse vector, the dimension `{index}` isn't an integer of 32 bits")
+        });
         let number = number(value).filter(|number| !number.is_nan());
         let number =
             number.ok_or_else(|| format!("in the sparse vector, {}", expected(NUMBER, value)));
-        Ok((index?, number?))
+        Ok((dimension?, number?))
     };
     record.iter().map(entry).collect()
 }
@@ -377,15 +376,13 @@ fn dynamic_column<'a>(
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// The value, or its kind if it can be long.
+fn describe(value: &Value) -> String {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_f64() => "a number",
-        Value::Number(_) => "an integer",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a record",
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a record".to_owned(),
+        short => format!("`{short}`"),
     }
 }
 

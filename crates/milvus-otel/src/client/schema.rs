@@ -1,6 +1,7 @@
 //! Schemas, fields, indexes, and the types that their values have.
 
 use super::error::{Error, Result};
+use super::version::Version;
 use crate::proto::common::{self, KeyValuePair};
 use crate::proto::schema as wire;
 use serde_json::{Map, Value};
@@ -214,6 +215,14 @@ impl CollectionSchema {
         self.fields.iter().find(|field| field.data_type.is_vector())
     }
 
+    /// The features that not every server has: the first version of each, and its name.
+    pub(super) fn needs(&self) -> impl Iterator<Item = (Version, String)> {
+        let functions = (!self.functions.is_empty())
+            .then(|| (Version(2, 5, 0), "a function that fills a field".to_owned()));
+        let fields = self.fields.iter().flat_map(FieldSchema::needs);
+        fields.chain(functions)
+    }
+
     pub(super) fn to_wire(&self, name: &str) -> Result<wire::CollectionSchema> {
         let fields = self.fields.iter().map(FieldSchema::to_wire);
         Ok(wire::CollectionSchema {
@@ -329,7 +338,7 @@ impl FieldSchema {
 
     /// A vector of which most numbers are zero.
     ///
-    /// Milvus 2.4 and later; 2.3.5 creates the collection, and refuses its rows.
+    /// Milvus 2.4 and later. Version 2.3.5 itself would create the collection and refuse its rows.
     pub fn sparse_vector(name: impl Into<String>) -> Self {
         Self::new(name, DataType::SparseFloatVector)
     }
@@ -367,7 +376,7 @@ impl FieldSchema {
 
     /// Allows rows to leave it out, or to have `null` for it.
     ///
-    /// Milvus 2.5 and later. Version 2.3.5 creates the field as one that isn't nullable, and reports no error.
+    /// Milvus 2.5 and later. Version 2.3.5 itself would create a field that isn't nullable, without an error.
     #[must_use]
     pub fn nullable(mut self) -> Self {
         self.nullable = true;
@@ -393,6 +402,36 @@ impl FieldSchema {
     pub fn param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
         self.params.insert(key.into(), value.to_string());
         self
+    }
+
+    /// The features that not every server has: the first version of each, and its name.
+    pub(super) fn needs(&self) -> impl Iterator<Item = (Version, String)> {
+        let data_type = match self.data_type {
+            DataType::Float16Vector | DataType::BFloat16Vector | DataType::SparseFloatVector => {
+                Some(Version(2, 4, 0))
+            }
+            DataType::Int8Vector => Some(Version(2, 6, 0)),
+            _ => None,
+        };
+        let features = [
+            (data_type, format!("a {:?}", self.data_type)),
+            (
+                self.clustering_key.then_some(Version(2, 4, 0)),
+                "a clustering key".to_owned(),
+            ),
+            (
+                self.nullable.then_some(Version(2, 5, 0)),
+                "a nullable field".to_owned(),
+            ),
+            (
+                self.default_value.as_ref().map(|_| Version(2, 5, 0)),
+                "a default value".to_owned(),
+            ),
+        ];
+        let name = |feature| format!("field `{}`: {feature}", self.name);
+        features
+            .into_iter()
+            .filter_map(move |(first, feature)| Some((first?, name(feature))))
     }
 
     /// Whether a row may be without it.

@@ -1,10 +1,14 @@
 //! Searching by vectors.
 
 use super::data::{ids, into_typed, read_rows};
-use super::error::{Error, Result};
+use super::error::{Error, ErrorKind, Result};
 use super::rows::{Row, sparse_bytes};
-use super::schema::{CollectionSchema, ConsistencyLevel, Id, MetricType, Vector, pair, pair_list};
+use super::schema::{
+    CollectionSchema, ConsistencyLevel, DataType, FieldSchema, Id, MetricType, Vector, pair,
+    pair_list,
+};
 use super::shape::{All, One, Paged};
+use super::version::Version;
 use super::{CallFuture, MilvusClient, half};
 use crate::proto::common::{
     DslType, KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue,
@@ -187,7 +191,7 @@ impl<'a, T, S> Search<'a, T, S> {
     ///
     /// Milvus 2.4 and later, which was not checked; against a stub only.
     pub fn group_by(self, field: impl Into<String>) -> Self {
-        self.option("group_by_field", &field.into())
+        self.option(GROUP_BY, &field.into())
     }
 
     /// With [`group_by`](Self::group_by): how many hits of each value to return, one unless it is set.
@@ -268,15 +272,19 @@ impl<'a, T, S> Search<'a, T, S> {
 
     pub(super) async fn into_request(self) -> Result<m::SearchRequest> {
         let client = self.client;
-        let field = match &self.field {
-            Some(field) => field.clone(),
-            None => {
-                let field = |schema: &CollectionSchema| {
-                    let field = schema.first_vector().map(|field| field.name.clone());
-                    field.ok_or_else(|| Error::invalid("the collection has no field of vectors"))
-                };
-                client.with_schema(&self.collection, field).await?
+        if self.options.iter().any(|option| option.key == GROUP_BY) {
+            client.require(Version(2, 4, 0), "`group_by`")?;
+        }
+        let field = |schema: &_| self.field_of(schema);
+        let field = match (
+            client.with_schema(&self.collection, field).await,
+            &self.field,
+        ) {
+            // A role can be allowed to search, and not to describe.
+            (Err(error), Some(name)) if !matches!(error.kind(), ErrorKind::Invalid(_)) => {
+                name.clone()
             }
+            (field, _) => field?,
         };
         let level = client.level(self.consistency_level);
         Ok(m::SearchRequest {
@@ -294,6 +302,25 @@ impl<'a, T, S> Search<'a, T, S> {
             consistency_level: level.unwrap_or(ConsistencyLevel::Strong).wire().into(),
             use_default_consistency: level.is_none(),
         })
+    }
+
+    /// The name of the field to search in. Fails if the vectors don't have its dimension.
+    fn field_of(&self, schema: &CollectionSchema) -> Result<String> {
+        let field = match &self.field {
+            Some(name) => schema.fields.iter().find(|field| field.name == *name),
+            None => schema.first_vector(),
+        };
+        match (field, &self.field) {
+            (Some(field), _) => {
+                for (index, vector) in self.vectors.iter().enumerate() {
+                    check_dimension(field, index, vector)?;
+                }
+                Ok(field.name.clone())
+            }
+            // A later version can have fields that a schema doesn't show this client.
+            (None, Some(name)) => Ok(name.clone()),
+            (None, None) => Err(Error::invalid("the collection has no field of vectors")),
+        }
     }
 
     fn search_params(&self, field: &str) -> Vec<KeyValuePair> {
@@ -371,7 +398,7 @@ impl MilvusClient {
     /// # }
     /// ```
     ///
-    /// Milvus 2.5 and later; against a stub only. It is an error of the first page on older servers.
+    /// Milvus 2.5 and later; against a stub only. If the server doesn't tell its version, and is older, the first page is an error.
     pub fn search_iterator(
         &self,
         collection: impl Into<String>,
@@ -410,6 +437,27 @@ impl MilvusClient {
             consistency_level: None,
             shape: PhantomData,
         }
+    }
+}
+
+const GROUP_BY: &str = "group_by_field";
+
+fn check_dimension(field: &FieldSchema, index: usize, vector: &Vector) -> Result<()> {
+    let found = match (field.data_type, vector) {
+        (DataType::FloatVector, Vector::Float(numbers))
+        | (DataType::Float16Vector, Vector::Float16(numbers))
+        | (DataType::BFloat16Vector, Vector::BFloat16(numbers)) => numbers.len(),
+        (DataType::Int8Vector, Vector::Int8(numbers)) => numbers.len(),
+        (DataType::BinaryVector, Vector::Binary(bytes)) => bytes.len() * 8,
+        // The server refuses a vector of another type, and a sparse one has no fixed dimension.
+        _ => return Ok(()),
+    };
+    match field.dimension {
+        Some(expected) if expected != found => Err(Error::invalid(format!(
+            "vector {index}, field `{}`: expected a vector of dimension {expected}, found one of {found}",
+            field.name
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -65,8 +65,7 @@ impl MilvusClient {
         };
         self.forget_schema(old);
         self.forget_schema(new);
-        self.run("rename_collection", old, request).await?;
-        Ok(())
+        self.change("rename_collection", old, request).await
     }
 
     /// Sets properties of a collection, such as [`COLLECTION_TTL_SECONDS`].
@@ -86,14 +85,13 @@ impl MilvusClient {
             properties: pair_list(properties),
             ..Default::default()
         };
-        self.run("alter_collection_properties", collection, request)
-            .await?;
-        Ok(())
+        self.change("alter_collection_properties", collection, request)
+            .await
     }
 
     /// Removes properties of a collection.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such collection.
@@ -104,14 +102,13 @@ impl MilvusClient {
             delete_keys: owned(keys),
             ..Default::default()
         };
-        self.run("drop_collection_properties", collection, request)
-            .await?;
-        Ok(())
+        self.change("drop_collection_properties", collection, request)
+            .await
     }
 
     /// Changes parameters of a field, such as `max_length`.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such field, or the parameter can't be changed.
@@ -128,9 +125,8 @@ impl MilvusClient {
             properties: pair_list(params),
         };
         self.forget_schema(collection);
-        self.run("alter_collection_field", collection, request)
-            .await?;
-        Ok(())
+        self.change("alter_collection_field", collection, request)
+            .await
     }
 
     /// Adds a field, which must be nullable.
@@ -156,7 +152,7 @@ impl MilvusClient {
 
     /// Deletes all rows of a collection.
     ///
-    /// Milvus 2.6.11 and later; against a stub only. An older server answers UNIMPLEMENTED.
+    /// Milvus 2.6.11 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such collection.
@@ -165,8 +161,8 @@ impl MilvusClient {
             db_name: self.database(),
             collection_name: collection.to_owned(),
         };
-        self.run("truncate_collection", collection, request).await?;
-        Ok(())
+        self.change("truncate_collection", collection, request)
+            .await
     }
 
     /// Starts to load data that was imported into a loaded collection.
@@ -182,8 +178,7 @@ impl MilvusClient {
             replica_number: 0,
             refresh: true,
         };
-        self.run("refresh_load", collection, request).await?;
-        Ok(())
+        self.change("refresh_load", collection, request).await
     }
 
     /// Starts to merge the small segments of a collection and to drop its deleted rows. Returns the compaction's number.

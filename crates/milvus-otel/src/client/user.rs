@@ -59,7 +59,7 @@ pub struct PrivilegeGroup {
 /// client.drop_role("reader").await?;
 /// client.drop_user("jo").await?;
 ///
-/// // From Milvus 2.5 on: privileges of a database or a collection, and groups of them.
+/// // From Milvus 2.4.18 on: privileges of a database or a collection, and groups of them.
 /// client.create_privilege_group("editing").await?;
 /// client.add_privileges_to_group("editing", &["Insert", "Upsert", "Delete"]).await?;
 /// client.grant_privilege_v2("reader", "editing", "films", "default").await?;
@@ -82,8 +82,7 @@ impl MilvusClient {
             username: user.to_owned(),
             password: BASE64_STANDARD.encode(password),
         };
-        self.run("create_user", "", request).await?;
-        Ok(())
+        self.change("create_user", "", request).await
     }
 
     /// Changes a user's password. A client that is connected with the old one has to connect again.
@@ -98,8 +97,7 @@ impl MilvusClient {
             old_password: BASE64_STANDARD.encode(old),
             new_password: BASE64_STANDARD.encode(new),
         };
-        self.run("update_password", "", request).await?;
-        Ok(())
+        self.change("update_password", "", request).await
     }
 
     /// Drops a user.
@@ -112,8 +110,7 @@ impl MilvusClient {
         let request = m::DeleteCredentialRequest {
             username: user.to_owned(),
         };
-        self.run("drop_user", "", request).await?;
-        Ok(())
+        self.change("drop_user", "", request).await
     }
 
     /// The names of all users.
@@ -157,8 +154,7 @@ impl MilvusClient {
         let request = m::CreateRoleRequest {
             entity: named(role),
         };
-        self.run("create_role", "", request).await?;
-        Ok(())
+        self.change("create_role", "", request).await
     }
 
     /// Drops a role, which must have no privileges.
@@ -172,8 +168,7 @@ impl MilvusClient {
             role_name: role.to_owned(),
             force_drop: false,
         };
-        self.run("drop_role", "", request).await?;
-        Ok(())
+        self.change("drop_role", "", request).await
     }
 
     /// The names of all roles.
@@ -215,8 +210,7 @@ impl MilvusClient {
     /// There is no such user or role.
     pub async fn grant_role(&self, user: &str, role: &str) -> Result<()> {
         let request = user_role(user, role, OperateUserRoleType::AddUserToRole);
-        self.run("grant_role", "", request).await?;
-        Ok(())
+        self.change("grant_role", "", request).await
     }
 
     /// Revokes a role of a user.
@@ -227,8 +221,7 @@ impl MilvusClient {
     /// There is no such user or role.
     pub async fn revoke_role(&self, user: &str, role: &str) -> Result<()> {
         let request = user_role(user, role, OperateUserRoleType::RemoveUserFromRole);
-        self.run("revoke_role", "", request).await?;
-        Ok(())
+        self.change("revoke_role", "", request).await
     }
 
     /// Grants a role a privilege on an object, in this client's database. `object_name` can be `*`.
@@ -246,8 +239,7 @@ impl MilvusClient {
     ) -> Result<()> {
         let kind = OperatePrivilegeType::Grant;
         let request = self.privilege(role, object_type, privilege, object_name, kind);
-        self.run("grant_privilege", "", request).await?;
-        Ok(())
+        self.change("grant_privilege", "", request).await
     }
 
     /// Revokes a privilege of a role.
@@ -265,8 +257,7 @@ impl MilvusClient {
     ) -> Result<()> {
         let kind = OperatePrivilegeType::Revoke;
         let request = self.privilege(role, object_type, privilege, object_name, kind);
-        self.run("revoke_privilege", "", request).await?;
-        Ok(())
+        self.change("revoke_privilege", "", request).await
     }
 
     fn privilege(
@@ -294,7 +285,7 @@ impl MilvusClient {
 
     /// Grants a role a privilege or a group of privileges on a collection of a database; either can be `*`.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such role or privilege.
@@ -307,13 +298,12 @@ impl MilvusClient {
     ) -> Result<()> {
         let kind = OperatePrivilegeType::Grant;
         let request = privilege_v2(role, privilege, collection, database, kind);
-        self.run("grant_privilege_v2", collection, request).await?;
-        Ok(())
+        self.change("grant_privilege_v2", collection, request).await
     }
 
     /// Revokes a privilege or a group of privileges of a role.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such role or privilege.
@@ -326,13 +316,13 @@ impl MilvusClient {
     ) -> Result<()> {
         let kind = OperatePrivilegeType::Revoke;
         let request = privilege_v2(role, privilege, collection, database, kind);
-        self.run("revoke_privilege_v2", collection, request).await?;
-        Ok(())
+        self.change("revoke_privilege_v2", collection, request)
+            .await
     }
 
     /// Creates an empty group of privileges.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// The name is in use.
@@ -340,13 +330,12 @@ impl MilvusClient {
         let request = m::CreatePrivilegeGroupRequest {
             group_name: group.to_owned(),
         };
-        self.run("create_privilege_group", "", request).await?;
-        Ok(())
+        self.change("create_privilege_group", "", request).await
     }
 
     /// Drops a group of privileges.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// A role has it.
@@ -354,13 +343,12 @@ impl MilvusClient {
         let request = m::DropPrivilegeGroupRequest {
             group_name: group.to_owned(),
         };
-        self.run("drop_privilege_group", "", request).await?;
-        Ok(())
+        self.change("drop_privilege_group", "", request).await
     }
 
     /// All groups of privileges.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// The call failed.
@@ -380,20 +368,19 @@ impl MilvusClient {
 
     /// Adds privileges to a group.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such group or privilege.
     pub async fn add_privileges_to_group(&self, group: &str, privileges: &[&str]) -> Result<()> {
         let kind = OperatePrivilegeGroupType::AddPrivilegesToGroup;
         let request = privilege_group(group, privileges, kind);
-        self.run("add_privileges_to_group", "", request).await?;
-        Ok(())
+        self.change("add_privileges_to_group", "", request).await
     }
 
     /// Removes privileges from a group.
     ///
-    /// Milvus 2.5 and later; against a stub only.
+    /// Milvus 2.4.18 and later; against a stub only.
     ///
     /// # Errors
     /// There is no such group or privilege.
@@ -404,9 +391,8 @@ impl MilvusClient {
     ) -> Result<()> {
         let kind = OperatePrivilegeGroupType::RemovePrivilegesFromGroup;
         let request = privilege_group(group, privileges, kind);
-        self.run("remove_privileges_from_group", "", request)
-            .await?;
-        Ok(())
+        self.change("remove_privileges_from_group", "", request)
+            .await
     }
 }
 

@@ -89,25 +89,20 @@ impl Open {
                 outcome.code,
             );
         }
+        // A span that isn't recorded ignores all of it.
         let span = self.context.span();
-        if span.is_recording() {
-            let conventions = self.settings.conventions;
-            if conventions.has_old() {
-                span.set_attribute(KeyValue::new(
-                    semconv::RPC_GRPC_STATUS_CODE,
-                    outcome.code as i64,
-                ));
-            }
-            if conventions.has_new() {
-                span.set_attribute(KeyValue::new(
-                    semconv::RPC_RESPONSE_STATUS_CODE,
-                    outcome.code.name(),
-                ));
-            }
-            if outcome.code != Code::Ok {
-                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, outcome.code.name()));
-                span.set_status(Status::error(outcome.message));
-            }
+        let conventions = self.settings.conventions;
+        if conventions.has_old() {
+            let code = outcome.code as i64;
+            span.set_attribute(KeyValue::new(semconv::RPC_GRPC_STATUS_CODE, code));
+        }
+        if conventions.has_new() {
+            let code = outcome.code.name();
+            span.set_attribute(KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, code));
+        }
+        if outcome.code != Code::Ok {
+            span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, outcome.code.name()));
+            span.set_status(Status::error(outcome.message));
         }
         span.end();
     }

@@ -1,13 +1,16 @@
 //! The name of an RPC method, read from a request's path.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 
-/// How many names are kept for the life of the process; a program calls far fewer methods.
-const MAX_KEPT: usize = 1024;
+/// Names that are kept for the life of the process, each in one of the places that its hash allows. A program calls far fewer
+/// methods. A place is filled once and then read without a lock.
+static KEPT: [OnceLock<Box<str>>; 1 << KEPT_BITS] = [const { OnceLock::new() }; 1 << KEPT_BITS];
 
-static KEPT: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
+const KEPT_BITS: u32 = 10;
+
+/// The number of places for a name.
+const TRIES: usize = 8;
 
 /// The method that a request calls, as a filter sees it.
 ///
@@ -21,13 +24,15 @@ static KEPT: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::def
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcMethod {
     full_name: Cow<'static, str>,
+    /// Where the slash between service and method is.
+    slash: Option<usize>,
 }
 
 impl RpcMethod {
     pub(super) fn of_path(path: &str) -> Self {
-        Self {
-            full_name: keep(path.strip_prefix('/').unwrap_or(path)),
-        }
+        let full_name = keep(path.strip_prefix('/').unwrap_or(path));
+        let slash = full_name.rfind('/');
+        Self { full_name, slash }
     }
 
     /// `package.Service/Method`.
@@ -37,13 +42,12 @@ impl RpcMethod {
 
     /// `package.Service`, or `None` where the request's path isn't that of an RPC.
     pub fn service(&self) -> Option<Cow<'static, str>> {
-        let end = self.full_name.rfind('/')?;
-        Some(self.part(0, end))
+        Some(self.part(0, self.slash?))
     }
 
     /// `Method`.
     pub fn method(&self) -> Cow<'static, str> {
-        let start = self.full_name.rfind('/').map_or(0, |slash| slash + 1);
+        let start = self.slash.map_or(0, |slash| slash + 1);
         self.part(start, self.full_name.len())
     }
 
@@ -55,22 +59,29 @@ impl RpcMethod {
     }
 }
 
-/// The same name with a life as long as the process's, so that a span and its attributes borrow it.
+/// The same name with the lifetime of the process, so that a span and its attributes can borrow it.
 fn keep(name: &str) -> Cow<'static, str> {
-    if let Some(kept) = KEPT
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(name)
-    {
-        return Cow::Borrowed(kept);
+    let first = hash(name);
+    for place in first..first + TRIES {
+        let kept = KEPT[place % KEPT.len()].get_or_init(|| name.into());
+        if **kept == *name {
+            return Cow::Borrowed(kept);
+        }
     }
-    let mut names = KEPT.write().unwrap_or_else(PoisonError::into_inner);
-    if names.len() >= MAX_KEPT {
-        return Cow::Owned(name.to_owned());
-    }
-    let kept: &'static str = Box::leak(Box::from(name));
-    names.insert(kept);
-    Cow::Borrowed(kept)
+    Cow::Owned(name.to_owned())
+}
+
+/// A place in [`KEPT`].
+fn hash(name: &str) -> usize {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let add = |hash: u64, bytes: [u8; 8]| {
+        (hash.rotate_left(23) ^ u64::from_le_bytes(bytes)).wrapping_mul(MULTIPLIER)
+    };
+    let (chunks, rest) = name.as_bytes().as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let hash = add(chunks.iter().copied().fold(0, add), last);
+    (hash >> (u64::BITS - KEPT_BITS)) as usize
 }
 
 #[cfg(test)]
@@ -100,12 +111,22 @@ mod tests {
     }
 
     #[test]
-    fn names_beyond_the_bound_are_right_and_not_kept() {
-        for i in 0..2 * MAX_KEPT {
-            let method = RpcMethod::of_path(&format!("/bound.Service/M{i}"));
-            assert_eq!(method.full_name(), format!("bound.Service/M{i}"));
-            assert_eq!(method.method(), format!("M{i}"));
+    fn names_are_right_whether_they_are_kept_or_not() {
+        let of_a_large_service = (0..100).map(|i| format!("/bound.Service/Method{i}"));
+        for path in of_a_large_service {
+            let name = RpcMethod::of_path(&path).full_name;
+            assert!(matches!(name, Cow::Borrowed(_)), "{name}");
         }
-        assert!(KEPT.read().unwrap().len() <= MAX_KEPT);
+        let mut kept = 0;
+        for _ in 0..2 {
+            kept = 0;
+            for i in 0..4 * KEPT.len() {
+                let method = RpcMethod::of_path(&format!("/bound.Service/M{i}"));
+                assert_eq!(method.full_name(), format!("bound.Service/M{i}"));
+                assert_eq!(method.method(), format!("M{i}"));
+                kept += usize::from(matches!(method.full_name, Cow::Borrowed(_)));
+            }
+        }
+        assert!((KEPT.len() / 2..=KEPT.len()).contains(&kept), "{kept}");
     }
 }

@@ -8,9 +8,9 @@ use opentelemetry::{Context, global};
 use std::fmt::Write;
 use std::sync::Arc;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// The propagator of a call's context.
 #[derive(Clone, Debug)]
@@ -52,17 +52,17 @@ impl Headers<'_> {
         if span_context.is_valid() {
             let flags = self.flags(span_context.trace_flags());
             self.insert(
-                TRACEPARENT,
+                TRACEPARENT.clone(),
                 HeaderValue::from_bytes(&traceparent(span_context, flags)),
             );
             // A state is at most a few short entries, and nearly always empty.
             let state = span_context.trace_state().header();
             if !state.is_empty() {
-                self.insert(TRACESTATE, HeaderValue::try_from(state));
+                self.insert(TRACESTATE.clone(), HeaderValue::try_from(state));
             }
         }
         if !context.baggage().is_empty() {
-            self.insert(BAGGAGE, HeaderValue::try_from(baggage(context)));
+            self.insert(BAGGAGE.clone(), HeaderValue::try_from(baggage(context)));
         }
     }
 
@@ -94,10 +94,10 @@ impl Injector for Headers<'_> {
         {
             value = format!("{start}-{:02x}", self.flags(TraceFlags::new(flags)));
         }
-        let known = [TRACEPARENT, TRACESTATE, BAGGAGE]
+        let known = [&TRACEPARENT, &TRACESTATE, &BAGGAGE]
             .into_iter()
-            .find(|name| name == key);
-        if let Some(name) = known.or_else(|| HeaderName::try_from(key).ok()) {
+            .find(|name| name.as_str() == key);
+        if let Some(name) = known.cloned().or_else(|| HeaderName::try_from(key).ok()) {
             self.insert(name, HeaderValue::try_from(value));
         }
     }

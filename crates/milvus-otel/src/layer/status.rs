@@ -1,8 +1,11 @@
 //! The outcome of a call as a gRPC status, from headers, trailers, HTTP statuses or transport errors.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::error::Error;
 use std::io;
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 macro_rules! codes {
     ($($variant:ident = $number:literal $name:literal,)+) => {
@@ -81,13 +84,13 @@ impl Outcome {
     /// The status in trailers, or in the headers of a response without a body.
     pub(super) fn of_headers(headers: &HeaderMap) -> Option<Self> {
         let number = headers
-            .get("grpc-status")?
+            .get(&GRPC_STATUS)?
             .to_str()
             .ok()
             .and_then(|text| text.trim().parse().ok());
         let code = number.map_or(Code::Unknown, Code::from_number);
         let message = headers
-            .get("grpc-message")
+            .get(&GRPC_MESSAGE)
             .map(|value| percent_decode(value.as_bytes()));
         Some(Self::new(code, message.unwrap_or_default()))
     }
@@ -133,10 +136,10 @@ impl Outcome {
     /// Writes it as gRPC's status headers.
     #[cfg(feature = "client")]
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        headers.insert("grpc-status", (self.code as u16).into());
+        headers.insert(&GRPC_STATUS, (self.code as u16).into());
         match http::HeaderValue::from_str(&self.message) {
-            Ok(message) => headers.insert("grpc-message", message),
-            Err(_) => headers.remove("grpc-message"),
+            Ok(message) => headers.insert(&GRPC_MESSAGE, message),
+            Err(_) => headers.remove(&GRPC_MESSAGE),
         };
     }
 
