@@ -866,11 +866,11 @@ async fn refusals(client: &MilvusClient, recorder: &Recorder) {
         assert!(milvus_otel_tests::spans::error(&span).is_some_and(|words| shown.contains(words)));
     };
     let wrong = client
-        .search("refusals", [[1.0, 2.0]])
-        .consistency_level(ConsistencyLevel::Strong)
+        .search("refusals", [[1.0, 2.0, 3.0, 4.0]])
+        .limit(20_000)
         .await
         .unwrap_err();
-    check(wrong, "Search", 65535, "dimension");
+    check(wrong, "Search", 65535, "20000");
     let missing = client
         .search("missing", [[1.0, 2.0]])
         .field("vector")

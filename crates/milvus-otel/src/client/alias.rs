@@ -38,7 +38,7 @@ impl MilvusClient {
     /// Milvus 2.0 and later; tried on 2.3.5.
     ///
     /// # Errors
-    /// The call failed. DROPALIASDOC
+    /// The call failed. An alias that doesn't exist isn't an error, at least in 2.3.5.
     pub async fn drop_alias(&self, alias: &str) -> Result<()> {
         let request = m::DropAliasRequest {
             db_name: self.database(),
