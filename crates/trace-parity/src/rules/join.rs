@@ -8,71 +8,97 @@ use crate::rule::{Rule, Severity};
 use crate::semconv::names_of;
 use crate::traces::{Kind, Status};
 use crate::view::View;
-use crate::view::calls::Call;
+use crate::view::calls::{Call, Ghost};
 use crate::view::examples::Example;
 use crate::view::join::Uncalled;
 use crate::view::links::{Side, range_of};
 
 use super::absence::{Absence, absence, is_open, swallowed};
-use super::words::{reason, spans, tracer};
+use super::words::{counted, reason, spans, tracer};
 
 pub(crate) fn client_unseen(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let nobodys = unclaimed_tops(view);
     for (index, example) in view.examples() {
-        let (Some(root), true) = (example.root, example.calls.is_empty()) else {
-            continue;
-        };
-        // Server spans in its own trace prove that the calls were traced; only their client spans are lost.
-        if !range_of(&view.ghosts, index, |ghost| ghost.example).is_empty() {
-            continue;
+        let ghosts = &view.ghosts[range_of(&view.ghosts, index, |ghost| ghost.example)];
+        let passed_on: Vec<_> = ghosts
+            .iter()
+            .filter(|ghost| view.traces.parent(ghost.span).is_some())
+            .collect();
+        if let Some(first) = passed_on.first() {
+            drafts.push(passed_on_unseen(view, example, first, passed_on.len()).example(index));
+        } else if let (Some(root), true, true) =
+            (example.root, example.calls.is_empty(), ghosts.is_empty())
+        {
+            // Server spans in its own trace prove that the calls were traced; only their client spans are lost.
+            drafts.push(all_unseen(view, example, root, &nobodys).example(index));
         }
-        let (from, to) = (view.traces.record(root).start, view.traces.record(root).end);
-        let before = nobodys.partition_point(|&start| start < from);
-        let unclaimed = nobodys[before..].partition_point(|&start| start <= to);
-        let mut message = format!(
-            "`{}` has the root span `{}` and no client RPC span",
-            example.name,
-            view.traces.span(root).name()
-        );
-        if unclaimed > 0 {
-            message.push_str(&format!(
-                "; in its time the server recorded {} that nobody asked for",
-                spans(unclaimed)
-            ));
-        }
-        let span = view.traces.span(root);
-        let rest = rest_calls(view, example);
-        let case = if let Some(&first) = rest.first() {
-            message.push_str(&format!(
-                "; {} of its own, such as `{}`, {} to Milvus's REST API",
-                spans(rest.len()),
-                view.traces.span(first).name(),
-                if rest.len() == 1 { "goes" } else { "go" },
-            ));
-            "rest"
-        } else if span.status() == Status::Error {
-            message.push_str(&format!("; the root is ERROR: {}", span.status_message()));
-            "root-error"
-        } else {
-            "unseen"
-        };
-        // Nothing says that such a program calls Milvus at all.
-        let is_foreign =
-            !view.scenario && view.facts.is_none() && unclaimed == 0 && rest.is_empty();
-        drafts.push(
-            Draft::new(Rule::ClientUnseen, message)
-                .severity(if is_foreign {
-                    Severity::Warning
-                } else {
-                    Severity::Error
-                })
-                .example(index)
-                .span(root)
-                .case(case)
-                .tell("reached", if unclaimed > 0 { "yes" } else { "no" })
-                .tell("own_server", own_server(view)),
-        );
     }
+}
+
+/// Server spans lie right under a span of the program that is no call.
+fn passed_on_unseen(
+    view: &View<'_>,
+    example: &Example<'_>,
+    first: &Ghost<'_>,
+    count: usize,
+) -> Draft {
+    let parent = view.traces.parent(first.span).unwrap_or(first.span);
+    let message = format!(
+        "{} of `{}`, such as `{}`, reached the server right under the span `{}`, with no client RPC span between",
+        counted(count as u64, "call"),
+        example.name,
+        first.method,
+        view.traces.span(parent).name(),
+    );
+    Draft::new(Rule::ClientUnseen, message)
+        .span(first.span)
+        .count(count)
+        .case("passed-on")
+}
+
+fn all_unseen(view: &View<'_>, example: &Example<'_>, root: u32, nobodys: &[u64]) -> Draft {
+    let (from, to) = (view.traces.record(root).start, view.traces.record(root).end);
+    let before = nobodys.partition_point(|&start| start < from);
+    let unclaimed = nobodys[before..].partition_point(|&start| start <= to);
+    let mut message = format!(
+        "`{}` has the root span `{}` and no client RPC span",
+        example.name,
+        view.traces.span(root).name()
+    );
+    if unclaimed > 0 {
+        message.push_str(&format!(
+            "; in its time the server recorded {} that nobody asked for",
+            spans(unclaimed)
+        ));
+    }
+    let span = view.traces.span(root);
+    let rest = rest_calls(view, example);
+    let case = if let Some(&first) = rest.first() {
+        message.push_str(&format!(
+            "; {} of its own, such as `{}`, {} to Milvus's REST API",
+            spans(rest.len()),
+            view.traces.span(first).name(),
+            if rest.len() == 1 { "goes" } else { "go" },
+        ));
+        "rest"
+    } else if span.status() == Status::Error {
+        message.push_str(&format!("; the root is ERROR: {}", span.status_message()));
+        "root-error"
+    } else {
+        "unseen"
+    };
+    // Nothing says that such a program calls Milvus at all.
+    let is_foreign = !view.scenario && view.facts.is_none() && unclaimed == 0 && rest.is_empty();
+    Draft::new(Rule::ClientUnseen, message)
+        .severity(if is_foreign {
+            Severity::Warning
+        } else {
+            Severity::Error
+        })
+        .span(root)
+        .case(case)
+        .tell("reached", if unclaimed > 0 { "yes" } else { "no" })
+        .tell("own_server", own_server(view))
 }
 
 /// The beginnings of the paths of Milvus's REST API.
@@ -282,10 +308,14 @@ fn failed(view: &View<'_>, ended: &'static str, address: &str, calls: &[&Call<'_
              doesn't say UNIMPLEMENTED"
         )
     } else {
-        format!(
-            "{how_many} `{methods}` ended {ended}{at}{}, and the server recorded nothing",
-            reason(view.traces.span(calls[0].span).status_message())
-        )
+        let says = |call: &&Call<'_>| view.traces.span(call.span).status_message();
+        let first = reason(says(&calls[0]));
+        let first = if calls.iter().all(|call| says(call) == says(&calls[0])) {
+            first
+        } else {
+            format!(" (the first{first})")
+        };
+        format!("{how_many} `{methods}` ended {ended}{at}{first}, and the server recorded nothing")
     };
     Draft::new(Rule::CallFailed, message)
         .span(calls[0].span)

@@ -110,6 +110,17 @@ fn hints_follow_the_evidence() {
     let of = |file, changes, by| Case { file, changes, by };
     let java = |changes| of(JAVA, changes, Alone);
 
+    check(
+        &of("py-own-provider.jsonl.gz", &[], Exec),
+        "client-unseen",
+        None,
+        &[
+            "isn't the global one",
+            "trace.set_tracer_provider",
+            "!guess",
+        ],
+    );
+
     // Trace flags, by the versions of sender and receiver.
     check(
         &java(&[]),
@@ -211,18 +222,7 @@ fn hints_follow_the_evidence() {
         &alone(as_python),
         "client-unseen",
         None,
-        &["GrpcAioInstrumentorClient", "0.54b1 to 0.66b2", "!require"],
-    );
-    let old_python = &[
-        NO_REST,
-        ("\"stringValue\":\"nodejs\"", "\"stringValue\":\"python\""),
-        ("\"2.12.0\"", "\"1.20.0\""),
-    ];
-    check(
-        &alone(old_python),
-        "client-unseen",
-        None,
-        &["GrpcAioInstrumentorClient", "!0.54b1"],
+        &["GrpcAioInstrumentorClient", "!0.54b1", "!require"],
     );
     let as_java = &[
         NO_REST,

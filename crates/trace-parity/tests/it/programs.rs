@@ -139,6 +139,17 @@ fn exec_judges_real_programs_right() {
         )],
     );
     check(
+        "py-own-provider.jsonl.gz",
+        Inconsistent,
+        "0/0",
+        &[(
+            Error,
+            "client-unseen",
+            2,
+            "such as `Connect`, reached the server right under the span `main`",
+        )],
+    );
+    check(
         "node-flush-operate.jsonl.gz",
         Consistent,
         "31/31",
