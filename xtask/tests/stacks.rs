@@ -208,7 +208,7 @@ fn an_external_stack_needs_all_three_addresses() {
     );
     check(
         &["--traces-from", "http://j:1"],
-        "error: `--traces-from` says nothing to the embedded stack\n",
+        "error: `--traces-from` can't be used with the embedded stack\n",
     );
     check(
         &["--stack", "external", "--backend", "jaeger"],
@@ -220,7 +220,7 @@ fn an_external_stack_needs_all_three_addresses() {
     );
     check(
         &["--stack", "compose", "--traces-from", "http://j:1"],
-        "error: `--traces-from` says nothing to the compose stack\n",
+        "error: `--traces-from` can't be used with the compose stack\n",
     );
     check(
         &[
@@ -259,7 +259,7 @@ fn a_file_can_describe_an_external_stack() {
     let message = if cfg!(feature = "tls") {
         "error: can't read the traces from `https://127.0.0.1:9`: Connection refused"
     } else {
-        "error: this build speaks no `https`\n\nhint: a build with the cargo feature `tls` does: the wheel, or `cargo xtask-tls`"
+        "error: this build can't use `https`\n\nhint: a build with the cargo feature `tls` does: the wheel, or `cargo xtask-tls`"
     };
     check(
         &format!("{whole}traces_from = \"https://127.0.0.1:9\"\n"),

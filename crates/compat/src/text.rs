@@ -39,7 +39,7 @@ pub fn map_text(map: &Map, style: &TerminalStyle) -> String {
             escape::visible(&found.message, charset),
         );
         text += &format!(
-            "    hint: look at `{}`, then mend what broke or say in matrix.toml what is now so\n",
+            "    hint: read `{}`, then fix the cause or change the expected result in matrix.toml\n",
             found.folder.display()
         );
     }

@@ -60,7 +60,7 @@ fn refuse_strays(arguments: &StackArguments) -> Result<()> {
     ];
     match places.iter().find(|(_, given)| *given) {
         Some((flag, _)) if arguments.stack != Stack::External => Err(Failure::new(format!(
-            "`{flag}` says nothing to the {name} stack"
+            "`{flag}` can't be used with the {name} stack"
         ))
         .hint("add `--stack external`")),
         _ => Ok(()),

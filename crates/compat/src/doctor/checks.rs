@@ -176,7 +176,7 @@ fn versions(patient: &Patient) -> Vec<Check> {
             Err(failure) => checks.push(Check::with_cure(
                 Status::Note,
                 failure.message,
-                "mend or remove it; nothing could be said of its versions",
+                "fix or remove the file; its versions were not checked",
             )),
         }
     }

@@ -96,7 +96,7 @@ mod without {
 
     impl Tls {
         pub fn new(_: Option<&Path>) -> Result<Self> {
-            Err(Failure::new("this build speaks no `https`")
+            Err(Failure::new("this build can't use `https`")
                 .hint("a build with the cargo feature `tls` does: the wheel, or `cargo xtask-tls` in place of `cargo xtask`"))
         }
 

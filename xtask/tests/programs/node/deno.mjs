@@ -1,0 +1,4 @@
+import { registerInstrumentations } from '@opentelemetry/instrumentation';
+import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
+
+registerInstrumentations({ instrumentations: [new GrpcInstrumentation()] });
