@@ -254,7 +254,7 @@ fn known_bad_versions_are_found_in_the_project() {
             "package-lock.json",
             "{",
             "can't read `service-10/package-lock.json`",
-            "mend or remove it",
+            "fix or remove the file",
         ),
     ];
     let project = Project::new();
