@@ -22,6 +22,8 @@ type SpanKey = ([u8; 16], [u8; 8]);
 pub struct Settlement {
     contract: Arc<Contract>,
     run: Option<String>,
+    /// The only example has the traces that claim no run.
+    takes_unclaimed: bool,
     examples: Vec<Arrived>,
     owners: HashMap<[u8; 16], usize>,
     /// Spans below which the server answered.
@@ -74,6 +76,7 @@ impl Settlement {
                 .collect(),
             contract: Arc::new(contract),
             run: run.map(str::to_owned),
+            takes_unclaimed: false,
             examples: expected
                 .iter()
                 .map(|&name| Arrived {
@@ -87,6 +90,13 @@ impl Settlement {
             parents: HashMap::new(),
             arrivals: 0,
         }
+    }
+
+    /// Also gives the only example the traces that claim no run: its program may not read `OTEL_RESOURCE_ATTRIBUTES`.
+    #[must_use]
+    pub fn with_unclaimed(mut self) -> Self {
+        self.takes_unclaimed = self.examples.len() == 1;
+        self
     }
 
     /// Takes one line of the capture: an OTLP JSON export request. What can't be read is left to the verdict.
@@ -180,7 +190,9 @@ impl Settlement {
             }
             let claim = claim_of(traces, record.resource);
             let names = self.examples.iter().map(|example| example.name.as_str());
-            if let Some(owner) = owner_of(&claim, self.run.as_deref(), names) {
+            let unclaimed = self.takes_unclaimed && claim.run.is_none();
+            let owner = owner_of(&claim, self.run.as_deref(), names).or(unclaimed.then_some(0));
+            if let Some(owner) = owner {
                 self.owners
                     .insert(traces.traces[record.trace as usize].id, owner);
             }
@@ -327,6 +339,27 @@ mod tests {
         check(&unclaimed, Some("fixture"), &["python"], 0);
         check(&unclaimed, None, &["python", "go"], 0);
         check(capture, None, &["python"], 0);
+    }
+
+    #[test]
+    fn a_program_of_the_run_has_its_traces_under_any_instance_id() {
+        let capture = include_str!("../tests/data/java-context-lost.jsonl");
+        let check = |run: &str, capture: &str, is_own: bool| {
+            let mut settlement =
+                Settlement::new(Contract::builtin(), Some(run), &["program"]).with_unclaimed();
+            capture
+                .lines()
+                .for_each(|line| settlement.feed(line.as_bytes()));
+            let root_seen = settlement.status().any(|progress| progress.root_seen);
+            assert_eq!(root_seen, is_own, "{run}");
+        };
+        check("fixture", capture, true);
+        check(
+            "fixture",
+            &capture.replace("milvus_otel.run", "other"),
+            true,
+        );
+        check("another", capture, false);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use supervise::{Failure, Interrupt, IoContext, Output, Program, Result, Supervisor};
 use tokio::sync::Notify;
-use trace_parity::{Contract, ExampleTrace, Kind, Span, Traces};
+use trace_parity::{Contract, ExampleTrace, Kind, Settlement, Span, Traces};
 use trace_report::{Note, NoteKind, Subject};
 
 use crate::event::{Event, Events, Phase};
@@ -22,8 +22,7 @@ use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
 use crate::run::program::{Limit, Start, run_programs};
 use crate::run::settings::Surroundings;
-use crate::spans::live::Live;
-use crate::spans::live::{Fresh, fresh, live};
+use crate::spans::live::{Fresh, Live, live};
 use crate::spans::source::Spans;
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
@@ -110,15 +109,13 @@ async fn judge_program(
     };
     check_is_there(&options.command)?;
     let name = options.name.clone();
-    // A program that can't say whose its spans are is waited for as well.
     let words = contract.clone().unwrap_or_else(Contract::builtin);
-    let fresh = fresh(&words, None, vec![name.clone()]);
-    let live = live(&fresh);
-    let (stack, mut spans) = match kept_stack(workspace, options, events, supervisor, slot).await? {
-        Some(kept) => kept,
+    let kept = kept_stack(workspace, options, events, supervisor, slot).await?;
+    let (stack, mut spans, live) = match kept {
+        Some((stack, spans, session)) => (stack, spans, live_join(&words, session, &name).0),
         None => {
             own_stack(
-                workspace, options, events, supervisor, slot, &mut clock, &live, fresh,
+                workspace, options, events, supervisor, slot, &mut clock, &words,
             )
             .await?
         }
@@ -190,14 +187,22 @@ async fn judge_program(
 
 const KEPT_REDACTS_APART: &str = "`--redact` keeps a text out of this run's folder; the capture of the stack that is up has its own: `{program} up --redact TEXT`";
 
+/// Joins what the program of this run sends, under whatever instance id or, if it ignores the environment, none at all.
+fn live_join(words: &Contract, session: &Session, name: &str) -> (Live, Fresh) {
+    let (words, run, name) = (words.clone(), session.folder.id.clone(), name.to_owned());
+    let fresh: Fresh =
+        Box::new(move || Settlement::new(words.clone(), Some(&run), &[&name]).with_unclaimed());
+    (live(&fresh), fresh)
+}
+
 /// The stack that is up, unless another is asked for.
-async fn kept_stack(
+async fn kept_stack<'a>(
     workspace: &Workspace,
     options: &Exec,
     events: &Events,
     supervisor: &Supervisor,
-    slot: &mut Option<Session>,
-) -> Result<Option<(RunningStack, Spans)>> {
+    slot: &'a mut Option<Session>,
+) -> Result<Option<(RunningStack, Spans, &'a Session)>> {
     if !matches!(options.stack, StackChoice::Embedded(Backend::Capture)) {
         return Ok(None);
     }
@@ -217,7 +222,7 @@ async fn kept_stack(
     session.witnessing = options.witnessing;
     let (mut stack, spans) = RunningStack::kept(&state, session)?;
     stack.lead_through_witness(session, 0).await?;
-    Ok(Some((stack, spans)))
+    Ok(Some((stack, spans, session)))
 }
 
 /// One for this program alone, where the tutorial has it, or somebody else's.
@@ -232,9 +237,8 @@ async fn own_stack(
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
     clock: &mut Clock,
-    live: &Live,
-    fresh: Fresh,
-) -> Result<(RunningStack, Spans)> {
+    words: &Contract,
+) -> Result<(RunningStack, Spans, Live)> {
     let choice = &options.stack;
     clock.enter(Phase::Preflight);
     let (_, needs) = choice.tasks(workspace)?;
@@ -252,9 +256,11 @@ async fn own_stack(
     session.authorize(authorization::token(options.auth)?, &options.redact)?;
     session.witnessing = options.witnessing;
     session.allowed_origins.clone_from(&options.allowed_origins);
-    prepared
-        .start(Place::Tutorial, workspace, session, (live, fresh), events)
-        .await
+    let (live, fresh) = live_join(words, session, &options.name);
+    let (stack, spans) = prepared
+        .start(Place::Tutorial, workspace, session, (&live, fresh), events)
+        .await?;
+    Ok((stack, spans, live))
 }
 
 fn start(

@@ -73,9 +73,9 @@ func call(ctx context.Context, milvus client.Client, kind string) {
 		_, err = milvus.GetCollectionStatistics(ctx, "missing")
 		fmt.Println(err)
 	case "cancelled":
-		short, cancel := context.WithTimeout(ctx, time.Millisecond)
-		defer cancel()
-		_, err := milvus.ListCollections(short)
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		_, err := milvus.ListCollections(over)
 		fmt.Println(err)
 	default:
 		_, err := milvus.ListCollections(ctx)
