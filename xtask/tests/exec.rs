@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use support::{Finished, alone, findings, root, skipped_without_tutorial_ports, xtask};
@@ -61,12 +62,8 @@ fn successful(command: &mut Command) {
     );
 }
 
-#[test]
-fn an_unmodified_pymilvus_script_is_consistent_with_a_note_that_each_call_is_a_separate_trace() {
-    let _turn = alone();
-    if skipped_without_tutorial_ports() {
-        return;
-    }
+/// A command that runs the plain program with the stock instrumentation.
+fn instrumented_python(folder: &Path) -> Vec<String> {
     let environment = root().join("target/milvus-otel/tests/instrumented-python");
     if !environment.join("bin/opentelemetry-instrument").is_file() {
         successful(
@@ -84,12 +81,44 @@ fn an_unmodified_pymilvus_script_is_consistent_with_a_note_that_each_call_is_a_s
             "opentelemetry-instrumentation-grpc==0.54b1",
         ]));
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let script = folder.path().join("plain.py");
+    let script = folder.join("plain.py");
     std::fs::write(&script, PYTHON).expect("it can be written");
     let bin = |name: &str| environment.join("bin").join(name).display().to_string();
     let script = script.display().to_string();
-    let run = exec(&[&bin("opentelemetry-instrument"), &bin("python"), &script]);
+    vec![bin("opentelemetry-instrument"), bin("python"), script]
+}
+
+#[test]
+fn spans_that_are_sent_to_a_closed_port_are_not_taken_for_untraced_calls() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = instrumented_python(folder.path());
+    let program: Vec<&str> = program.iter().map(String::as_str).collect();
+    let arguments = ["exec", "--format", "json", "--"];
+    let run = xtask(&[&arguments[..], &program].concat())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        .finish();
+    assert_eq!(run.code(), Some(1), "{}\n{}", run.stdout, run.stderr);
+    assert_eq!(rules(&run), ["no-spans"]);
+    let told = run.json()["findings"][0]["message"].to_string();
+    assert!(
+        told.contains("calls that carried a trace context: if they are the program's, its client is traced, and its export failed"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_unmodified_pymilvus_script_is_consistent_with_a_note_that_each_call_is_a_separate_trace() {
+    let _turn = alone();
+    if skipped_without_tutorial_ports() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = instrumented_python(folder.path());
+    let run = exec(&program.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(run.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
     assert_eq!(run.json()["verdict"], "consistent");
     assert!(run.stderr.contains("3 found\n"), "{}", run.stderr);

@@ -292,3 +292,68 @@ fn fill_in_own_versions(variants: &mut [Entry]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use harness::prepare::task::Versions;
+
+    use super::*;
+    use crate::record::Record;
+
+    #[test]
+    fn a_setting_that_changes_no_name_is_not_honoured() {
+        let variant = |sdk: &str, opt_in: Option<&str>| Variant {
+            set: [("sdk".to_owned(), sdk.to_owned())].into(),
+            env: opt_in
+                .map(|value| (OPT_IN.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect(),
+            ..Variant::default()
+        };
+        let measured = |outcome, names: &[&str]| Measured {
+            record: Record::new(String::new(), Versions::new()),
+            outcome,
+            rules: Vec::new(),
+            cause: None,
+            message: None,
+            verdict: None,
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let whole = Outcome::Whole;
+        let cases = [
+            (variant("1", None), Some(measured(whole, &["old"])), whole),
+            (
+                variant("1", Some("rpc")),
+                Some(measured(whole, &["old"])),
+                Outcome::NotHonoured,
+            ),
+            (
+                variant("1", Some("rpc/dup")),
+                Some(measured(whole, &["old", "new"])),
+                whole,
+            ),
+            // Other findings come first.
+            (
+                variant("1", Some("rpc, http")),
+                Some(measured(Outcome::Differs, &["old"])),
+                Outcome::Differs,
+            ),
+            // Its twin wasn't measured, so nothing is known of it.
+            (variant("2", None), None, whole),
+            (
+                variant("2", Some("rpc")),
+                Some(measured(whole, &["old"])),
+                whole,
+            ),
+        ];
+        let variants: Vec<Variant> = cases.iter().map(|(variant, ..)| variant.clone()).collect();
+        let mut found: Vec<Option<Measured>> =
+            cases.iter().map(|(_, one, _)| one.clone()).collect();
+        let undecided = tell_what_is_not_honoured(&variants, &mut found);
+        for (found, (variant, _, expected)) in found.iter().zip(cases) {
+            let outcome = found.as_ref().map_or(Outcome::Whole, |one| one.outcome);
+            assert_eq!(outcome, expected, "{:?} {:?}", variant.set, variant.env);
+        }
+        assert_eq!(undecided, [5].into());
+    }
+}
