@@ -24,6 +24,8 @@ pub const GUARD_COMMAND: &str = "guard";
 
 /// The time between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(3);
+/// The same for a server of the run's own, whose data goes with it.
+const SERVER_GRACE: Duration = Duration::from_secs(1);
 
 /// A program to start.
 #[derive(Clone, Debug)]
@@ -102,10 +104,15 @@ impl Supervisor {
         self.start_then(program, &[])
     }
 
+    /// The same for a server of the run's own: it loses nothing if it is killed early, and Ctrl-C waits for its end.
+    pub fn start_server(&self, program: &Program) -> Result<Process> {
+        self.start_guarded(program, SERVER_GRACE, &[])
+    }
+
     /// The same for a program of the user's: it is stopped as by Ctrl-C, which many programs end by themselves on, and by SIGTERM
     /// only where that does nothing.
     pub fn start_interruptible(&self, program: &Program) -> Result<Process> {
-        self.start_guarded(program, &["--interrupt".to_owned()])
+        self.start_guarded(program, GRACE, &["--interrupt".to_owned()])
     }
 
     /// Like [`start`](Self::start), and runs `afterwards` once the program has ended for any reason, the runner's own death included.
@@ -114,16 +121,21 @@ impl Supervisor {
             .iter()
             .map(|word| format!("--afterwards={word}"))
             .collect();
-        self.start_guarded(program, &afterwards)
+        self.start_guarded(program, GRACE, &afterwards)
     }
 
-    fn start_guarded(&self, program: &Program, guard_arguments: &[String]) -> Result<Process> {
+    fn start_guarded(
+        &self,
+        program: &Program,
+        grace: Duration,
+        guard_arguments: &[String],
+    ) -> Result<Process> {
         let executable =
             std::env::current_exe().at("find", Path::new("the runner's executable"))?;
         let mut command = tokio::process::Command::new(executable);
         command
             .arg(GUARD_COMMAND)
-            .args(["--grace-ms", &GRACE.as_millis().to_string()])
+            .args(["--grace-ms", &grace.as_millis().to_string()])
             .args(guard_arguments)
             .arg("--")
             .args(&program.command)

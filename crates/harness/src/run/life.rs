@@ -136,6 +136,12 @@ impl Ending<'_> {
         run.wall_seconds = Some(wall.as_secs_f64());
         run.phases = phases;
         run.examples = finished;
+        let commands = run.examples.iter_mut().flat_map(|one| &mut one.command);
+        let texts = run.arguments.iter_mut().chain(commands);
+        let notes = run.notes.iter_mut().map(|note| &mut note.text);
+        for text in texts.chain(notes) {
+            *text = session.manifest.secrets.redacted(text);
+        }
         session.manifest.phases = judged.run.phases.iter().map(PhaseManifest::from).collect();
         session.manifest.write(&session.folder.manifest())?;
         let folder = session.folder.clone();

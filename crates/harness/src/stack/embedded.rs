@@ -217,7 +217,7 @@ pub async fn start(
     };
     let server = Server {
         name: "Milvus",
-        process: supervisor.start(&program)?,
+        process: supervisor.start_server(&program)?,
         log: log.to_owned(),
         telling: "",
         remedy: Some(format!(

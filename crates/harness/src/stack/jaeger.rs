@@ -145,7 +145,7 @@ impl Jaeger {
         let jaeger = Self {
             server: Server {
                 name: "Jaeger",
-                process: supervisor.start(&program)?,
+                process: supervisor.start_server(&program)?,
                 log: log.to_owned(),
                 telling: "",
                 remedy: None,
