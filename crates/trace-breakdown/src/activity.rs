@@ -15,8 +15,8 @@ pub(crate) struct Activity<'t, 'j> {
     edges: OnceCell<Vec<u64>>,
     /// Spans of segments in order of start, and the longest of them.
     segments: OnceCell<(Vec<(u64, u64)>, u64)>,
-    /// Nanoseconds that calls spend outside of the server: of a trace, and of an example.
-    outside: OnceCell<[HashMap<OutsideOf, Vec<u64>>; 1]>,
+    /// Nanoseconds that calls spend outside of the server: of a trace, and of an example; sorted.
+    outside: OnceCell<HashMap<OutsideOf, Vec<u64>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,17 +114,16 @@ impl<'t, 'j> Activity<'t, 'j> {
 
     /// The other calls of the trace, where they are enough, else those of the example.
     pub(crate) fn neighbors(&self, call: &JoinedCall<'_>) -> Option<(Neighbors, bool)> {
-        let [outside] = self.outside.get_or_init(|| [self.outside()]);
+        let outside = self.outside.get_or_init(|| self.outside());
         let own = outside_ns(call)?;
         let others = |of: OutsideOf| {
-            let mut times = outside.get(&of)?.clone();
-            let place = times.iter().position(|&time| time == own)?;
-            times.swap_remove(place);
-            times.sort_unstable();
+            let times = outside.get(&of)?;
+            let place = times.binary_search(&own).ok()?;
+            let other = |index: usize| times.get(index + usize::from(index >= place)).copied();
             Some(Neighbors {
-                count: times.len(),
-                least_ns: *times.first()?,
-                median_ns: times[times.len() / 2],
+                count: times.len() - 1,
+                least_ns: other(0)?,
+                median_ns: other((times.len() - 1) / 2)?,
             })
         };
         let trace = others(OutsideOf::Trace(call.span.trace_id()));
@@ -174,6 +173,7 @@ impl<'t, 'j> Activity<'t, 'j> {
                 outside.entry(key).or_default().push(ns);
             }
         }
+        outside.values_mut().for_each(|times| times.sort_unstable());
         outside
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use trace_parity::{Contract, JoinedCalls, RunFacts, Traces, joined_calls};
+use trace_parity::{Contract, JoinedCalls, RunFacts, TraceId, Traces, joined_calls};
 
 use crate::activity::Activity;
 use crate::call::{CallTime, Clock, Segments, Stretch};
+use crate::elsewhere;
 use crate::model::{Model, StageId};
 use crate::reason::{self, Reason, Usual};
 use crate::spread::lower_quartile;
@@ -33,6 +34,9 @@ impl<'t> Breakdown<'t> {
             .iter()
             .map(|call| clock.time(&joined, call))
             .collect();
+        for (place, elsewhere) in elsewhere::find(traces, &joined) {
+            calls[place].elsewhere = Some(elsewhere);
+        }
         mark_merged(traces, &joined, &mut calls);
         Self {
             usual: usual(&calls),
@@ -40,6 +44,17 @@ impl<'t> Breakdown<'t> {
             traces,
             calls,
         }
+    }
+
+    /// Names examples as a verdict does, by their traces.
+    #[must_use]
+    pub fn named(mut self, name: impl Fn(TraceId) -> Option<String>) -> Self {
+        for call in &self.joined.calls {
+            if let Some(name) = name(call.span.trace_id()) {
+                self.joined.examples[call.example] = name;
+            }
+        }
+        self
     }
 
     /// By example, and in an example by start.

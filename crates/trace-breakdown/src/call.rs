@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use trace_parity::{JoinedCall, JoinedCalls, Span};
 
+use crate::elsewhere::Elsewhere;
 use crate::model::{Model, Part, Side, StageId};
 use crate::path::{self, Interval};
 use crate::tree::{self, CallTree, Node};
@@ -23,6 +24,8 @@ pub struct CallTime<'t> {
     /// Time of the program's own span around this call alone, before the call and after it.
     pub program: Option<ProgramTime<'t>>,
     pub segments: Segments,
+    /// What it sets off in a trace of the server's own.
+    pub elsewhere: Option<Elsewhere<'t>>,
     /// The collection's name where the client says it, else its id where an event has it.
     pub collection: Option<&'t str>,
     /// By how many nanoseconds the server's spans were moved, because its clock differs from the client's.
@@ -119,6 +122,7 @@ impl<'t> Clock<'t> {
             unexplained_ns: 0,
             program: program(joined, call),
             segments: segments(&tree, call.method),
+            elsewhere: None,
             collection: collection(&tree),
             moved_ns: tree.moved_ns,
             read: staging.read(),

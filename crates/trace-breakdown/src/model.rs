@@ -9,6 +9,7 @@ use serde::Deserialize;
 pub struct Model {
     stages: Vec<Stage>,
     insides: Vec<Inside>,
+    elsewhere: Vec<ElsewhereRow>,
     parts: Vec<Part>,
 }
 
@@ -56,6 +57,16 @@ pub(crate) struct Inside {
     read: Option<String>,
 }
 
+/// Work that a call causes in a trace of the server's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ElsewhereRow {
+    pub(crate) methods: Vec<String>,
+    pub(crate) root: Pattern,
+    pub(crate) within_ms: u64,
+    pub(crate) about: String,
+}
+
 /// Which part of a span's own time belongs to which stage.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -91,6 +102,7 @@ struct File {
     schema: String,
     stage: Vec<Stage>,
     inside: Vec<Inside>,
+    elsewhere: Vec<ElsewhereRow>,
     part: Vec<PartRow>,
 }
 
@@ -155,6 +167,7 @@ impl Model {
         Ok(Self {
             parts: parts?,
             insides: file.inside,
+            elsewhere: file.elsewhere,
             stages,
         })
     }
@@ -185,6 +198,10 @@ impl Model {
 
     pub(crate) fn part(&self, index: usize) -> &Part {
         &self.parts[index]
+    }
+
+    pub(crate) fn elsewhere(&self) -> &[ElsewhereRow] {
+        &self.elsewhere
     }
 
     pub(crate) fn insides_of(&self, name: &str) -> impl Iterator<Item = &Inside> {
@@ -290,7 +307,9 @@ mod tests {
         };
         check("", "schema");
         let file = |part: &str| {
-            format!("schema = \"milvus-otel.stages/1\"\nstage = []\ninside = []\n[[part]]\n{part}")
+            format!(
+                "schema = \"milvus-otel.stages/1\"\nstage = []\ninside = []\nelsewhere = []\n[[part]]\n{part}"
+            )
         };
         check(
             &file("span = \"a\"\nstage = \"b\""),

@@ -93,7 +93,7 @@ const SCHEMA: &str = "milvus-otel.reasons/1";
 /// A call this many times as long as usual is told by what grew; another one by what it is.
 const OUTLIER: (u64, u64) = (3, 2);
 /// So many calls say what is usual.
-const ENOUGH: usize = 5;
+const ENOUGH: usize = 20;
 /// A reason explains at least this part of the time, in percent, and this many nanoseconds.
 const SHARE: u64 = 20;
 const LEAST_NS: u64 = 300_000;

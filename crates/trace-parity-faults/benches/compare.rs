@@ -1,4 +1,5 @@
 //! Reads and judges ever larger captures, beside serde_json parsing the same bytes into `opentelemetry-proto`'s types and doing nothing.
+//! Then breaks all calls down, with the reasons of each.
 //!
 //! Times are the process's own on the processor, all threads together, where the system tells them: what else runs on the machine is
 //! left out. By the clock it is quicker where there are two cores.
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use trace_breakdown::{Breakdown, By, groups};
 use trace_parity::{Contract, Input, judge, read};
 use trace_parity_faults::scaled;
 
@@ -27,9 +29,9 @@ fn main() {
     };
     let capture = include_bytes!("../../trace-parity/tests/data/five-languages.jsonl");
     println!(
-        "| spans | MB | read s | judge s | read and judge, spans/s | by the clock s | opentelemetry-proto s | ratio | peak MiB |"
+        "| spans | MB | read s | judge s | read and judge, spans/s | by the clock s | opentelemetry-proto s | ratio | peak MiB | break down s | read and break down, ratio |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for size in sizes {
         row(&scaled(capture, size, SEED));
     }
@@ -51,10 +53,18 @@ fn row(bytes: &[u8]) {
         "{:?}",
         verdict.findings.first()
     );
-    drop((traces, verdict));
+    drop(verdict);
+    let began = now();
+    let taken = Breakdown::of(&traces, Some(&contract), None);
+    for group in groups(&taken, By::Step, None) {
+        black_box(taken.reasons(&group.calls));
+    }
+    let broken_down = now() - began;
+    drop(taken);
+    drop(traces);
     let theirs = peer(bytes);
     println!(
-        "| {spans} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {peak} |",
+        "| {spans} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {peak} | {:.2} | {:.2} |",
         bytes.len() as f64 / 1e6,
         read_in.as_secs_f64(),
         (ours - read_in).as_secs_f64(),
@@ -62,6 +72,8 @@ fn row(bytes: &[u8]) {
         by_the_clock.as_secs_f64(),
         theirs.as_secs_f64(),
         ours.as_secs_f64() / theirs.as_secs_f64(),
+        broken_down.as_secs_f64(),
+        (read_in + broken_down).as_secs_f64() / ours.as_secs_f64(),
     );
 }
 

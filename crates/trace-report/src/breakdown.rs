@@ -239,7 +239,8 @@ fn slowest<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, 't>
         .position(|time| std::ptr::eq(*time, worst));
     let reasons = place.map_or(&[][..], |place| all[place].as_slice());
     page.gap();
-    let clip = |text: &str| crate::escape::clipped(text, NAME, page.style.charset());
+    let charset = page.style.charset();
+    let clip = |text: &str| crate::escape::clipped(text, NAME, charset);
     let around = worst.program.map_or(String::new(), |program| {
         format!(
             ", and {} after it in `{}`",
@@ -259,6 +260,17 @@ fn slowest<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, 't>
         worst.call.span.trace_id(),
     );
     page.paragraph("", "    ", &head);
+    if let Some(elsewhere) = worst.elsewhere {
+        let text = format!(
+            "{}: `{}`, {}, begins {} after the call's start, in trace {}; found by its time",
+            elsewhere.about,
+            clip(elsewhere.span.name()),
+            words::nanoseconds(elsewhere.span.duration_ns()),
+            words::nanoseconds(elsewhere.after_ns),
+            elsewhere.span.trace_id(),
+        );
+        page.paragraph("  elsewhere: ", "    ", &text);
+    }
     if reasons.is_empty() {
         page.paragraph("  ", "  ", "no reason is known for it");
     }

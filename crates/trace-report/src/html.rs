@@ -7,6 +7,7 @@
 mod data;
 mod embedded;
 mod spans;
+mod stages;
 
 use std::io::{self, Write};
 
@@ -34,14 +35,15 @@ const PROGRAM: &str = concat!(
     include_str!("../assets/program/waterfall.js"),
     include_str!("../assets/program/search.js"),
     include_str!("../assets/program/traces.js"),
+    include_str!("../assets/program/stages.js"),
     include_str!("../assets/program/page.js"),
 );
 
 /// The content security policy: this style, loader and program, each by its hash, and nothing else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-yeJg3sXcpLnVriW+mLzJb8/V8Y46T4yq0k3ER8HkryQ='; ",
-    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-JxaFpsNjo9bfjkmTqxfwgnABiSLjXbRHxATuZO8relI='",
+    "style-src 'sha256-BlVjGlnG/CVNYrmtrTfQi8yO/UIU1rl4aoanAPetHK8='; ",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-6S07SIXnwE6hCiEHDjlI3ruIPmkYdHfbZ/EiERT7Uuc='",
 );
 
 /// Writes the run as an HTML document.

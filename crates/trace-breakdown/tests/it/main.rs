@@ -182,3 +182,19 @@ fn five_languages() {
         assert!(server(time) <= answered, "{:?}", time.call.span);
     }
 }
+
+#[test]
+fn the_load_is_found_in_a_trace_of_the_servers_own() {
+    let traces = traces(&own().join("slow-searches.jsonl.gz"));
+    let breakdown = Breakdown::of(&traces, None, None);
+    let calls = breakdown.calls().iter();
+    let loads = calls.filter(|time| time.call.method == "LoadCollection");
+    let found: Vec<Option<(&str, bool)>> = loads
+        .map(|time| {
+            let load = time.elsewhere?;
+            Some((load.span.name(), load.span.duration_ns() > time.total_ns))
+        })
+        .collect();
+    // Two collections are filled, and one of them is loaded again, and once more.
+    assert_eq!(found, [Some(("LoadCollection", true)); 4]);
+}

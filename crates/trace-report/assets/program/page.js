@@ -55,7 +55,7 @@ function time(cell, most) {
 
 /** One tick per call, at its duration within the longest of its row. */
 function fillDots() {
-  const rows = [...document.querySelectorAll(".times:not(.gaps) tbody tr")];
+  const rows = [...document.querySelectorAll("#times .times:not(.gaps) tbody tr")];
   report.steps.filter((step) => step.cells.some(Boolean)).forEach((step, at) => {
     const took = (call) => (call.client ? spans.traces[call.client[0]].durations[call.client[1]] : 0);
     const all = step.cells.map((cell) => (cell && cell.calls.length > 1 ? cell.calls.map(took) : []));
@@ -106,7 +106,7 @@ function runSection() {
 }
 
 function topBar(sections) {
-  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", times: "Times", output: "Output", run: "Run" };
+  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", stages: "Stages", times: "Times", output: "Output", run: "Run" };
   const save = el("button", { type: "button", onclick: saveRaw, title: `the captured spans as OTLP JSON, ${bytes(report.raw_bytes)}` },
     "save spans", el("span", { class: "wide-only" }, " as OTLP JSON"));
   const bad = report.findings.some((finding) => finding.severity !== "info");
@@ -223,7 +223,7 @@ async function start() {
   const bad = report.findings.length > 0 && report.verdict !== "consistent";
   const sections = [
     verdictSection(), bad && findingsSection(), tableSection(), tracesSection(), !bad && findingsSection(),
-    expectedSection(), timesSection(), logsSection(), runSection(),
+    expectedSection(), stagesSection(), timesSection(), logsSection(), runSection(),
   ].filter(Boolean);
   document.body.prepend(
     el("a", { class: "skip", href: "#verdict" }, "to the verdict"), topBar(sections), el("main", {}, sections), pageFooter());

@@ -108,8 +108,18 @@ struct JsonCall<'a> {
     program_after_ns: Option<u64>,
     server_moved_ns: i64,
     read_not_measured: Option<&'a str>,
+    elsewhere: Option<JsonElsewhere<'a>>,
     reasons: Vec<JsonReason>,
     path: Vec<JsonStretch<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonElsewhere<'a> {
+    about: &'a str,
+    span: &'a str,
+    trace_id: TraceId,
+    after_ns: u64,
+    ns: u64,
 }
 
 #[derive(Serialize)]
@@ -226,6 +236,13 @@ impl<'a> JsonCall<'a> {
             program_after_ns: time.program.map(|program| program.after_ns),
             server_moved_ns: time.moved_ns,
             read_not_measured: time.read,
+            elsewhere: time.elsewhere.map(|elsewhere| JsonElsewhere {
+                about: elsewhere.about,
+                span: elsewhere.span.name(),
+                trace_id: elsewhere.span.trace_id(),
+                after_ns: elsewhere.after_ns,
+                ns: elsewhere.span.duration_ns(),
+            }),
             reasons: reasons.map(JsonReason::from).collect(),
             path: path
                 .map(|stretch| JsonStretch {

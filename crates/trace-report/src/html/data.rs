@@ -9,6 +9,7 @@ use trace_parity::{
 };
 
 use super::spans::{SpanBlock, SpanPlace, shown};
+use super::stages::StagesView;
 use crate::escape::{self, Charset};
 use crate::run::{ExampleRun, Note, Run, Subject};
 use crate::words;
@@ -43,6 +44,7 @@ pub(super) struct PageData {
     examples: Vec<ExampleView>,
     steps: Vec<StepView>,
     timing: Vec<TimingView>,
+    stages: StagesView,
     findings: Vec<FindingView>,
     /// How many there are in all.
     finding_count: usize,
@@ -201,6 +203,7 @@ impl PageData {
                 .map(|row| step(verdict, row, spans))
                 .collect(),
             timing: timing(verdict).into_iter().map(self::times_of).collect(),
+            stages: StagesView::of(verdict, traces),
             findings: verdict
                 .findings
                 .iter()

@@ -41,6 +41,17 @@ inPage("a consistent run says so, and what each example did", "consistent", {}, 
   assert.ok(await page.getByText("2026-11-22 10:15:02 UTC").isVisible());
 });
 
+inPage("each operation's time is shown by stages, the examples under one another", "consistent", {}, async (page) => {
+  const search = page.locator("#stages details").filter({ hasText: "Search" });
+  assert.equal(await search.locator(".stage-row").count(), 5);
+  assert.deepEqual(await search.getByRole("columnheader").allTextContents(), ["stage", ...EXAMPLES]);
+  assert.ok(await search.getByRole("rowheader", { name: "to the server" }).isVisible());
+  const insert = page.locator("#stages details").filter({ hasText: "Insert" });
+  assert.equal(await insert.getByRole("table").isVisible(), false);
+  await insert.locator("summary").click();
+  assert.ok(await insert.getByRole("table").isVisible());
+});
+
 inPage("a failing run shows what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
   assert.equal(await page.locator(".story").textContent(), "java fails; py, go, node and rust tell the same story.");
   const finding = page.locator(".finding").first();
