@@ -1,15 +1,16 @@
 //! All calls of an input, taken apart.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use trace_parity::{Contract, JoinedCalls, RunFacts, TraceId, Traces, joined_calls};
 
 use crate::activity::Activity;
-use crate::call::{CallTime, Clock, Segments, Stretch};
+use crate::call::{self, CallTime, Clock, Segments, Stretch};
 use crate::elsewhere;
 use crate::model::{Model, StageId};
 use crate::reason::{self, Reason, Usual};
 use crate::spread::lower_quartile;
+use crate::tree::CallTree;
 
 /// The calls of an input, with what is usual for each operation.
 pub struct Breakdown<'t> {
@@ -81,6 +82,13 @@ impl<'t> Breakdown<'t> {
         repeated.map_or(name, |(base, _)| base)
     }
 
+    /// The call's collection: its name where the client says it, else its id where an event has it.
+    #[must_use]
+    pub fn collection(&self, time: &CallTime<'t>) -> Option<&'t str> {
+        let tree = CallTree::of(&self.joined, &time.call, Model::builtin());
+        call::collection(&tree)
+    }
+
     /// What each call waited for, in order of time.
     #[must_use]
     pub fn path(&self, time: &CallTime<'t>) -> Vec<Stretch<'t>> {
@@ -123,21 +131,25 @@ fn usual<'t>(calls: &[CallTime<'t>]) -> HashMap<&'t str, Usual> {
     for time in calls {
         by_method.entry(time.call.method).or_default().push(time);
     }
-    let model = Model::builtin();
     let of = |times: Vec<&CallTime<'t>>| {
-        let quartile = |ns: &dyn Fn(&CallTime<'t>) -> u64| {
-            let mut all: Vec<u64> = times.iter().map(|time| ns(time)).collect();
-            lower_quartile(&mut all)
-        };
-        let stages = model.stages().map(|(id, _)| id);
-        let stages = stages.map(|id| (id, quartile(&|time| time.ns(id))));
+        let count = times.len();
+        let mut stages: BTreeMap<StageId, Vec<u64>> = BTreeMap::new();
+        for stage in times.iter().flat_map(|time| &time.stages) {
+            stages.entry(stage.stage).or_default().push(stage.ns);
+        }
+        let programs = times
+            .iter()
+            .filter_map(|time| Some(time.program?.after_ns))
+            .collect();
         Usual {
-            calls: times.len(),
-            total_ns: quartile(&|time| time.total_ns),
+            calls: count,
+            total_ns: lower_quartile(times.iter().map(|time| time.total_ns).collect(), count),
             stages: stages
+                .into_iter()
+                .map(|(id, times)| (id, lower_quartile(times, count)))
                 .filter(|(_, ns)| *ns > 0)
-                .collect::<Vec<(StageId, u64)>>(),
-            program_ns: quartile(&|time| time.program.map_or(0, |program| program.after_ns)),
+                .collect(),
+            program_ns: lower_quartile(programs, count),
         }
     };
     let all = by_method.into_iter();

@@ -1,5 +1,6 @@
 //! Where the time of one call goes.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use trace_parity::{JoinedCall, JoinedCalls, Span};
@@ -26,8 +27,6 @@ pub struct CallTime<'t> {
     pub segments: Segments,
     /// What it sets off in a trace of the server's own.
     pub elsewhere: Option<Elsewhere<'t>>,
-    /// The collection's name where the client says it, else its id where an event has it.
-    pub collection: Option<&'t str>,
     /// By how many nanoseconds the server's spans were moved, because its clock differs from the client's.
     pub moved_ns: i64,
     /// A stage is from a row of the model that was read in the sources of these versions, and not measured.
@@ -123,7 +122,6 @@ impl<'t> Clock<'t> {
             program: program(joined, call),
             segments: segments(&tree, call.method),
             elsewhere: None,
-            collection: collection(&tree),
             moved_ns: tree.moved_ns,
             read: staging.read(),
         };
@@ -179,10 +177,10 @@ impl<'t> Clock<'t> {
         path
     }
 
-    fn parts_of(&mut self, name: &'t str) -> Vec<usize> {
+    fn parts_of(&mut self, name: &'t str) -> &[usize] {
         let model = self.model;
         let parts = self.parts.entry(name);
-        parts.or_insert_with(|| model.parts_of(name)).clone()
+        parts.or_insert_with(|| model.parts_of(name))
     }
 }
 
@@ -227,6 +225,27 @@ struct Staging<'s, 't> {
     parts: Vec<Vec<&'static Part>>,
     /// Per node, the stage of its time that no part fits.
     inherited: Vec<Option<StageId>>,
+    /// Per node, its events that a part names.
+    events: Vec<OnceCell<Vec<Mark<'t>>>>,
+}
+
+/// An event, in the client's time.
+#[derive(Clone, Copy)]
+struct Mark<'t> {
+    time: u64,
+    name: &'t str,
+    /// Of a gRPC message: SENT or RECEIVED.
+    message: Option<&'t str>,
+}
+
+impl Mark<'_> {
+    /// By the beginning of its name; `message SENT` is a message that was sent.
+    fn is(&self, wanted: &str) -> bool {
+        match wanted.strip_prefix("message ") {
+            Some(kind) => self.name == "message" && self.message == Some(kind),
+            None => self.name.starts_with(wanted),
+        }
+    }
 }
 
 impl<'s, 't> Staging<'s, 't> {
@@ -236,10 +255,11 @@ impl<'s, 't> Staging<'s, 't> {
             tree,
             parts: Vec::with_capacity(tree.nodes.len()),
             inherited: vec![None; tree.nodes.len()],
+            events: vec![OnceCell::new(); tree.nodes.len()],
         };
         for node in &tree.nodes {
-            let own = clock.parts_of(node.name).into_iter();
-            let own = own.map(|part| model.part(part));
+            let own = clock.parts_of(node.name).iter();
+            let own = own.map(|part| model.part(*part));
             staging
                 .parts
                 .push(own.filter(|part| part.is_of(method)).collect());
@@ -279,8 +299,12 @@ impl<'s, 't> Staging<'s, 't> {
             let stage = parts.first().map(|part| part.stage);
             return vec![(from, to, stage.or(self.inherited[node]))];
         }
-        let marks = Marks::of(self.tree, node, parts);
-        let within = marks.events.iter().map(|(time, _)| *time);
+        let marks = Marks {
+            events: self.events[node].get_or_init(|| events(self.tree, node, parts)),
+            tree: self.tree,
+            children: &self.tree.intervals[node].children,
+        };
+        let within = marks.events.iter().map(|mark| mark.time);
         let mut cuts: Vec<u64> = within.filter(|&time| from < time && time < to).collect();
         cuts.push(to);
         cuts.sort_unstable();
@@ -309,39 +333,33 @@ impl<'s, 't> Staging<'s, 't> {
 
 /// What divides a span's time: its events that some part names, and its children.
 struct Marks<'a, 't> {
-    events: Vec<(u64, String)>,
+    events: &'a [Mark<'t>],
     tree: &'a CallTree<'t>,
     children: &'a [usize],
 }
 
-impl<'a, 't> Marks<'a, 't> {
-    fn of(tree: &'a CallTree<'t>, node: usize, parts: &[&Part]) -> Self {
-        let named = |text: &str| {
-            let mut known = parts
-                .iter()
-                .flat_map(|part| part.after_event.iter().chain(&part.before_event));
-            known.any(|known| text.starts_with(known.as_str()))
-        };
-        let own = &tree.nodes[node];
-        let moved = if own.is_server { tree.moved_ns } else { 0 };
-        let events = own.span.events().map(|event| {
-            let kind = event
-                .attributes
-                .clone()
-                .find(|(key, _)| *key == "message.type");
-            let kind = kind.map_or(String::new(), |(_, kind)| format!(" {kind}"));
-            (
-                event.time_ns.saturating_add_signed(moved),
-                format!("{}{kind}", event.name),
-            )
-        });
-        Self {
-            events: events.filter(|(_, text)| named(text)).collect(),
-            tree,
-            children: &tree.intervals[node].children,
+fn events<'t>(tree: &CallTree<'t>, node: usize, parts: &[&Part]) -> Vec<Mark<'t>> {
+    let own = &tree.nodes[node];
+    let moved = if own.is_server { tree.moved_ns } else { 0 };
+    let marks = own.span.events().map(|event| {
+        let mut kinds = event.attributes;
+        let kind = kinds.find(|(key, _)| event.name == "message" && *key == "message.type");
+        Mark {
+            time: event.time_ns.saturating_add_signed(moved),
+            name: event.name,
+            message: kind.and_then(|(_, kind)| kind.as_str()),
         }
-    }
+    });
+    let is_named = |mark: &Mark<'_>| {
+        let mut wanted = parts
+            .iter()
+            .flat_map(|part| part.after_event.iter().chain(&part.before_event));
+        wanted.any(|wanted| mark.is(wanted))
+    };
+    marks.filter(is_named).collect()
+}
 
+impl Marks<'_, '_> {
     /// Whether the time from `from` to `to` lies where the part says.
     fn fit(&self, part: &Part, from: u64, to: u64) -> bool {
         let child = |patterns: &[crate::model::Pattern], holds: &dyn Fn(&Interval) -> bool| {
@@ -355,7 +373,7 @@ impl<'a, 't> Marks<'a, 't> {
         let event = |wanted: &Option<String>, holds: &dyn Fn(u64) -> bool| {
             wanted.as_deref().is_none_or(|wanted| {
                 let mut events = self.events.iter();
-                events.any(|(time, text)| text.starts_with(wanted) && holds(*time))
+                events.any(|mark| mark.is(wanted) && holds(mark.time))
             })
         };
         child(&part.after, &|child| child.end <= from)
@@ -399,7 +417,8 @@ const COLLECTION_KEYS: [&str; 3] = [
     "milvus.collection",
 ];
 
-fn collection<'t>(tree: &CallTree<'t>) -> Option<&'t str> {
+/// The collection's name where the client says it, else its id where an event has it.
+pub(crate) fn collection<'t>(tree: &CallTree<'t>) -> Option<&'t str> {
     let call = tree.nodes.first()?.span;
     let mut said = call.attributes();
     let said = said.find(|(key, _)| COLLECTION_KEYS.contains(key));

@@ -103,7 +103,7 @@ pub fn groups<'b, 't>(
             By::Step => String::new(),
             By::Language => breakdown.language(time).to_owned(),
             By::Call => time.call.span.id().to_string(),
-            By::Collection => time.collection.unwrap_or("unknown").to_owned(),
+            By::Collection => breakdown.collection(time).unwrap_or("unknown").to_owned(),
         };
         let key = (time.call.step, time.call.method, own);
         let place = *places.entry(key.clone()).or_insert_with(|| {

@@ -204,10 +204,10 @@ impl Model {
         &self.elsewhere
     }
 
-    pub(crate) fn insides_of(&self, name: &str) -> impl Iterator<Item = &Inside> {
-        self.insides
-            .iter()
-            .filter(move |inside| inside.span.is(name))
+    /// With their numbers.
+    pub(crate) fn insides_of(&self, name: &str) -> impl Iterator<Item = (usize, &Inside)> {
+        let rows = self.insides.iter().enumerate();
+        rows.filter(move |(_, inside)| inside.span.is(name))
     }
 }
 

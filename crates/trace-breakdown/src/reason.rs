@@ -148,9 +148,9 @@ pub(crate) fn reasons(
     let mut found: Vec<Reason> = rows()
         .iter()
         .filter_map(|row| {
-            let (ns, evidence) = row.explains(time, usual, activity, &over)?;
-            let is_given = is_enough(ns) && ns >= row.text.min_ms * 1_000_000;
-            is_given.then(|| Reason {
+            let is_given = |ns: u64| is_enough(ns) && ns >= row.text.min_ms * 1_000_000;
+            let (ns, evidence) = row.explains(time, usual, activity, &over, &is_given)?;
+            is_given(ns).then(|| Reason {
                 name: &row.text.name,
                 ns,
                 says: &row.text.says,
@@ -182,6 +182,7 @@ impl Row {
         usual: &Usual,
         activity: &Activity<'_, '_>,
         over: &dyn Fn(u64, u64) -> u64,
+        is_given: &dyn Fn(u64) -> bool,
     ) -> Option<(u64, Vec<String>)> {
         let mut evidence = Vec::new();
         let has = |stage: &StageId| time.stages.iter().any(|own| own.stage == *stage);
@@ -218,20 +219,25 @@ impl Row {
             ));
             return Some((over(program.after_ns, usual.program_ns), evidence));
         }
-        let mut told: Vec<(u64, String)> = Vec::new();
-        for stage in &self.stages {
-            let own = time.ns(*stage);
+        let known = |stage: &StageId| {
             let known = usual.stages.iter().find(|(known, _)| known == stage);
-            let known = known.map_or(0, |(_, ns)| *ns);
-            let text = stage_evidence(time, *stage, own, known, usual.calls);
-            told.push((over(own, known), text));
-        }
-        let ns: u64 = told.iter().map(|(more, _)| more).sum();
-        let is_told = |(stage, (more, _)): &(&StageId, (u64, String))| {
-            self.needs.contains(stage) || (*more > 0 && more * TOLD >= ns)
+            known.map_or(0, |(_, ns)| *ns)
         };
-        let told = self.stages.iter().zip(told).filter(is_told);
-        evidence.extend(told.map(|(_, (_, text))| text));
+        let more = |stage: &StageId| over(time.ns(*stage), known(stage));
+        let ns: u64 = self.stages.iter().map(more).sum();
+        if !is_given(ns) {
+            return None;
+        }
+        let is_told = |stage: &&StageId| {
+            let more = more(stage);
+            self.needs.contains(stage) || (more > 0 && more * TOLD >= ns)
+        };
+        let told = self.stages.iter().filter(is_told);
+        evidence.extend(
+            told.map(|stage| {
+                stage_evidence(time, *stage, time.ns(*stage), known(stage), usual.calls)
+            }),
+        );
         if let Some(outside) = self.text.outside {
             let (others, is_trace) = activity.neighbors(&time.call)?;
             let all_alike = is_trace && others.least_ns * 2 >= ns;

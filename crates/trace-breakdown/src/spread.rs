@@ -26,11 +26,13 @@ pub(crate) fn median(values: &mut [u64]) -> u64 {
     }
 }
 
-/// The lower quartile: what is usual where others wait. Zero of nothing.
-pub(crate) fn lower_quartile(values: &mut [u64]) -> u64 {
-    values.sort_unstable();
-    let rank = values.len().div_ceil(4).max(1) - 1;
-    values.get(rank).copied().unwrap_or(0)
+/// The lower quartile of `count` values, of which those that aren't given are zero: what is usual where others wait.
+pub(crate) fn lower_quartile(mut values: Vec<u64>, count: usize) -> u64 {
+    let rank = count.div_ceil(4).max(1) - 1;
+    match rank.checked_sub(count - values.len()) {
+        Some(rank) if rank < values.len() => *values.select_nth_unstable(rank).1,
+        _ => 0,
+    }
 }
 
 impl Spread {
@@ -120,6 +122,24 @@ mod tests {
         check(&[4, 1], 2, 4, 4);
         check(&[3, 1, 2], 2, 3, 3);
         check(&(1..=100).collect::<Vec<_>>(), 50, 95, 100);
+    }
+
+    #[test]
+    fn a_lower_quartile_counts_zeros_that_are_not_given() {
+        let check = |values: &[u64], count: usize, expected: u64| {
+            assert_eq!(
+                lower_quartile(values.to_vec(), count),
+                expected,
+                "{values:?}"
+            );
+        };
+        check(&[], 0, 0);
+        check(&[7], 1, 7);
+        check(&[4, 3, 2, 1], 4, 1);
+        check(&[5, 4, 3, 2, 1], 5, 2);
+        check(&[9, 8, 7], 4, 0);
+        check(&[9, 8, 7, 6, 5, 4], 8, 0);
+        check(&[9, 8, 7, 6, 5, 4, 3], 8, 3);
     }
 
     #[test]

@@ -104,16 +104,18 @@ impl<'t> CallTree<'t> {
 
     /// Puts spans below the ones in whose time they work.
     fn place(&mut self, model: &Model) {
-        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (index, node) in self.nodes.iter().enumerate() {
-            named.entry(node.name).or_default().push(index);
-        }
+        let mut candidates: HashMap<usize, Vec<usize>> = HashMap::new();
         let mut placed = Vec::new();
         for (index, node) in self.nodes.iter().enumerate() {
-            let around = model.insides_of(node.name).find_map(|inside| {
-                let names = named.iter().filter(|(name, _)| inside.of.is(name));
-                let candidates = names.flat_map(|(_, nodes)| nodes.iter().take(LOOKED_AT));
-                let fitting = candidates.filter(|&&other| self.is_within(index, other));
+            let around = model.insides_of(node.name).find_map(|(row, inside)| {
+                let candidates = candidates.entry(row).or_insert_with(|| {
+                    let nodes = self.nodes.iter().enumerate();
+                    let fitting = nodes.filter(|(_, other)| inside.of.is(other.name));
+                    fitting.map(|(other, _)| other).take(LOOKED_AT).collect()
+                });
+                let fitting = candidates
+                    .iter()
+                    .filter(|&&other| self.is_within(index, other));
                 fitting
                     .min_by_key(|&&other| (self.length(other), other))
                     .copied()
