@@ -2,12 +2,13 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Range;
 
-use trace_parity::{JoinedCall, JoinedCalls, Span};
+use trace_parity::{Event, JoinedCall, JoinedCalls, Span};
 
 use crate::elsewhere::Elsewhere;
-use crate::model::{Model, Part, Side, StageId};
-use crate::path::{self, Interval};
+use crate::model::{Model, Part, Pattern, Side, StageId};
+use crate::path;
 use crate::tree::{self, CallTree, Node};
 
 /// One call's time, by stages.
@@ -114,6 +115,7 @@ impl<'t> Clock<'t> {
         let tree = CallTree::of(joined, call, self.model);
         let staging = Staging::of(self, &tree, call.method);
         let mut times: Vec<StageTime> = Vec::new();
+        let mut cuts = Vec::new();
         let mut time = CallTime {
             call: *call,
             total_ns: call.span.duration_ns(),
@@ -126,7 +128,8 @@ impl<'t> Clock<'t> {
             read: staging.read(),
         };
         for piece in path::critical(&tree.intervals, 0) {
-            for (from, to, stage) in staging.cut(piece.span, piece.from, piece.to) {
+            staging.cut(piece.span, piece.from, piece.to, &mut cuts);
+            for (from, to, stage) in cuts.drain(..) {
                 match stage {
                     Some(stage) => entry(&mut times, stage).ns += to - from,
                     None => time.unexplained_ns += to - from,
@@ -135,7 +138,8 @@ impl<'t> Clock<'t> {
         }
         for node in 0..tree.nodes.len() {
             for own in path::self_times(&tree.intervals, node) {
-                for (from, to, stage) in staging.cut(node, own.start, own.end) {
+                staging.cut(node, own.start, own.end, &mut cuts);
+                for (from, to, stage) in cuts.drain(..) {
                     if let Some(stage) = stage {
                         let entry = entry(&mut times, stage);
                         entry.all_ns += to - from;
@@ -159,9 +163,11 @@ impl<'t> Clock<'t> {
         let staging = Staging::of(self, &tree, call.method);
         let start = tree.intervals[0].start;
         let mut path: Vec<Stretch<'t>> = Vec::new();
+        let mut cuts = Vec::new();
         for piece in path::critical(&tree.intervals, 0) {
             let span = tree.nodes[piece.span].span;
-            for (from, to, stage) in staging.cut(piece.span, piece.from, piece.to) {
+            staging.cut(piece.span, piece.from, piece.to, &mut cuts);
+            for (from, to, stage) in cuts.drain(..) {
                 let is_same = |last: &&mut Stretch<'t>| last.stage == stage && last.span.is(&span);
                 match path.last_mut().filter(is_same) {
                     Some(last) => last.to_ns = to - start,
@@ -225,27 +231,8 @@ struct Staging<'s, 't> {
     parts: Vec<Vec<&'static Part>>,
     /// Per node, the stage of its time that no part fits.
     inherited: Vec<Option<StageId>>,
-    /// Per node, its events that a part names.
-    events: Vec<OnceCell<Vec<Mark<'t>>>>,
-}
-
-/// An event, in the client's time.
-#[derive(Clone, Copy)]
-struct Mark<'t> {
-    time: u64,
-    name: &'t str,
-    /// Of a gRPC message: SENT or RECEIVED.
-    message: Option<&'t str>,
-}
-
-impl Mark<'_> {
-    /// By the beginning of its name; `message SENT` is a message that was sent.
-    fn is(&self, wanted: &str) -> bool {
-        match wanted.strip_prefix("message ") {
-            Some(kind) => self.name == "message" && self.message == Some(kind),
-            None => self.name.starts_with(wanted),
-        }
-    }
+    /// Per node and part, the time in which the part fits; empty where the node has nothing that the part needs.
+    bounds: Vec<OnceCell<Vec<Range<u64>>>>,
 }
 
 impl<'s, 't> Staging<'s, 't> {
@@ -255,7 +242,7 @@ impl<'s, 't> Staging<'s, 't> {
             tree,
             parts: Vec::with_capacity(tree.nodes.len()),
             inherited: vec![None; tree.nodes.len()],
-            events: vec![OnceCell::new(); tree.nodes.len()],
+            bounds: vec![OnceCell::new(); tree.nodes.len()],
         };
         for node in &tree.nodes {
             let own = clock.parts_of(node.name).iter();
@@ -292,37 +279,32 @@ impl<'s, 't> Staging<'s, 't> {
         }
     }
 
-    /// A stretch of a span's own time, cut where its stage changes.
-    fn cut(&self, node: usize, from: u64, to: u64) -> Vec<(u64, u64, Option<StageId>)> {
+    /// Adds a stretch of a span's own time to `pieces`, cut where its stage changes.
+    fn cut(&self, node: usize, from: u64, to: u64, pieces: &mut Vec<(u64, u64, Option<StageId>)>) {
         let parts = &self.parts[node];
         if parts.first().is_none_or(|part| part.is_unconditional()) {
             let stage = parts.first().map(|part| part.stage);
-            return vec![(from, to, stage.or(self.inherited[node]))];
+            pieces.push((from, to, stage.or(self.inherited[node])));
+            return;
         }
-        let marks = Marks {
-            events: self.events[node].get_or_init(|| events(self.tree, node, parts)),
-            tree: self.tree,
-            children: &self.tree.intervals[node].children,
-        };
-        let within = marks.events.iter().map(|mark| mark.time);
-        let mut cuts: Vec<u64> = within.filter(|&time| from < time && time < to).collect();
-        cuts.push(to);
-        cuts.sort_unstable();
-        let mut pieces: Vec<(u64, u64, Option<StageId>)> = Vec::new();
+        let bounds = self.bounds[node].get_or_init(|| {
+            let bounds = parts.iter().map(|part| bounds(self.tree, node, part));
+            bounds.collect()
+        });
         let mut at = from;
-        for cut in cuts.into_iter().filter(|&cut| cut > from) {
-            if cut == at {
-                continue;
-            }
-            let fitting = parts.iter().find(|part| marks.fit(part, at, cut));
-            let stage = fitting.map(|part| part.stage).or(self.inherited[node]);
+        while at < to {
+            let edges = bounds.iter().flat_map(|bounds| [bounds.start, bounds.end]);
+            let cut = edges.filter(|&time| time > at).min().unwrap_or(to).min(to);
+            let fits = |bounds: &Range<u64>| bounds.start <= at && cut <= bounds.end;
+            let fitting = bounds.iter().position(fits);
+            let stage = fitting.map(|part| parts[part].stage);
+            let stage = stage.or(self.inherited[node]);
             match pieces.last_mut().filter(|last| last.2 == stage) {
                 Some(last) => last.1 = cut,
                 None => pieces.push((at, cut, stage)),
             }
             at = cut;
         }
-        pieces
     }
 
     fn read(&self) -> Option<&'static str> {
@@ -331,56 +313,53 @@ impl<'s, 't> Staging<'s, 't> {
     }
 }
 
-/// What divides a span's time: its events that some part names, and its children.
-struct Marks<'a, 't> {
-    events: &'a [Mark<'t>],
-    tree: &'a CallTree<'t>,
-    children: &'a [usize],
-}
-
-fn events<'t>(tree: &CallTree<'t>, node: usize, parts: &[&Part]) -> Vec<Mark<'t>> {
+/// From the first moment after what the part must follow, to the last before what must follow it.
+fn bounds(tree: &CallTree<'_>, node: usize, part: &Part) -> Range<u64> {
     let own = &tree.nodes[node];
     let moved = if own.is_server { tree.moved_ns } else { 0 };
-    let marks = own.span.events().map(|event| {
-        let mut kinds = event.attributes;
-        let kind = kinds.find(|(key, _)| event.name == "message" && *key == "message.type");
-        Mark {
-            time: event.time_ns.saturating_add_signed(moved),
-            name: event.name,
-            message: kind.and_then(|(_, kind)| kind.as_str()),
-        }
-    });
-    let is_named = |mark: &Mark<'_>| {
-        let mut wanted = parts
-            .iter()
-            .flat_map(|part| part.after_event.iter().chain(&part.before_event));
-        wanted.any(|wanted| mark.is(wanted))
+    let named = |patterns: &[Pattern]| {
+        let children = tree.intervals[node].children.iter();
+        let named = children.filter(|&&child| {
+            let name = tree.nodes[child].name;
+            patterns.iter().any(|pattern| pattern.is(name))
+        });
+        named
+            .map(|&child| &tree.intervals[child])
+            .collect::<Vec<_>>()
     };
-    marks.filter(is_named).collect()
+    let marks = |wanted: &str| {
+        let marks = own.span.events().filter(|event| is_event(event, wanted));
+        let times = marks.map(|event| event.time_ns.saturating_add_signed(moved));
+        times.collect::<Vec<u64>>()
+    };
+    let mut bounds = 0..u64::MAX;
+    if !part.after.is_empty() {
+        let ends = named(&part.after).into_iter().map(|child| child.end);
+        bounds.start = ends.min().unwrap_or(u64::MAX);
+    }
+    if !part.before.is_empty() {
+        let starts = named(&part.before).into_iter().map(|child| child.start);
+        bounds.end = starts.max().unwrap_or(0);
+    }
+    if let Some(wanted) = &part.after_event {
+        let first = marks(wanted).into_iter().min();
+        bounds.start = bounds.start.max(first.unwrap_or(u64::MAX));
+    }
+    if let Some(wanted) = &part.before_event {
+        let last = marks(wanted).into_iter().max();
+        bounds.end = bounds.end.min(last.unwrap_or(0));
+    }
+    bounds
 }
 
-impl Marks<'_, '_> {
-    /// Whether the time from `from` to `to` lies where the part says.
-    fn fit(&self, part: &Part, from: u64, to: u64) -> bool {
-        let child = |patterns: &[crate::model::Pattern], holds: &dyn Fn(&Interval) -> bool| {
-            patterns.is_empty()
-                || self.children.iter().any(|&child| {
-                    let name = self.tree.nodes[child].name;
-                    patterns.iter().any(|pattern| pattern.is(name))
-                        && holds(&self.tree.intervals[child])
-                })
-        };
-        let event = |wanted: &Option<String>, holds: &dyn Fn(u64) -> bool| {
-            wanted.as_deref().is_none_or(|wanted| {
-                let mut events = self.events.iter();
-                events.any(|mark| mark.is(wanted) && holds(mark.time))
-            })
-        };
-        child(&part.after, &|child| child.end <= from)
-            && child(&part.before, &|child| child.start >= to)
-            && event(&part.after_event, &|time| time <= from)
-            && event(&part.before_event, &|time| time >= to)
-    }
+/// By the beginning of its name; `message SENT` is a gRPC message that was sent.
+fn is_event(event: &Event<'_>, wanted: &str) -> bool {
+    let Some(kind) = wanted.strip_prefix("message ") else {
+        return event.name.starts_with(wanted);
+    };
+    let mut attributes = event.attributes.clone();
+    event.name == "message"
+        && attributes.any(|(key, value)| key == "message.type" && value.as_str() == Some(kind))
 }
 
 /// The span around a call: the nearest one above it on the client's side that isn't the whole program, where it has no other call.
