@@ -53,6 +53,10 @@ impl Traces {
         some(self.parents[index as usize])
     }
 
+    pub(crate) fn service_name(&self, index: u32) -> Option<Str> {
+        self.resources[self.record(index).resource as usize].service_name
+    }
+
     pub(crate) fn children(&self, index: u32) -> &[u32] {
         let index = index as usize;
         &self.children[self.child_starts[index] as usize..self.child_starts[index + 1] as usize]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::contract::Contract;
-use crate::traces::{Status, Traces};
+use crate::traces::{Kind, Status, Traces};
 
 use super::calls::{Call, Ghost};
 use super::links::{Links, Side, range_of};
@@ -44,6 +44,7 @@ pub(crate) fn join<'a>(
     for call in calls.iter_mut().filter(|call| call.judged) {
         answer(traces, links, reader, call, &mut open);
     }
+    join_shared(traces, links, calls, call_of);
     let (own, mut nobodys) = unclaimed(traces, contract, links, reader, calls);
     adopt_named(traces, calls, &mut nobodys);
     let (rootless, mut foreign): (Vec<_>, Vec<_>) = nobodys
@@ -124,6 +125,15 @@ fn answer<'a>(
 ) {
     let time = traces.record(call.span);
     let named = call.named.map(|named| named.method);
+    // A layer of the program above another one, such as gRPC's `Sent.…` above `Attempt.…`, sends nothing itself.
+    let is_try = |span: u32| {
+        let method = reader.words(span).method();
+        links.side(span) == Side::Between
+            && method.is_some()
+            && method == call.said.or(named)
+            && traces.service_name(span) == traces.service_name(call.span)
+    };
+    let mut attempts = 0;
     let mut best: Option<((bool, bool), u32)> = None;
     open.clear();
     open.push(call.span);
@@ -133,8 +143,9 @@ fn answer<'a>(
                 Side::Client => continue,
                 Side::Between => {
                     open.push(child);
-                    let method = reader.words(child).method();
-                    call.attempts += u32::from(method.is_some() && method == call.said.or(named));
+                    let tries = |span: &u32| is_try(*span);
+                    attempts +=
+                        u32::from(tries(&child) && !traces.children(child).iter().any(tries));
                     continue;
                 }
                 Side::Server | Side::Undeclared => {}
@@ -158,6 +169,37 @@ fn answer<'a>(
         }
     }
     call.server = best.map(|(_, child)| child);
+    call.attempts = attempts;
+}
+
+/// Zipkin's way: client and server tell one call in one span, each its half.
+pub(crate) fn is_shared(traces: &Traces, one: u32, other: u32) -> bool {
+    let (one, other) = (traces.record(one), traces.record(other));
+    let kinds = [one.kind, other.kind];
+    one.resource != other.resource
+        && one.parent_id == other.parent_id
+        && kinds.contains(&Kind::Client)
+        && kinds.contains(&Kind::Server)
+}
+
+/// Gives calls the server's half of a span that both share.
+fn join_shared(
+    traces: &Traces,
+    links: &Links,
+    calls: &mut [Call<'_>],
+    call_of: &HashMap<u32, u32>,
+) {
+    for &(later, first) in &traces.repeated_ids {
+        for (own, other) in [(first, later), (later, first)] {
+            let Some(&call) = call_of.get(&own) else {
+                continue;
+            };
+            let call = &mut calls[call as usize];
+            if call.judged && links.side(other) == Side::Server && is_shared(traces, own, other) {
+                call.server = call.server.or(Some(other));
+            }
+        }
+    }
 }
 
 /// Server spans of the contract's service that answer no call: by example those in their traces, and the tops of nobody's traces.

@@ -229,11 +229,7 @@ impl Sorting<'_, '_> {
     }
 
     fn same_program(&self, span: u32, other: u32) -> bool {
-        let service = |span: u32| {
-            let resource = self.traces.record(span).resource;
-            self.traces.resources[resource as usize].service_name
-        };
-        service(span) == service(other)
+        self.traces.service_name(span) == self.traces.service_name(other)
     }
 
     fn names_the_service(&self, span: u32) -> bool {

@@ -7,8 +7,8 @@ use super::reach::{SLACK_NS, explained};
 use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::rule::Severity;
-use crate::traces::Kind;
 use crate::view::View;
+use crate::view::join::is_shared;
 
 pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for &(later, first) in &view.traces.repeated_ids {
@@ -28,7 +28,7 @@ pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .example(example)
                 .step(view.step_at(example, later))
                 .span(later)
-                .case(if is_shared(view, first, later) {
+                .case(if is_shared(view.traces, first, later) {
                     "shared"
                 } else {
                     "differ"
@@ -37,16 +37,6 @@ pub(crate) fn duplicate_span_id(view: &View<'_>, drafts: &mut Vec<Draft>) {
         );
     }
     copies(view, drafts);
-}
-
-/// Zipkin's way: client and server tell one call in one span, each its half.
-fn is_shared(view: &View<'_>, first: u32, later: u32) -> bool {
-    let (one, other) = (view.traces.record(first), view.traces.record(later));
-    let kinds = [one.kind, other.kind];
-    one.resource != other.resource
-        && one.parent_id == other.parent_id
-        && kinds.contains(&Kind::Client)
-        && kinds.contains(&Kind::Server)
 }
 
 /// Which spans suffer from an id that two spans share: both, what names either as its parent, and what lost its parent within their time.
