@@ -119,7 +119,7 @@ pub(crate) const RPC: &[Concept] = &[
             (Next, "rpc.status_code"),
         ],
         within: None,
-        retyped: &[(New, "string"), (Next, "string")],
+        retyped: &[(Old, "int"), (New, "string"), (Next, "string")],
     },
     Concept {
         names: &[(Ancient, "net.peer.name"), (Old, "server.address")],
@@ -199,6 +199,13 @@ impl GrpcStatus {
         }
         let place = GRPC_STATUS.iter().position(same);
         place.map(|place| GrpcStatus(place as u8))
+    }
+
+    /// From the message of a span's status, as gRPC for Java writes it: `UNAVAILABLE: io exception`.
+    pub(crate) fn from_message(message: &str) -> Option<Self> {
+        let code = message.split(':').next()?;
+        let place = GRPC_STATUS.iter().position(|known| *known == code)?;
+        GrpcStatus::from_code(place as i64).filter(|status| *status != GrpcStatus::OK)
     }
 
     pub(crate) fn from_value(value: Value<'_>) -> Option<Self> {
@@ -380,6 +387,20 @@ mod tests {
         check("-1", None);
         check("", None);
         check("Teapot", None);
+    }
+
+    #[test]
+    fn statuses_in_messages() {
+        let check = |message: &str, expected: Option<&str>| {
+            let found = GrpcStatus::from_message(message).map(GrpcStatus::name);
+            assert_eq!(found, expected, "{message}");
+        };
+        check("UNAVAILABLE: io exception", Some("UNAVAILABLE"));
+        check("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
+        check("OK", None);
+        check("Unavailable: no", None);
+        check("connection refused", None);
+        check("", None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Words that several rules share.
 
+use crate::semconv::GrpcStatus;
 use crate::view::View;
 use crate::view::links::Side;
 
@@ -37,13 +38,17 @@ pub(crate) fn duration(nanoseconds: u64) -> String {
     format!("{nanoseconds} ns")
 }
 
-/// `: connection refused`; of a Python error's text, its details.
+/// `: connection refused`; of a Python error's text, its details; of `UNAVAILABLE: connection refused`, what follows the code.
 pub(crate) fn reason(text: &str) -> String {
     let details = text.split_once("details = \"");
     let text = details.map_or(text, |(_, details)| {
         details.split('"').next().unwrap_or(details)
     });
-    let line = text.lines().next().unwrap_or_default().trim();
+    let mut line = text.lines().next().unwrap_or_default().trim();
+    // Its code is said by its name.
+    if GrpcStatus::from_message(line).is_some() {
+        line = line.split_once(':').map_or("", |(_, rest)| rest.trim());
+    }
     if line.is_empty() {
         String::new()
     } else {

@@ -116,13 +116,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The gRPC status that a span gives, by any of the attribute's names.
+    /// The gRPC status that a span gives, by any of the attribute's names, else at the beginning of its status message.
     pub(crate) fn grpc_status(&self, span: u32) -> Option<GrpcStatus> {
-        let slice = self.traces.record(span).attributes;
-        let attributes = self.traces.attributes[slice.range()].iter();
-        attributes
+        let record = self.traces.record(span);
+        let attributes = self.traces.attributes[record.attributes.range()].iter();
+        let said = attributes
             .filter(|attribute| self.status.contains(&attribute.key))
-            .find_map(|attribute| GrpcStatus::from_value(self.traces.value(*attribute)))
+            .find_map(|attribute| GrpcStatus::from_value(self.traces.value(*attribute)));
+        said.or_else(|| {
+            let message = self.traces.str(record.status_message);
+            (record.status == Status::Error)
+                .then(|| GrpcStatus::from_message(message))
+                .flatten()
+        })
     }
 
     /// A call without a server span that its own status explains: the status, or `None` within where the span is an error without one.
