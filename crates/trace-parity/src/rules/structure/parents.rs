@@ -9,6 +9,9 @@ use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::links::{Orphans, Side};
 
+/// Layers of a program above one of its calls that are looked at.
+const LAYERS: usize = 32;
+
 pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for group in view
         .links
@@ -97,8 +100,14 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
         }
     }
     for call in &view.calls {
-        let Some(parent) = view.traces.parent(call.span) else {
+        let Some(direct) = view.traces.parent(call.span) else {
             continue;
+        };
+        let parent = call_above(view, direct);
+        let through = if parent == direct {
+            String::new()
+        } else {
+            format!(", through `{}`", view.traces.span(direct).name())
         };
         let above = view.traces.span(parent).name();
         let (inner, outer) = (view.traces.record(call.span), view.traces.record(parent));
@@ -117,7 +126,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
         } else if after > 0 {
             (
                 format!(
-                    "the call `{}` lies under another call, `{above}`, which was over {} before it began",
+                    "the call `{}` lies under another call, `{above}`{through}, which was over {} before it began",
                     call.method,
                     duration(after)
                 ),
@@ -126,7 +135,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
         } else {
             (
                 format!(
-                    "the call `{}` lies under another call, `{above}`",
+                    "the call `{}` lies under another call, `{above}`{through}",
                     call.method
                 ),
                 "under-call",
@@ -143,6 +152,16 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
         );
     }
     misplaced_answers(view, drafts);
+}
+
+/// The call that a span of the same program lies under; the span itself where it lies under none.
+fn call_above(view: &View<'_>, span: u32) -> u32 {
+    let is_own = |above: &u32| view.service(*above) == view.service(span);
+    let mut above = std::iter::successors(Some(span), |&span| view.traces.parent(span))
+        .take(LAYERS)
+        .take_while(is_own)
+        .skip_while(|&span| view.links.side(span) == Side::Between);
+    above.next().unwrap_or(span)
 }
 
 fn parent_in_another_trace(view: &View<'_>, group: &Orphans, parent: u32) -> Draft {
