@@ -12,6 +12,8 @@ use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::reader::Form;
 
+use super::words::counted;
+
 pub(crate) fn span_name(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let service = &view.contract.server.rpc_service;
     other_forms(view, drafts);
@@ -160,7 +162,8 @@ fn attribute_of(
     let constant = (rule.constant && view.scenario)
         .then(|| most_common(view, rule, concept, &judged))
         .flatten();
-    let mut missing: BTreeMap<u32, Tally> = BTreeMap::new();
+    // Spans that a limit cut are counted apart.
+    let mut missing: BTreeMap<(u32, bool), Tally> = BTreeMap::new();
     let mut renamed: BTreeMap<(u32, &str, Generation), Tally> = BTreeMap::new();
     let mut mistyped: BTreeMap<(u32, &str, &str), Tally> = BTreeMap::new();
     let mut unequal: BTreeMap<u32, Tally> = BTreeMap::new();
@@ -174,8 +177,9 @@ fn attribute_of(
         }
         let Some(written) = written(view, rule, concept, call) else {
             if !said_within(view, concept, call) {
+                let is_cut = view.traces.span(call.span).dropped_attributes() > 0;
                 missing
-                    .entry(scope)
+                    .entry((scope, is_cut))
                     .or_default()
                     .add(call.span, || dropped(view, call.span));
             }
@@ -213,19 +217,19 @@ fn attribute_of(
         draft.step = step(tally.first).filter(|_| tally.count < all);
         draft
     };
-    for (scope, tally) in &missing {
+    for (&(scope, is_cut), tally) in &missing {
         let message = format!(
             "`{key}` is absent from {} of {all} client RPC spans{}",
             tally.count, tally.shown
         );
-        let mut draft = draft(Rule::AttributeMissing, *scope, tally, message);
-        let count = tally
-            .first
-            .map_or(0, |span| view.traces.span(span).dropped_attributes());
-        if !tally.shown.is_empty() {
-            draft = draft.case("dropped").tell("dropped", count.to_string());
-        }
-        drafts.push(draft);
+        let draft = draft(Rule::AttributeMissing, scope, tally, message);
+        drafts.push(match tally.first.filter(|_| is_cut) {
+            Some(span) => {
+                let count = view.traces.span(span).dropped_attributes();
+                draft.case("dropped").tell("dropped", count.to_string())
+            }
+            None => draft,
+        });
     }
     for ((scope, name, generation), tally) in &renamed {
         let (Some(usual), Some(convention)) = (usual, semconv::convention(key)) else {
@@ -277,7 +281,10 @@ fn attribute_of(
 fn dropped(view: &View<'_>, span: u32) -> String {
     match view.traces.span(span).dropped_attributes() {
         0 => String::new(),
-        count => format!("; the span itself says that a limit cut {count} attributes off"),
+        count => format!(
+            "; the span itself says that a limit cut {} off",
+            counted(u64::from(count), "attribute")
+        ),
     }
 }
 
