@@ -1,5 +1,7 @@
 //! Did the spans come as the SDKs made them, or through something that changed them all?
 
+use std::collections::BTreeMap;
+
 use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::traces::Value;
@@ -20,16 +22,19 @@ const CHANGED_BY_ZIPKIN: [Rule; 8] = [
 
 /// Puts one finding in the place of all that a Zipkin on the way explains.
 pub(crate) fn through_zipkin(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    let calls: Vec<&Call<'_>> = view
-        .calls
-        .iter()
-        .filter(|call| call.has_rpc_words())
-        .collect();
-    let Some(&first) = calls.first() else { return };
-    if !calls.iter().all(|call| is_lower(view, call)) {
-        return;
+    let mut examples: BTreeMap<u32, Vec<&Call<'_>>> = BTreeMap::new();
+    for call in view.calls.iter().filter(|call| call.has_rpc_words()) {
+        examples.entry(call.example).or_default().push(call);
     }
-    drafts.retain(|draft| !CHANGED_BY_ZIPKIN.contains(&draft.rule));
+    let all = examples.len();
+    examples.retain(|_, calls| calls.iter().all(|call| is_lower(view, call)));
+    let calls: Vec<&Call<'_>> = examples.values().flatten().copied().collect();
+    let Some(&first) = calls.first() else { return };
+    let is_changed = |draft: &Draft| match draft.example {
+        Some(example) => examples.contains_key(&example),
+        None => examples.len() == all,
+    };
+    drafts.retain(|draft| !(CHANGED_BY_ZIPKIN.contains(&draft.rule) && is_changed(draft)));
     let mut message = format!(
         "all {} calls are named in lower case, such as `{}`",
         calls.len(),
@@ -39,13 +44,13 @@ pub(crate) fn through_zipkin(view: &View<'_>, drafts: &mut Vec<Draft>) {
         message.push_str(", and numbers are text");
     }
     message.push_str(": the capture passed through Zipkin");
-    drafts.push(
-        Draft::new(Rule::SpanName, message)
-            .span(first.span)
-            .subject("lower case")
-            .count(calls.len())
-            .case("zipkin"),
-    );
+    let mut draft = Draft::new(Rule::SpanName, message)
+        .span(first.span)
+        .subject("lower case")
+        .count(calls.len())
+        .case("zipkin");
+    draft.example = (examples.len() == 1 && all > 1).then_some(first.example);
+    drafts.push(draft);
 }
 
 /// The name is that of the call but for its capital letters.
