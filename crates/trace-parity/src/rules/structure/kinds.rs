@@ -6,28 +6,38 @@ use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::traces::Kind;
 use crate::view::View;
-use crate::view::calls::Call;
 use crate::view::reader::Form;
 
 pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let shifted = shifted(view);
-    for calls in shifted.values() {
-        let first = calls[0];
-        let message = format!(
-            "all {} calls from one resource have kind server, such as `{}`: every kind is one too low, as where an exporter writes the \
-             API's numbers in place of OTLP's",
-            calls.len(),
-            view.traces.span(first.span).name()
-        );
-        drafts.push(
-            Draft::new(Rule::WrongKind, message)
-                .example(first.example)
-                .span(first.span)
-                .subject("every kind")
-                .count(calls.len())
-                .case("shifted")
-                .scope(view.traces.record(first.span).scope),
-        );
+    let answers = shifted_answers(view);
+    for (what, kind, subject, resources) in [
+        ("calls", Kind::Server, "every kind", &shifted),
+        (
+            "answers",
+            Kind::Internal,
+            "every kind of the server's",
+            &answers,
+        ),
+    ] {
+        for spans in resources.values() {
+            let (example, first) = spans[0];
+            let message = format!(
+                "all {} {what} from one resource have kind {kind}, such as `{}`: every kind is one too low, as where an exporter writes \
+                 the API's numbers in place of OTLP's",
+                spans.len(),
+                view.traces.span(first).name()
+            );
+            drafts.push(
+                Draft::new(Rule::WrongKind, message)
+                    .example(example)
+                    .span(first)
+                    .subject(subject)
+                    .count(spans.len())
+                    .case("shifted")
+                    .scope(view.traces.record(first).scope),
+            );
+        }
     }
     for call in view.calls.iter().filter(|call| call.judged) {
         let resource = view.traces.record(call.span).resource;
@@ -42,7 +52,8 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 "a client's call",
             ));
         }
-        if let Some(server) = call.server {
+        let is_told = |server: &u32| answers.contains_key(&view.traces.record(*server).resource);
+        if let Some(server) = call.server.filter(|server| !is_told(server)) {
             drafts.extend(kind_of(
                 view,
                 call.example,
@@ -55,15 +66,42 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+/// Spans by resource, each with its example.
+type ByResource = BTreeMap<u32, Vec<(u32, u32)>>;
+
 /// Resources of two or more calls, all of kind SERVER.
-fn shifted<'v, 'a>(view: &'v View<'a>) -> BTreeMap<u32, Vec<&'v Call<'a>>> {
-    let mut by_resource: BTreeMap<u32, Vec<&Call<'_>>> = BTreeMap::new();
-    for call in view.calls.iter().filter(|call| call.has_rpc_words()) {
-        let resource = view.traces.record(call.span).resource;
-        by_resource.entry(resource).or_default().push(call);
+fn shifted(view: &View<'_>) -> ByResource {
+    let calls = view.calls.iter().filter(|call| call.has_rpc_words());
+    all_of_kind(
+        view,
+        calls.map(|call| (call.example, call.span)),
+        Kind::Server,
+    )
+}
+
+/// Resources of two or more answers, all of kind INTERNAL, where another span has none: INTERNAL alone is a kind that was never given.
+fn shifted_answers(view: &View<'_>) -> ByResource {
+    let calls = view.calls.iter().filter(|call| call.judged);
+    let answers = calls.filter_map(|call| Some((call.example, call.server?)));
+    let mut shifted = all_of_kind(view, answers, Kind::Internal);
+    shifted.retain(|&resource, _| {
+        let mut spans = view.traces.spans.iter();
+        spans.any(|span| span.resource == resource && span.kind == Kind::Unspecified)
+    });
+    shifted
+}
+
+fn all_of_kind(view: &View<'_>, spans: impl Iterator<Item = (u32, u32)>, kind: Kind) -> ByResource {
+    let mut by_resource = ByResource::new();
+    for (example, span) in spans {
+        let resource = view.traces.record(span).resource;
+        by_resource
+            .entry(resource)
+            .or_default()
+            .push((example, span));
     }
-    let as_server = |call: &&Call<'_>| view.traces.record(call.span).kind == Kind::Server;
-    by_resource.retain(|_, calls| calls.len() > 1 && calls.iter().all(as_server));
+    let is_kind = |&(_, span): &(u32, u32)| view.traces.record(span).kind == kind;
+    by_resource.retain(|_, spans| spans.len() > 1 && spans.iter().all(is_kind));
     by_resource
 }
 
