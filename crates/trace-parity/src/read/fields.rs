@@ -18,6 +18,11 @@ pub(crate) trait Fields<'de> {
     /// It is null, which proto3 JSON allows for every field.
     fn unset(&mut self) {}
 
+    /// It is a string.
+    fn text(&mut self, _: &str) {
+        self.misfit("a string");
+    }
+
     /// It is an array.
     fn items<A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
         self.misfit("an array");
@@ -33,6 +38,11 @@ pub(crate) trait Items<'de> {
 
     /// It isn't an array.
     fn misfit(&mut self, found: &'static str);
+
+    /// It is a string.
+    fn text(&mut self, _: &str) {
+        self.misfit("a string");
+    }
 }
 
 pub(crate) struct Object<'x, F>(pub(crate) &'x mut F);
@@ -204,8 +214,8 @@ macro_rules! misfits {
             Ok(())
         }
 
-        fn visit_str<E>(self, _: &str) -> Result<(), E> {
-            self.0.misfit("a string");
+        fn visit_str<E>(self, text: &str) -> Result<(), E> {
+            self.0.text(text);
             Ok(())
         }
     };

@@ -231,14 +231,19 @@ impl<'de> Fields<'de> for Document<'_> {
                 self.known = true;
                 skip(map)
             }
-            // otlp-stdout for Lambda: a request's bytes in base64.
-            "payload" => {
-                let payload = raw(map)?;
-                if let Some(request) = payload.text().and_then(bytes::decoded) {
-                    self.known = true;
-                    self.builder.put_inner(request);
-                }
-                Ok(())
+            // otlp-stdout for Lambda.
+            "payload" if self.depth < WRAPPED => {
+                let mut payload = Payload {
+                    document: Document::new(self.builder, self.depth + 1),
+                    is_object: false,
+                };
+                let read = map.next_value_seed(Object(&mut payload));
+                // What else it is, the fields around it tell.
+                payload.document.answered |= !payload.is_object;
+                self.answered |= payload.is_object;
+                self.known |= payload.document.known;
+                payload.document.close(read.is_ok());
+                read
             }
             "__otel_otlp_stdout" | "source" | "endpoint" | "method" | "content-type"
             | "content-encoding" | "headers" | "base64" => skip(map),
@@ -283,6 +288,30 @@ impl<'de> Fields<'de> for Document<'_> {
             }
         }
     }
+}
+
+/// A request within a log record: JSON, as a value or as text, or any bytes in base64.
+struct Payload<'b> {
+    document: Document<'b>,
+    is_object: bool,
+}
+
+impl<'de> Fields<'de> for Payload<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        self.is_object = true;
+        self.document.field(key, map)
+    }
+
+    fn text(&mut self, text: &str) {
+        let is_json = text.trim_start().starts_with('{');
+        let request = is_json.then(|| text.as_bytes().to_vec());
+        if let Some(request) = request.or_else(|| bytes::decoded(text)) {
+            self.document.known = true;
+            self.document.builder.put_inner(request);
+        }
+    }
+
+    fn misfit(&mut self, _: &'static str) {}
 }
 
 /// What went wrong where Jaeger's query API answers.
