@@ -32,6 +32,9 @@ pub(crate) fn give(view: &View<'_>, drafts: &mut [Draft]) {
     }
 }
 
+/// Evidence that stands behind a name.
+const VERSIONS: [&str; 4] = ["sdk", "distro", "scope_version", "server_scope_version"];
+
 /// What is known about a finding.
 struct Evidence<'v> {
     view: &'v View<'v>,
@@ -107,8 +110,9 @@ impl<'v> Evidence<'v> {
         let mut rest = text;
         while let Some((before, name, after)) = placeholder(rest) {
             out.push_str(before);
-            match self.named(name) {
+            match self.named(name).filter(|value| !value.is_empty()) {
                 Some(value) => out.push_str(&value),
+                None if VERSIONS.contains(&name) => out.push_str("of an unknown version"),
                 None => out.push_str(&format!("{{{name}}}")),
             }
             rest = after;
@@ -175,10 +179,13 @@ impl<'v> Evidence<'v> {
             told.by_ref().min().unwrap_or(Support::For),
             one_of(self.resource("telemetry.sdk.language").as_deref(), language),
             within(sdk.as_ref(), self.resource("telemetry.sdk.version")),
-            distribution.map_or(Support::For, |expected| {
-                let found = self.resource("telemetry.distro.name").is_some();
-                Support::known(found == expected)
-            }),
+            // A distribution's version is of no use without one.
+            distribution
+                .or(distro.as_ref().map(|_| true))
+                .map_or(Support::For, |expected| {
+                    let found = self.resource("telemetry.distro.name").is_some();
+                    Support::known(found == expected)
+                }),
             within(distro.as_ref(), self.resource("telemetry.distro.version")),
             scope_of(self.client, scope),
             within(scope_version.as_ref(), version_of(self.client)),

@@ -61,7 +61,7 @@ fn verdict(case: &Case) -> Verdict {
     }
 }
 
-fn unpacked(bytes: &[u8]) -> String {
+pub(crate) fn unpacked(bytes: &[u8]) -> String {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return String::from_utf8(bytes.to_vec()).expect("text");
     }
@@ -176,6 +176,12 @@ fn hints_follow_the_evidence() {
         "context-lost",
         None,
         &["!03"],
+    );
+    check(
+        &python(&[("\"telemetry.sdk.version\"", "\"version\"")]),
+        "context-lost",
+        None,
+        &["opentelemetry-python of an unknown version", "guess", "!{"],
     );
     let go = java(&[
         ("\"flags\":259", "\"flags\":257"),
