@@ -8,7 +8,7 @@ use super::problem::{Problem, ProblemKind};
 use crate::intern::Str;
 use crate::traces::{
     Attribute, EventRecord, LinkRecord, Rarities, ResourceRecord, Scalar, ScopeRecord, Slice,
-    SpanRecord, TraceRecord, Traces,
+    SpanRecord, TraceRecord, Traces, Value,
 };
 
 /// How deeply arrays and maps may nest in an attribute's value, in every format. Protobuf's own libraries stop at about the same depth:
@@ -262,12 +262,18 @@ impl Builder {
         std::mem::replace(&mut self.links_may_be_parents, may)
     }
 
-    /// Whether `parent` may be nothing but one of a span's links.
+    /// Whether `parent` may be nothing but one of a span's links, by Jaeger's word for a link: `child_of` is a parent.
     pub(crate) fn is_linked(&self, links: Slice, trace: [u8; 16], parent: [u8; 8]) -> bool {
+        let is_parent = |attributes: Slice| {
+            let kind = self
+                .traces
+                .attribute_named(attributes, "opentracing.ref_type");
+            kind.and_then(Value::as_str) == Some("child_of")
+        };
         self.links_may_be_parents
-            && self.traces.links[links.range()]
-                .iter()
-                .any(|link| (link.trace_id, link.span_id) == (trace, parent))
+            && self.traces.links[links.range()].iter().any(|link| {
+                (link.trace_id, link.span_id) == (trace, parent) && !is_parent(link.attributes)
+            })
     }
 
     /// Where equal ones stand once; a span's are mostly those of the span before it.
