@@ -164,7 +164,7 @@ fn stranger(view: &View<'_>) -> Option<String> {
 
 pub(crate) fn no_root(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
-        if example.traces.is_empty() || example.root.is_some() {
+        if example.traces.is_empty() || example.root.is_some() || root_is_orphan(view, index) {
             continue;
         }
         let orphans: Vec<u32> = children_of_root(view, index, example);
@@ -186,6 +186,16 @@ pub(crate) fn no_root(view: &View<'_>, drafts: &mut Vec<Draft>) {
         }
         drafts.push(draft.explains(orphans));
     }
+}
+
+/// The contract's root is there and names an absent parent, as another finding says.
+fn root_is_orphan(view: &View<'_>, example: u32) -> bool {
+    let Some(root) = view.contract.root.as_ref().filter(|_| view.scenario) else {
+        return false;
+    };
+    let own = view.links.orphans_of(example).iter();
+    let mut orphans = own.flat_map(|group| group.spans.iter());
+    orphans.any(|&span| view.traces.span(span).name() == root.name)
 }
 
 /// The spans that name an absent parent and were made by the client.
