@@ -8,6 +8,7 @@ mod exports;
 mod fixtures;
 mod foreign;
 mod hints;
+mod kinds;
 mod programs;
 mod readers;
 mod shapes;
