@@ -30,6 +30,8 @@ pub(crate) struct Document<'b> {
     /// Names of unknown fields, as far as they tell the format.
     unknown: Vec<String>,
     answered: bool,
+    /// Its unknown fields say nothing of spans.
+    is_log_record: bool,
 }
 
 /// Jaeger wraps an answer, Tempo a trace, Zipkin traces in an array; nobody wraps more often.
@@ -56,6 +58,7 @@ impl<'b> Document<'b> {
             zipkin: None,
             unknown: Vec::new(),
             answered: false,
+            is_log_record: false,
         }
     }
 
@@ -74,7 +77,8 @@ impl<'b> Document<'b> {
         }
         if known {
             builder.count_record();
-            for field in &self.unknown {
+            let unknown_fields = self.unknown.iter().filter(|_| !self.is_log_record);
+            for field in unknown_fields {
                 unknown(builder, "the document", field);
             }
         } else if whole && !self.answered {
@@ -244,6 +248,18 @@ impl<'de> Fields<'de> for Document<'_> {
                 self.known |= payload.document.known;
                 payload.document.close(read.is_ok());
                 read
+            }
+            // A container runtime and journald record each line that a program wrote.
+            "log" | "message" | "MESSAGE" => {
+                let line = raw(map)?;
+                if let Some(line) = line.text().filter(|line| line.contains("Spans\"")) {
+                    self.known = true;
+                    self.is_log_record = true;
+                    self.builder.put_inner(line.as_bytes().to_vec());
+                } else {
+                    self.unknown(key);
+                }
+                Ok(())
             }
             "__otel_otlp_stdout" | "source" | "endpoint" | "method" | "content-type"
             | "content-encoding" | "headers" | "base64" => skip(map),
