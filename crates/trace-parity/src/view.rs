@@ -17,7 +17,7 @@ use crate::traces::{Status, Traces};
 use calls::{Call, Ghost};
 use examples::Example;
 use join::Uncalled;
-use links::{Links, Orphans};
+use links::{Links, Orphans, Side};
 use reader::Reader;
 use steps::Alignment;
 use wire::OnWire;
@@ -131,6 +131,27 @@ impl<'a> View<'a> {
 
     pub(crate) fn service(&self, span: u32) -> &'a str {
         self.traces.span(span).service_name().unwrap_or_default()
+    }
+
+    /// The call that a span of the same program lies under; the span itself where it lies under none.
+    pub(crate) fn call_above(&self, span: u32) -> u32 {
+        /// Layers of a program above one of its spans that are looked at.
+        const LAYERS: usize = 32;
+        let is_own = |above: &u32| self.service(*above) == self.service(span);
+        let mut above = std::iter::successors(Some(span), |&span| self.traces.parent(span))
+            .take(LAYERS)
+            .take_while(is_own)
+            .skip_while(|&span| self.links.side(span) == Side::Between);
+        above.next().unwrap_or(span)
+    }
+
+    /// The call of the same method that a call lies under and runs in: two instrumentations tell of it.
+    pub(crate) fn told_above(&self, call: &Call<'a>) -> Option<u32> {
+        let above = self.call_above(self.traces.parent(call.span)?);
+        let outer = &self.calls[*self.call_of.get(&above)? as usize];
+        let (inside, around) = (self.traces.record(call.span), self.traces.record(above));
+        let runs = (around.start..=around.end).contains(&inside.start);
+        (runs && outer.method == call.method).then_some(above)
     }
 
     /// The call that `span` is, or in whose time it begins.

@@ -108,6 +108,11 @@ pub(crate) fn repeated_step(view: &View<'_>, drafts: &mut Vec<Draft>) {
             if declared.hedging || declared.retries && has_failed(view, index, step) {
                 continue;
             }
+            let call = view.call_of.get(&span);
+            let call = call.map(|&call| &view.calls[call as usize]);
+            if call.is_some_and(|call| view.told_above(call).is_some()) {
+                continue;
+            }
             let name = declared.name.as_str();
             let message = format!("`{name}` is done again");
             drafts.push(

@@ -9,9 +9,6 @@ use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::links::{Orphans, Side};
 
-/// Layers of a program above one of its calls that are looked at.
-const LAYERS: usize = 32;
-
 pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for group in view
         .links
@@ -103,7 +100,7 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let Some(direct) = view.traces.parent(call.span) else {
             continue;
         };
-        let parent = call_above(view, direct);
+        let parent = view.call_above(direct);
         let through = if parent == direct {
             String::new()
         } else {
@@ -148,20 +145,11 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
                 .span(call.span)
                 .subject(call.method)
                 .case(case)
-                .explains([call.span]),
+                .explains([call.span])
+                .explains(view.told_above(call)),
         );
     }
     misplaced_answers(view, drafts);
-}
-
-/// The call that a span of the same program lies under; the span itself where it lies under none.
-fn call_above(view: &View<'_>, span: u32) -> u32 {
-    let is_own = |above: &u32| view.service(*above) == view.service(span);
-    let mut above = std::iter::successors(Some(span), |&span| view.traces.parent(span))
-        .take(LAYERS)
-        .take_while(is_own)
-        .skip_while(|&span| view.links.side(span) == Side::Between);
-    above.next().unwrap_or(span)
 }
 
 fn parent_in_another_trace(view: &View<'_>, group: &Orphans, parent: u32) -> Draft {
