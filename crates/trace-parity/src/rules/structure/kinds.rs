@@ -12,9 +12,9 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let shifted = shifted(view);
     let answers = shifted_answers(view);
     for (what, kind, subject, resources) in [
-        ("calls", Kind::Server, "every kind", &shifted),
+        ("call", Kind::Server, "every kind", &shifted),
         (
-            "answers",
+            "answer",
             Kind::Internal,
             "every kind of the server's",
             &answers,
@@ -22,10 +22,13 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
     ] {
         for spans in resources.values() {
             let (example, first) = spans[0];
+            let all = match spans.len() {
+                1 => format!("the only {what} from one resource has"),
+                count => format!("all {count} {what}s from one resource have"),
+            };
             let message = format!(
-                "all {} {what} from one resource have kind {kind}, such as `{}`: every kind is one too low, as where an exporter writes \
-                 the API's numbers in place of OTLP's",
-                spans.len(),
+                "{all} kind {kind}, such as `{}`: every kind is one too low, as where an exporter writes the API's numbers in place of \
+                 OTLP's",
                 view.traces.span(first).name()
             );
             drafts.push(
@@ -69,26 +72,27 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
 /// Spans by resource, each with its example.
 type ByResource = BTreeMap<u32, Vec<(u32, u32)>>;
 
-/// Resources of two or more calls, all of kind SERVER.
+/// Resources whose calls are all of kind SERVER: two or more of them, or beside a span without a kind.
 fn shifted(view: &View<'_>) -> ByResource {
     let calls = view.calls.iter().filter(|call| call.has_rpc_words());
-    all_of_kind(
-        view,
-        calls.map(|call| (call.example, call.span)),
-        Kind::Server,
-    )
+    let calls = calls.map(|call| (call.example, call.span));
+    let mut shifted = all_of_kind(view, calls, Kind::Server);
+    shifted.retain(|&resource, calls| calls.len() > 1 || has_none(view, resource));
+    shifted
 }
 
-/// Resources of two or more answers, all of kind INTERNAL, where another span has none: INTERNAL alone is a kind that was never given.
+/// Resources whose answers are all of kind INTERNAL, beside a span without a kind: INTERNAL alone is a kind that was never given.
 fn shifted_answers(view: &View<'_>) -> ByResource {
     let calls = view.calls.iter().filter(|call| call.judged);
     let answers = calls.filter_map(|call| Some((call.example, call.server?)));
     let mut shifted = all_of_kind(view, answers, Kind::Internal);
-    shifted.retain(|&resource, _| {
-        let mut spans = view.traces.spans.iter();
-        spans.any(|span| span.resource == resource && span.kind == Kind::Unspecified)
-    });
+    shifted.retain(|&resource, _| has_none(view, resource));
     shifted
+}
+
+fn has_none(view: &View<'_>, resource: u32) -> bool {
+    let mut spans = view.traces.spans.iter();
+    spans.any(|span| span.resource == resource && span.kind == Kind::Unspecified)
 }
 
 fn all_of_kind(view: &View<'_>, spans: impl Iterator<Item = (u32, u32)>, kind: Kind) -> ByResource {
@@ -101,7 +105,7 @@ fn all_of_kind(view: &View<'_>, spans: impl Iterator<Item = (u32, u32)>, kind: K
             .push((example, span));
     }
     let is_kind = |&(_, span): &(u32, u32)| view.traces.record(span).kind == kind;
-    by_resource.retain(|_, spans| spans.len() > 1 && spans.iter().all(is_kind));
+    by_resource.retain(|_, spans| spans.iter().all(is_kind));
     by_resource
 }
 
