@@ -259,7 +259,8 @@ fn attribute_of(
             "`{name}` is a {} on {} of {all} client RPC spans; it should be a {}",
             tally.shown, tally.count, rule.type_name
         );
-        drafts.push(draft(Rule::AttributeType, *scope, tally, message).tell("written", *written));
+        let draft = draft(Rule::AttributeType, *scope, tally, message);
+        drafts.push(draft.tell("written", *written).tell("key", *name));
     }
     for (scope, tally) in &contradictory {
         let message = format!(
