@@ -1490,3 +1490,108 @@ fn orphans_of_programs_without_a_call() {
         );
     }
 }
+
+#[test]
+fn zz_probe() {
+    fn show(what: &str, verdict: &Verdict) {
+        let sum = |of: fn(&trace_parity::ExampleVerdict) -> u64| {
+            verdict.examples.iter().map(of).sum::<u64>()
+        };
+        println!(
+            "== {what}: {:?} {}/{}",
+            verdict.outcome,
+            sum(|e| e.joined),
+            sum(|e| e.client_rpcs)
+        );
+        for f in &verdict.findings {
+            println!(
+                "{:?} {} {} | {}\n   hint: {}",
+                f.severity,
+                f.rule,
+                f.count,
+                f.message,
+                f.hint.as_deref().unwrap_or_default()
+            );
+        }
+    }
+    let twice = changed(|parts| {
+        layer(parts, 0xb001, "milvus-client", "demo.grpc", 3, "");
+        let calls: Vec<Part> = parts
+            .iter()
+            .filter(|p| is_own_call(p) && !p.span["spanId"].as_str().unwrap().starts_with("b001"))
+            .cloned()
+            .collect();
+        for part in parts
+            .iter_mut()
+            .filter(|p| p.span["spanId"].as_str().unwrap().starts_with("b001"))
+        {
+            let call = calls
+                .iter()
+                .find(|c| c.span["spanId"] == part.span["parentSpanId"])
+                .unwrap();
+            part.span["attributes"] = call.span["attributes"].clone();
+        }
+    });
+    show("two stats handlers, exec", &exec(&twice));
+    show("two stats handlers, contract", &compare(&twice));
+    let sibling = changed(|parts| {
+        let calls: Vec<Part> = parts.iter().filter(|p| is_own_call(p)).cloned().collect();
+        for (n, call) in calls.iter().enumerate() {
+            let mut c = call.clone();
+            c.set("spanId", json!(format!("b002{n:012x}")));
+            parts.push(c);
+        }
+    });
+    show("two interceptors side by side, exec", &exec(&sibling));
+    let one = changed(|parts| {
+        parts.retain(|p| !is_own_call(p) || p.is_call("Search"));
+        parts.retain(|p| p.service != "standalone" || p.name().contains("Search"));
+        each(parts, is_own, |p| {
+            let k = p.span["kind"].as_u64().unwrap();
+            p.set("kind", json!(k - 1));
+        });
+    });
+    show("one call, shifted", &exec(&one));
+    let base = String::from_utf8(case("base.jsonl")).unwrap();
+    let docker: String = base
+        .lines()
+        .map(|l| {
+            json!({"log": format!("{l}\n"), "stream": "stdout", "time": "2026-11-27T12:00:00Z"})
+                .to_string()
+                + "\n"
+        })
+        .collect();
+    show("docker json-file", &compare(docker.as_bytes()));
+    let journald: String = base
+        .lines()
+        .map(|l| {
+            json!({"MESSAGE": format!("INFO: {l}"), "_PID": "1", "PRIORITY": "6"}).to_string()
+                + "\n"
+        })
+        .collect();
+    show("journald", &compare(journald.as_bytes()));
+    let cri: String = base
+        .lines()
+        .map(|l| format!("2026-11-27T12:00:00.000000000Z stdout F {l}\n"))
+        .collect();
+    show("cri", &compare(cri.as_bytes()));
+    for name in [
+        "status-go-name.otlp.jsonl.gz",
+        "v072-dup.otlp.jsonl.gz",
+        "py-own-provider.jsonl.gz",
+        "py-fork-child-lost.jsonl.gz",
+        "node-callbacks.jsonl.gz",
+        "micrometer-names.jsonl.gz",
+    ] {
+        show(name, &compare(&case(name)));
+    }
+    for name in [
+        "brave-otlp.bin",
+        "rust-otel-background.jsonl",
+        "zipkin-trace.json",
+        "five-through-zipkin.jsonl.gz",
+        "v072-dup.otlp.jsonl.gz",
+    ] {
+        show(name, &exec(&case(name)));
+    }
+}
