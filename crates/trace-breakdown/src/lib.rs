@@ -5,7 +5,6 @@
 mod activity;
 mod breakdown;
 mod call;
-mod duration;
 mod elsewhere;
 mod group;
 mod model;
@@ -16,7 +15,6 @@ mod tree;
 
 pub use breakdown::Breakdown;
 pub use call::{CallTime, ProgramTime, Segments, StageTime, Stretch};
-pub use duration::{cost, go_duration};
 pub use elsewhere::Elsewhere;
 pub use group::{By, Change, Group, GroupStage, GroupUnexplained, StageChange, changes, groups};
 pub use model::{Model, Side, Stage, StageId, StageKind};

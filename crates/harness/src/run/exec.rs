@@ -226,10 +226,6 @@ async fn kept_stack<'a>(
 }
 
 /// One for this program alone, where the tutorial has it, or somebody else's.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is another thing that a run holds on to"
-)]
 async fn own_stack(
     workspace: &Workspace,
     options: &Exec,
