@@ -11,6 +11,11 @@ pub(super) fn complaints(yaml: &str) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     match block.get("exporter").map(String::as_str) {
         Some("otlp" | "jaeger") => {}
+        Some("stdout") => found.push((
+            "`trace.exporter` is `stdout`: the server prints the spans of traced clients to its standard output, whatever `sampleFraction` is, and sends none"
+                .to_owned(),
+            "set `trace.exporter: otlp`",
+        )),
         Some(other) => found.push((
             format!("`trace.exporter` is `{other}`: the server exports no span"),
             "set `trace.exporter: otlp`",
@@ -115,7 +120,11 @@ mod tests {
         check("etcd:\n  rootPath: by-dev\n", &[]);
         check(
             &good.replace("exporter: otlp", "exporter: noop"),
-            &["`trace.exporter` is `noop`"],
+            &["`trace.exporter` is `noop`: the server exports no span"],
+        );
+        check(
+            &good.replace("exporter: otlp", "exporter: stdout"),
+            &["`trace.exporter` is `stdout`: the server prints the spans of traced clients"],
         );
         check(
             &good.replace("1.0", "0.1"),
