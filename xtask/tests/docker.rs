@@ -409,3 +409,21 @@ fn left_containers_are_found_by_their_labels(engine: &Engine) {
     );
     engine.assert_nothing_left();
 }
+
+/// The C++ core's spans come up to five seconds after the root's.
+#[test]
+fn late_spans_follow_the_decision_of_their_trace() {
+    let path = root().join("compose/cluster/collector.yaml");
+    let collector = std::fs::read_to_string(path).expect("it can be read");
+    let setting = |name: &str| {
+        let mut lines = collector.lines().map(str::trim);
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let digits = value.map(|value| value.trim_end_matches('s').parse::<u64>());
+        digits.and_then(Result::ok)
+    };
+    assert!(setting("decision_wait") > Some(6));
+    for cache in ["sampled_cache_size", "non_sampled_cache_size"] {
+        assert!(setting(cache) >= setting("num_traces"), "{cache}");
+    }
+    assert!(!collector.contains("\n    decision_wait_after_root_received:"));
+}

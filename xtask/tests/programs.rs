@@ -78,6 +78,10 @@ const PROGRAMS: &[Program] = &[
         )
     },
     Program {
+        findings: &[("error", "export-refused", "")],
+        ..program("refused", "{}/venv/bin/python {}/python/refused.py")
+    },
+    Program {
         findings: &[("warning", "call-failed", "`Connect` ended UNAVAILABLE")],
         ..program(
             "nobody-listens",
@@ -290,7 +294,7 @@ fn differences(program: &Program, run: &Finished) -> String {
 }
 
 #[test]
-#[ignore = "installs the packages of four languages and starts Milvus 32 times"]
+#[ignore = "installs the packages of four languages and starts Milvus 33 times"]
 fn slow_each_program_has_its_verdict() {
     let _turn = alone();
     if skipped_without_tutorial_ports() {

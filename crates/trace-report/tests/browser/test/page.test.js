@@ -216,7 +216,13 @@ inPage("search finds by name and by attribute, and shows what was folded", "cons
 
 /** Where a bar of the row begins and ends, in pixels. */
 async function bar(page, example, text) {
-  const box = await rows(page, example).filter({ hasText: text }).first().locator(".bar").first().boundingBox();
+  const drawn = rows(page, example).filter({ hasText: text }).first().locator(".bar").first();
+  let box;
+  // A row that is drawn anew between the two has no box.
+  do {
+    await drawn.waitFor();
+    box = await drawn.boundingBox();
+  } while (box === null);
   return { from: box.x, to: box.x + box.width };
 }
 
