@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use trace_parity::{JoinedCall, JoinedCalls, TraceId, Traces};
 
-/// Everything in the input that has a time, for questions about one call's time.
-pub(crate) struct Activity<'t, 'j> {
+/// Everything in the input that has a time, for questions about one call's time. Each answer is prepared when it is first asked for.
+pub(crate) struct Activity<'t> {
     traces: &'t Traces,
-    joined: &'j JoinedCalls<'t>,
-    starts: Vec<u64>,
-    ends: Vec<u64>,
+    pub(crate) joined: JoinedCalls<'t>,
+    /// When calls begin and when they end, each in order.
+    starts_and_ends: OnceCell<(Vec<u64>, Vec<u64>)>,
     /// When spans of the server's own traces begin or end, in order: its timers, which no client asks for.
     edges: OnceCell<Vec<u64>>,
     /// Spans of segments in order of start, and the longest of them.
@@ -49,18 +49,12 @@ const USUAL: u64 = 5;
 /// Others of a trace that say something about its connection.
 const ENOUGH: usize = 2;
 
-impl<'t, 'j> Activity<'t, 'j> {
-    pub(crate) fn of(traces: &'t Traces, joined: &'j JoinedCalls<'t>) -> Self {
-        let sorted = |time: fn(&JoinedCall<'t>) -> u64| {
-            let mut times: Vec<u64> = joined.calls.iter().map(time).collect();
-            times.sort_unstable();
-            times
-        };
+impl<'t> Activity<'t> {
+    pub(crate) fn of(traces: &'t Traces, joined: JoinedCalls<'t>) -> Self {
         Self {
-            starts: sorted(|call| call.span.start_ns()),
-            ends: sorted(|call| call.span.end_ns().max(call.span.start_ns())),
             traces,
             joined,
+            starts_and_ends: OnceCell::new(),
             edges: OnceCell::new(),
             segments: OnceCell::new(),
             outside: OnceCell::new(),
@@ -69,9 +63,10 @@ impl<'t, 'j> Activity<'t, 'j> {
 
     /// How many other calls were under way at some moment of this one.
     pub(crate) fn at_once(&self, call: &JoinedCall<'_>) -> usize {
+        let (starts, ends) = self.starts_and_ends.get_or_init(|| self.starts_and_ends());
         let (start, end) = (call.span.start_ns(), call.span.end_ns());
-        let begun = self.starts.partition_point(|&time| time < end);
-        let over = self.ends.partition_point(|&time| time <= start);
+        let begun = starts.partition_point(|&time| time < end);
+        let over = ends.partition_point(|&time| time <= start);
         begun.saturating_sub(over + 1)
     }
 
@@ -131,6 +126,18 @@ impl<'t, 'j> Activity<'t, 'j> {
             Some(others) => Some((others, true)),
             None => Some((others(OutsideOf::Example(call.example))?, false)),
         }
+    }
+
+    fn starts_and_ends(&self) -> (Vec<u64>, Vec<u64>) {
+        let sorted = |time: fn(&JoinedCall<'t>) -> u64| {
+            let mut times: Vec<u64> = self.joined.calls.iter().map(time).collect();
+            times.sort_unstable();
+            times
+        };
+        (
+            sorted(|call| call.span.start_ns()),
+            sorted(|call| call.span.end_ns().max(call.span.start_ns())),
+        )
     }
 
     fn edges(&self) -> Vec<u64> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use trace_parity::{Contract, JoinedCalls, RunFacts, TraceId, Traces, joined_calls};
+use trace_parity::{Contract, RunFacts, TraceId, Traces, joined_calls};
 
 use crate::activity::Activity;
 use crate::call::{self, CallTime, Clock, Segments, Stretch};
@@ -14,8 +14,7 @@ use crate::tree::CallTree;
 
 /// The calls of an input, with what is usual for each operation.
 pub struct Breakdown<'t> {
-    joined: JoinedCalls<'t>,
-    traces: &'t Traces,
+    activity: Activity<'t>,
     calls: Vec<CallTime<'t>>,
     usual: HashMap<&'t str, Usual>,
 }
@@ -38,11 +37,11 @@ impl<'t> Breakdown<'t> {
         for (place, elsewhere) in elsewhere::find(traces, &joined) {
             calls[place].elsewhere = Some(elsewhere);
         }
-        mark_merged(traces, &joined, &mut calls);
+        let activity = Activity::of(traces, joined);
+        mark_merged(&activity, &mut calls);
         Self {
             usual: usual(&calls),
-            joined,
-            traces,
+            activity,
             calls,
         }
     }
@@ -50,9 +49,10 @@ impl<'t> Breakdown<'t> {
     /// Names examples as a verdict does, by their traces.
     #[must_use]
     pub fn named(mut self, name: impl Fn(TraceId) -> Option<String>) -> Self {
-        for call in &self.joined.calls {
+        let joined = &mut self.activity.joined;
+        for call in &joined.calls {
             if let Some(name) = name(call.span.trace_id()) {
-                self.joined.examples[call.example] = name;
+                joined.examples[call.example] = name;
             }
         }
         self
@@ -67,7 +67,7 @@ impl<'t> Breakdown<'t> {
     /// The name of the example that a call is of.
     #[must_use]
     pub fn example(&self, time: &CallTime<'_>) -> &str {
-        &self.joined.examples[time.call.example]
+        &self.activity.joined.examples[time.call.example]
     }
 
     /// The example's name without the number of a repeat: `py` of `py-2`.
@@ -77,7 +77,7 @@ impl<'t> Breakdown<'t> {
         let repeated = name.rsplit_once('-').filter(|(base, number)| {
             !number.is_empty()
                 && number.bytes().all(|byte| byte.is_ascii_digit())
-                && self.joined.examples.iter().any(|other| other == base)
+                && self.activity.joined.examples.iter().any(|other| other == base)
         });
         repeated.map_or(name, |(base, _)| base)
     }
@@ -85,23 +85,22 @@ impl<'t> Breakdown<'t> {
     /// The call's collection: its name where the client says it, else its id where an event has it.
     #[must_use]
     pub fn collection(&self, time: &CallTime<'t>) -> Option<&'t str> {
-        let tree = CallTree::of(&self.joined, &time.call, Model::builtin());
+        let tree = CallTree::of(&self.activity.joined, &time.call, Model::builtin());
         call::collection(&tree)
     }
 
     /// What each call waited for, in order of time.
     #[must_use]
     pub fn path(&self, time: &CallTime<'t>) -> Vec<Stretch<'t>> {
-        Clock::new(Model::builtin()).path(&self.joined, &time.call)
+        Clock::new(Model::builtin()).path(&self.activity.joined, &time.call)
     }
 
     /// Why calls took so long, per call of `of`; the reason that explains most of a call's time first.
     #[must_use]
     pub fn reasons(&self, of: &[&CallTime<'t>]) -> Vec<Vec<Reason>> {
-        let activity = Activity::of(self.traces, &self.joined);
         let told = of.iter().map(|time| {
             let usual = &self.usual[time.call.method];
-            reason::reasons(time, usual, &activity)
+            reason::reasons(time, usual, &self.activity)
         });
         told.collect()
     }
@@ -114,8 +113,7 @@ impl std::fmt::Debug for Breakdown<'_> {
 }
 
 /// A call without spans of segments was merged where segments were searched in its time for another trace.
-fn mark_merged(traces: &Traces, joined: &JoinedCalls<'_>, calls: &mut [CallTime<'_>]) {
-    let activity = Activity::of(traces, joined);
+fn mark_merged(activity: &Activity<'_>, calls: &mut [CallTime<'_>]) {
     for time in calls {
         if time.segments == Segments::Absent
             && let Some(server) = time.call.server

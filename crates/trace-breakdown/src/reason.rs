@@ -133,11 +133,7 @@ fn parse(text: &str) -> Result<Vec<Row>, String> {
 }
 
 /// The reasons for a call's time, the one that explains most first.
-pub(crate) fn reasons(
-    time: &CallTime<'_>,
-    usual: &Usual,
-    activity: &Activity<'_, '_>,
-) -> Vec<Reason> {
+pub(crate) fn reasons(time: &CallTime<'_>, usual: &Usual, activity: &Activity<'_>) -> Vec<Reason> {
     let whole = time.total_ns + time.program.map_or(0, |program| program.after_ns);
     let is_outlier = usual.calls >= ENOUGH
         && whole > (usual.total_ns + usual.program_ns).saturating_mul(OUTLIER.0) / OUTLIER.1;
@@ -180,7 +176,7 @@ impl Row {
         &self,
         time: &CallTime<'_>,
         usual: &Usual,
-        activity: &Activity<'_, '_>,
+        activity: &Activity<'_>,
         over: &dyn Fn(u64, u64) -> u64,
         is_given: &dyn Fn(u64) -> bool,
     ) -> Option<(u64, Vec<String>)> {
