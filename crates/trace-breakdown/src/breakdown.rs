@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use trace_parity::{Contract, RunFacts, TraceId, Traces, joined_calls};
+use trace_parity::{Contract, RunFacts, TraceId, Traces, base_of, joined_calls};
 
 use crate::activity::Activity;
 use crate::call::{self, CallTime, Clock, Segments, Stretch};
@@ -73,13 +73,10 @@ impl<'t> Breakdown<'t> {
     /// The example's name without the number of a repeat: `py` of `py-2`.
     #[must_use]
     pub fn language(&self, time: &CallTime<'_>) -> &str {
-        let name = self.example(time);
-        let repeated = name.rsplit_once('-').filter(|(base, number)| {
-            !number.is_empty()
-                && number.bytes().all(|byte| byte.is_ascii_digit())
-                && self.activity.joined.examples.iter().any(|other| other == base)
-        });
-        repeated.map_or(name, |(base, _)| base)
+        let names = &self.activity.joined.examples;
+        base_of(self.example(time), |base| {
+            names.iter().any(|name| name == base)
+        })
     }
 
     /// The call's collection: its name where the client says it, else its id where an event has it.

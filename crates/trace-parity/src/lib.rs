@@ -40,7 +40,7 @@ pub use read::{Input, Problem, ProblemKind, read};
 pub use rule::{Family, Rule, Severity, UnknownRule};
 pub use semconv::names_of;
 pub use settlement::{Progress, Settlement};
-pub use timing::{ExampleTiming, Spread, StepTiming, timing};
+pub use timing::{ExampleTiming, Spread, StepTiming, base_of, timing};
 pub use traces::{Attributes, Event, Kind, Link, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,

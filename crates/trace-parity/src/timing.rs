@@ -42,7 +42,9 @@ pub fn timing(verdict: &Verdict) -> Vec<StepTiming> {
         let mut groups: Vec<(String, Vec<&Cell>)> = Vec::new();
         for (example, cell) in verdict.examples.iter().zip(&row.cells) {
             let Some(cell) = cell else { continue };
-            let name = base(&example.name, verdict);
+            let name = base_of(&example.name, |base| {
+                verdict.examples.iter().any(|one| one.name == base)
+            });
             match groups.iter_mut().find(|(known, _)| known == name) {
                 Some((_, cells)) => cells.push(cell),
                 None => groups.push((name.to_owned(), vec![cell])),
@@ -62,12 +64,11 @@ pub fn timing(verdict: &Verdict) -> Vec<StepTiming> {
     rows.filter(|row| !row.examples.is_empty()).collect()
 }
 
-/// The example that a repeat repeats.
-fn base<'n>(name: &'n str, verdict: &Verdict) -> &'n str {
+/// An example's name without the number of a repeat: `py` of `py-2`, where there is an example `py`.
+#[must_use]
+pub fn base_of(name: &str, is_example: impl Fn(&str) -> bool) -> &str {
     let repeated = name.rsplit_once('-').filter(|(base, number)| {
-        !number.is_empty()
-            && number.bytes().all(|b| b.is_ascii_digit())
-            && verdict.examples.iter().any(|e| e.name == *base)
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && is_example(base)
     });
     repeated.map_or(name, |(base, _)| base)
 }
