@@ -27,13 +27,9 @@ pub(crate) fn critical(intervals: &[Interval], top: usize) -> Vec<Piece> {
     let whole = &intervals[top];
     let mut open = vec![(top, whole.start..whole.end.max(whole.start))];
     while let Some((span, window)) = open.pop() {
-        let mut cursor = window.end;
-        for (child, within) in waited_for(intervals, span, &window) {
-            own(&mut pieces, span, within.end..cursor);
-            cursor = within.start;
+        own_pieces(intervals, span, window, &mut pieces, |child, within| {
             open.push((child, within));
-        }
-        own(&mut pieces, span, window.start..cursor);
+        });
     }
     pieces.sort_unstable_by_key(|piece| piece.from);
     pieces
@@ -44,12 +40,7 @@ pub(crate) fn self_times(intervals: &[Interval], span: usize) -> Vec<Range<u64>>
     let whole = &intervals[span];
     let window = whole.start..whole.end.max(whole.start);
     let mut pieces = Vec::new();
-    let mut cursor = window.end;
-    for (_, within) in waited_for(intervals, span, &window) {
-        own(&mut pieces, span, within.end..cursor);
-        cursor = within.start;
-    }
-    own(&mut pieces, span, window.start..cursor);
+    own_pieces(intervals, span, window, &mut pieces, |_, _| {});
     pieces
         .iter()
         .rev()
@@ -57,14 +48,30 @@ pub(crate) fn self_times(intervals: &[Interval], span: usize) -> Vec<Range<u64>>
         .collect()
 }
 
-fn own(pieces: &mut Vec<Piece>, span: usize, time: Range<u64>) {
-    if !time.is_empty() {
-        pieces.push(Piece {
-            span,
-            from: time.start,
-            to: time.end,
-        });
+/// Adds the parts of a window in which a span waited for no child, the last first; `child` gets the others.
+fn own_pieces(
+    intervals: &[Interval],
+    span: usize,
+    window: Range<u64>,
+    pieces: &mut Vec<Piece>,
+    mut child: impl FnMut(usize, Range<u64>),
+) {
+    let mut own = |time: Range<u64>| {
+        if !time.is_empty() {
+            pieces.push(Piece {
+                span,
+                from: time.start,
+                to: time.end,
+            });
+        }
+    };
+    let mut cursor = window.end;
+    for (waited_for, within) in waited_for(intervals, span, &window) {
+        own(within.end..cursor);
+        cursor = within.start;
+        child(waited_for, within);
     }
+    own(window.start..cursor);
 }
 
 /// The children that a span waited for within a window, the last first, each with its part of the time. The parts don't overlap.
