@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::breakdown::Breakdown;
 use crate::call::CallTime;
 use crate::model::StageId;
-use crate::spread::{Difference, Spread};
+use crate::spread::{Difference, Spread, median};
 
 /// What calls of one operation are told apart by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,12 @@ impl<'b, 't> Group<'b, 't> {
     #[must_use]
     pub fn sum_ns(&self) -> u64 {
         self.calls.iter().map(|time| time.total_ns).sum()
+    }
+
+    /// The median over the calls of a time in nanoseconds.
+    #[must_use]
+    pub fn median(&self, ns: impl Fn(&CallTime<'t>) -> u64) -> u64 {
+        median(&mut self.calls.iter().map(|time| ns(time)).collect::<Vec<_>>())
     }
 
     /// The call that took longest.
@@ -190,16 +196,15 @@ pub fn changes<'t>(
 
 fn change<'t>(old: &Group<'_, 't>, new: &Group<'_, 't>) -> Option<Change<'t>> {
     let compared = |stage: Option<StageId>| {
-        let times = [old, new].map(|group| {
+        let mut times = [old, new].map(|group| {
             let ns =
                 |time: &&CallTime<'t>| stage.map_or(time.unexplained_ns, |stage| time.ns(stage));
             group.calls.iter().map(ns).collect::<Vec<u64>>()
         });
-        let [before, after] = &times;
-        let by = Difference::of(before, after)?;
+        let by = Difference::of(&times[0], &times[1])?;
         Some(StageChange {
             stage,
-            median: times.map(|times| Spread::of(times).median),
+            median: times.each_mut().map(|times| median(times)),
             by,
         })
     };

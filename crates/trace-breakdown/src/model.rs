@@ -211,6 +211,29 @@ impl Model {
     }
 }
 
+impl Side {
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Network => "network",
+            Self::Server => "server",
+        }
+    }
+}
+
+impl StageKind {
+    /// The name in tables and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 impl Part {
     pub(crate) fn is_of(&self, method: &str) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|own| own == method)

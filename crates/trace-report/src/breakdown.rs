@@ -4,7 +4,7 @@ mod data;
 
 use trace_breakdown::{
     Breakdown, By, CallTime, Change, Difference, Group, GroupStage, Model, Reason, Segments, Side,
-    StageId, StageKind, changes, groups,
+    StageId, changes, groups,
 };
 
 use crate::terminal::layout::Page;
@@ -105,7 +105,7 @@ fn one_group<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, '
         .iter()
         .map(|stage| {
             let own = Model::builtin().stage(stage.stage);
-            let mut kind = kind(own.kind).to_owned();
+            let mut kind = own.kind.name().to_owned();
             if stage.all_ns > stage.sum_ns + stage.sum_ns / 10 {
                 let side_by_side = stage.all_ns as f64 / stage.sum_ns.max(1) as f64;
                 kind += &format!(" x{side_by_side:.1}");
@@ -146,12 +146,7 @@ fn one_group<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, '
 
 /// `search Search: 20 calls, median 4.07 ms, p95 9.80 ms, slowest 99.0 ms`
 fn headline(page: &mut Page, group: &Group<'_, '_>) {
-    let name = match group.step {
-        Some(step) if !step.eq_ignore_ascii_case(group.method) => {
-            format!("{} in step {step}", group.method)
-        }
-        _ => group.method.to_owned(),
-    };
+    let name = operation(group.step, group.method);
     let key = match group.key.as_str() {
         "" => String::new(),
         key => format!(" ({key})"),
@@ -170,15 +165,16 @@ fn headline(page: &mut Page, group: &Group<'_, '_>) {
     page.paragraph("", "    ", &format!("{name}{key}: {times}"));
 }
 
-fn is_small(page: &Page, sum: u64, all: u64) -> bool {
-    page.style.detail < Detail::Verbose && u128::from(sum) * 1_000 < u128::from(all) * SMALL
+/// `Search`, or `GetLoadingProgress in step wait_loaded`.
+fn operation(step: Option<&str>, method: &str) -> String {
+    match step {
+        Some(step) if !step.eq_ignore_ascii_case(method) => format!("{method} in step {step}"),
+        _ => method.to_owned(),
+    }
 }
 
-fn kind(kind: StageKind) -> &'static str {
-    match kind {
-        StageKind::Work => "work",
-        StageKind::Wait => "wait",
-    }
+fn is_small(page: &Page, sum: u64, all: u64) -> bool {
+    page.style.detail < Detail::Verbose && u128::from(sum) * 1_000 < u128::from(all) * SMALL
 }
 
 fn share(part: u64, all: u64) -> String {
@@ -345,10 +341,7 @@ fn by_language(page: &mut Page, breakdown: &Breakdown<'_>, only: Option<&str>) {
 fn languages(page: &mut Page, (step, method): (Option<&str>, &str), groups: &[&Group<'_, '_>]) {
     page.gap();
     let calls: usize = groups.iter().map(|group| group.calls.len()).sum();
-    let name = match step {
-        Some(step) if !step.eq_ignore_ascii_case(method) => format!("{method} in step {step}"),
-        _ => method.to_owned(),
-    };
+    let name = operation(step, method);
     let head = format!("{name}: {}, medians", words::plural(calls, "call"));
     page.paragraph("", "    ", &head);
     let whole: u64 = groups.iter().map(|group| group.sum_ns()).sum();
@@ -368,7 +361,7 @@ fn languages(page: &mut Page, (step, method): (Option<&str>, &str), groups: &[&G
         label: label.to_owned(),
         cells: groups
             .iter()
-            .map(|group| (Role::Plain, words::nanoseconds(median_of(group, ns))))
+            .map(|group| (Role::Plain, words::nanoseconds(group.median(ns))))
             .collect(),
     };
     let mut rows: Vec<TableRow> = shown
@@ -397,36 +390,28 @@ const SIDES: [(Side, &str); 3] = [
     (Side::Server, "all of the server"),
 ];
 
-fn median_of(group: &Group<'_, '_>, ns: &dyn Fn(&CallTime<'_>) -> u64) -> u64 {
-    let mut times: Vec<u64> = group.calls.iter().map(|time| ns(time)).collect();
-    times.sort_unstable();
-    times[(times.len() - 1) / 2].midpoint(times[times.len() / 2])
-}
-
 /// `26.0 ms (java) to 721 ms (py), 695 ms apart`
 fn range(groups: &[&Group<'_, '_>], ns: &dyn Fn(&CallTime<'_>) -> u64) -> String {
-    let of = |group: &&&Group<'_, '_>| median_of(group, ns);
-    let least = groups.iter().min_by_key(of).expect("there are groups");
-    let most = groups.iter().max_by_key(of).expect("there are groups");
-    let (low, high) = (median_of(least, ns), median_of(most, ns));
+    let medians: Vec<(u64, &str)> = groups
+        .iter()
+        .map(|group| (group.median(ns), group.key.as_str()))
+        .collect();
+    let of = |(median, _): &&(u64, &str)| *median;
+    let (low, least) = medians.iter().min_by_key(of).expect("there are groups");
+    let (high, most) = medians.iter().max_by_key(of).expect("there are groups");
     format!(
         "{} ({}) to {} ({}), {} apart",
-        words::nanoseconds(low),
-        least.key,
-        words::nanoseconds(high),
-        most.key,
+        words::nanoseconds(*low),
+        least,
+        words::nanoseconds(*high),
+        most,
         words::nanoseconds(high - low)
     )
 }
 
 fn one_change(page: &mut Page, change: &Change<'_>) {
     page.gap();
-    let name = match change.step {
-        Some(step) if !step.eq_ignore_ascii_case(change.method) => {
-            format!("{} in step {step}", change.method)
-        }
-        _ => change.method.to_owned(),
-    };
+    let name = operation(change.step, change.method);
     let [before, after] = change.total;
     let head = format!(
         "{name}: {} ({} and {} calls), median {} before, {} after",

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use trace_breakdown::{
-    Breakdown, By, CallTime, Change, Difference, Group, Model, Reason, Segments, Side, Spread,
-    StageId, StageKind, changes, groups,
+    Breakdown, By, CallTime, Change, Difference, Group, Model, Reason, Segments, Spread, StageId,
+    changes, groups,
 };
 use trace_parity::{SpanId, TraceId};
 
@@ -201,8 +201,8 @@ impl<'a> JsonGroup<'a> {
                     JsonStage {
                         name: &own.name,
                         title: &own.title,
-                        side: side(own.side),
-                        kind: kind(own.kind),
+                        side: own.side.name(),
+                        kind: own.kind.name(),
                         sum_ns: stage.sum_ns,
                         all_spans_ns: stage.all_ns,
                         times: stage.spread.into(),
@@ -308,19 +308,4 @@ impl From<Difference> for JsonDifference {
 
 fn name(stage: StageId) -> &'static str {
     &Model::builtin().stage(stage).name
-}
-
-fn side(side: Side) -> &'static str {
-    match side {
-        Side::Client => "client",
-        Side::Network => "network",
-        Side::Server => "server",
-    }
-}
-
-fn kind(kind: StageKind) -> &'static str {
-    match kind {
-        StageKind::Work => "work",
-        StageKind::Wait => "wait",
-    }
 }
