@@ -94,7 +94,9 @@ fn taken_apart<'t>(
             ),
         );
     }
-    if groups(&taken, By::Step, only).is_empty() {
+    if let Some(wanted) = only
+        && groups(&taken, By::Step, only).is_empty()
+    {
         let known = groups(&taken, By::Step, None);
         let mut names: Vec<&str> = known
             .iter()
@@ -102,7 +104,6 @@ fn taken_apart<'t>(
             .collect();
         names.sort_unstable();
         names.dedup();
-        let wanted = only.unwrap_or_default();
         return Err(
             Failure::new(format!("no call in `{shown}` is of `{wanted}`"))
                 .hint(format!("it has {}", names.join(", "))),
