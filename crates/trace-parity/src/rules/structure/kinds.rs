@@ -1,6 +1,7 @@
 //! Client and server by their kind.
 
-use std::collections::BTreeMap;
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::draft::Draft;
 use crate::rule::Rule;
@@ -77,7 +78,8 @@ fn shifted(view: &View<'_>) -> ByResource {
     let calls = view.calls.iter().filter(|call| call.has_rpc_words());
     let calls = calls.map(|call| (call.example, call.span));
     let mut shifted = all_of_kind(view, calls, Kind::Server);
-    shifted.retain(|&resource, calls| calls.len() > 1 || has_none(view, resource));
+    let without_kind = LazyCell::new(|| resources_without_kind(view));
+    shifted.retain(|resource, calls| calls.len() > 1 || without_kind.contains(resource));
     shifted
 }
 
@@ -86,13 +88,16 @@ fn shifted_answers(view: &View<'_>) -> ByResource {
     let calls = view.calls.iter().filter(|call| call.judged);
     let answers = calls.filter_map(|call| Some((call.example, call.server?)));
     let mut shifted = all_of_kind(view, answers, Kind::Internal);
-    shifted.retain(|&resource, _| has_none(view, resource));
+    let without_kind = LazyCell::new(|| resources_without_kind(view));
+    shifted.retain(|resource, _| without_kind.contains(resource));
     shifted
 }
 
-fn has_none(view: &View<'_>, resource: u32) -> bool {
-    let mut spans = view.traces.spans.iter();
-    spans.any(|span| span.resource == resource && span.kind == Kind::Unspecified)
+/// Resources with a span without a kind.
+fn resources_without_kind(view: &View<'_>) -> HashSet<u32> {
+    let spans = view.traces.spans.iter();
+    let without = spans.filter(|span| span.kind == Kind::Unspecified);
+    without.map(|span| span.resource).collect()
 }
 
 fn all_of_kind(view: &View<'_>, spans: impl Iterator<Item = (u32, u32)>, kind: Kind) -> ByResource {
