@@ -219,6 +219,12 @@ impl Captured {
         Ok(self)
     }
 
+    /// The same as [`of`](Self::of), on a thread of its own.
+    pub async fn of_apart(run: &RunFolder) -> Result<Self> {
+        let run = run.clone();
+        apart(move || Self::of(&run)).await
+    }
+
     /// The same as [`judge`](Self::judge), on a thread of its own.
     pub async fn judge_apart(
         self,

@@ -101,8 +101,7 @@ impl Ending<'_> {
         if let Some(note) = session.settle_witness().await? {
             tell(note);
         }
-        let folder = session.folder.clone();
-        let captured = apart(move || Captured::of(&folder)).await?;
+        let captured = Captured::of_apart(&session.folder).await?;
         session.manifest.general_rules = contract.is_none();
         notes.extend(look(&captured.traces, &mut session.manifest));
         let mut judged = captured
@@ -118,7 +117,7 @@ impl Ending<'_> {
                 ))),
                 ReadBack::Differs(how) => {
                     session.manifest.read_back = Some(how);
-                    let captured = Captured::of(&session.folder)?;
+                    let captured = Captured::of_apart(&session.folder).await?;
                     judged = captured
                         .judge_apart(program, contract, session.manifest.facts())
                         .await;
