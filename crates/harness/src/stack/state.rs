@@ -78,24 +78,34 @@ impl StackState {
     pub fn check_is(&self, kind: &Kept) -> Result<()> {
         let is_allowed = |origin: &String| self.allowed_origins.contains(origin);
         let other_origin = kind.allowed_origins.iter().find(|one| !is_allowed(one));
-        let lack = if kind.auth && self.token.is_none() {
-            ("asks for no token", "--auth".to_owned())
-        } else if kind.backend == Backend::Jaeger && self.traces_from.is_none() {
-            ("has no Jaeger", "--backend jaeger".to_owned())
-        } else if let Some(origin) = other_origin {
+        let lacks = [
             (
+                kind.auth && self.token.is_none(),
+                "asks for no token",
+                "--auth".to_owned(),
+            ),
+            (
+                kind.backend == Backend::Jaeger && self.traces_from.is_none(),
+                "has no Jaeger",
+                "--backend jaeger".to_owned(),
+            ),
+            (
+                other_origin.is_some(),
                 "accepts no spans from web pages of that origin",
-                format!("--allow-origin {origin}"),
-            )
-        } else if !kind.redact.is_empty() {
+                format!("--allow-origin {}", other_origin.map_or("", String::as_str)),
+            ),
             // Its texts are written nowhere, so they can't be compared.
-            ("may keep that text", "--redact TEXT".to_owned())
-        } else {
-            return Ok(());
-        };
-        let (lack, flag) = lack;
-        Err(Failure::new(format!("the stack that is up {lack}"))
-            .hint(format!("{PROGRAM} down && {PROGRAM} up {flag}")))
+            (
+                !kind.redact.is_empty(),
+                "may keep that text",
+                "--redact TEXT".to_owned(),
+            ),
+        ];
+        match lacks.into_iter().find(|(is_lacking, ..)| *is_lacking) {
+            None => Ok(()),
+            Some((_, lack, flag)) => Err(Failure::new(format!("the stack that is up {lack}"))
+                .hint(format!("{PROGRAM} down && {PROGRAM} up {flag}"))),
+        }
     }
 }
 
