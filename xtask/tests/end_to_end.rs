@@ -48,6 +48,16 @@ fn five_languages_are_consistent_and_compare_repeats_the_verdict() {
     }
 
     let folder = latest_run();
+    let manifest = manifest(&folder);
+    let scraped = manifest["server_metrics"].as_array().expect("files");
+    let searches = |file: &Value| {
+        let file = folder.join(file.as_str().expect("a path"));
+        let page = std::fs::read_to_string(file).expect("a page of metrics");
+        samples(&page, "milvus_proxy_req_count", "function_name=\"Search\"")
+    };
+    let searches: Vec<f64> = scraped.iter().map(searches).collect();
+    // Milvus counts a request when it comes and when it is answered.
+    assert_eq!(searches, [0.0, 2.0 * LANGUAGES.len() as f64]);
     let capture = folder.join("capture.jsonl");
     let beside = compared(&capture);
     assert_eq!(judgement(&beside), judgement(&report));
@@ -73,6 +83,22 @@ fn five_languages_are_consistent_and_compare_repeats_the_verdict() {
     for language in LANGUAGES {
         assert!(baseline.contains(&format!("[{language}]\n")), "{baseline}");
     }
+}
+
+fn manifest(folder: &Path) -> Value {
+    let text = std::fs::read(folder.join("manifest.json")).expect("a manifest");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// The sum of a Prometheus metric's samples that have `label`.
+fn samples(page: &str, metric: &str, label: &str) -> f64 {
+    page.lines()
+        .filter(|line| line.starts_with(metric) && line.contains(label))
+        .map(|line| {
+            let value = line.rsplit(' ').next().expect("a value");
+            value.parse::<f64>().expect("a number")
+        })
+        .sum()
 }
 
 fn compared(capture: &Path) -> Value {

@@ -14,6 +14,7 @@ use harness::run::judge::Captured;
 use harness::run::program::{Start, run_programs};
 use harness::run::report;
 use harness::run::settle::{Settling, settle};
+use harness::spans::follow::Signal;
 use harness::spans::live::{Live, fresh};
 use harness::spans::source::Spans;
 use harness::stack::bring_up::{Place, RunningStack, StackChoice};
@@ -50,7 +51,7 @@ pub(super) struct Lab<'a> {
 
 /// The beginning of one variant's part of the capture.
 struct Beginning {
-    length: u64,
+    lengths: [u64; 3],
     capture: Option<Stats>,
 }
 
@@ -180,7 +181,7 @@ impl Lab<'_> {
         .await?;
         manifest.settled = Some(settling == Settling::Settled);
         manifest.capture = beginning
-            .copy_since(&mut self.session, &task.folder.join("capture.jsonl"))
+            .copy_since(&mut self.session, &task.folder)
             .await?;
         manifest.write(&folder.manifest())?;
         self.report(&folder, &manifest, finished)?;
@@ -232,18 +233,21 @@ impl Lab<'_> {
 impl Beginning {
     async fn of(session: &mut Session) -> Result<Self> {
         session.flush_capture().await?;
-        let capture = session.folder.path.join("capture.jsonl");
+        let length = |signal: Signal| length(&session.folder.path.join(signal.file_name(0)));
+        let [traces, metrics, logs] = Signal::ALL.map(length);
         Ok(Self {
-            length: length(&capture)?,
+            lengths: [traces?, metrics?, logs?],
             capture: session.manifest.capture.clone(),
         })
     }
 
-    /// Copies the new part of the capture, and returns its account.
+    /// Copies the new part of each signal's file, and returns the capture's account of it.
     async fn copy_since(&self, session: &mut Session, to: &Path) -> Result<Option<Stats>> {
         session.flush_capture().await?;
-        let capture = session.folder.path.join("capture.jsonl");
-        copy_lines(&capture, self.length, to)?;
+        for (signal, from) in Signal::ALL.into_iter().zip(self.lengths) {
+            let name = signal.file_name(0);
+            copy_lines(&session.folder.path.join(&name), from, &to.join(name))?;
+        }
         let now = session.manifest.capture.as_ref();
         let before = self.capture.as_ref();
         Ok(now.zip(before).map(|(now, before)| now.since(before)))

@@ -98,6 +98,11 @@ impl RunFolder {
         self.path.join("manifest.json")
     }
 
+    /// Milvus's own metrics before and after the programs.
+    pub fn server_metrics(&self) -> PathBuf {
+        self.path.join("server-metrics")
+    }
+
     /// The calls that a witness saw, where there was one.
     pub fn wire(&self) -> PathBuf {
         self.path.join(WIRE_FILE)

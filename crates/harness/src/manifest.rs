@@ -48,6 +48,9 @@ pub struct Manifest {
     /// How the traces differ that were read back from the store that the capture sends on to, where they do.
     #[serde(default)]
     pub read_back: Option<String>,
+    /// Milvus's own metrics before and after the programs: files of the run's folder in Prometheus's text format.
+    #[serde(default)]
+    pub server_metrics: Vec<String>,
     pub phases: Vec<PhaseManifest>,
     /// The reason for a missing verdict.
     pub failure: Option<String>,
@@ -109,6 +112,7 @@ impl Manifest {
             settled: None,
             forwarded: None,
             read_back: None,
+            server_metrics: Vec::new(),
             phases: Vec::new(),
             failure: None,
             wire: None,

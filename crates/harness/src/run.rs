@@ -10,6 +10,7 @@ pub mod life;
 pub mod program;
 mod read_back;
 pub mod report;
+pub mod scrape;
 pub mod settings;
 pub mod settle;
 pub mod trace;

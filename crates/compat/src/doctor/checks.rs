@@ -11,7 +11,7 @@ use harness::folder::RunFolder;
 use harness::prepare::example::{Example, Need};
 use harness::prepare::preflight::{self, Missing};
 use harness::run::settings::{self, Surroundings};
-use harness::spans::follow::Follow;
+use harness::spans::follow::{Follow, Signal};
 use harness::spans::http::{self, Url};
 use harness::stack::embedded;
 use harness::stack::ports::{TUTORIAL, TUTORIAL_OTLP};
@@ -415,7 +415,7 @@ async fn span_arrives(state: &StackState) -> Check {
 
 async fn send_and_find(state: &StackState) -> Result<Duration, String> {
     let mut follow =
-        Follow::from_end(state.folder.join("capture.jsonl")).map_err(|failure| failure.message)?;
+        Follow::from_end(&state.folder, Signal::Traces).map_err(|failure| failure.message)?;
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The standard variables that programs are given, so that their spans reach the stack.
+//! The standard variables that programs are given, so that their spans, metrics and logs reach the stack.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub fn surroundings<'a>(
 pub fn for_program(
     surroundings: &Surroundings<'_>,
     attributes: &[(&str, &str)],
-    milvus_uri: &str,
+    stack: &RunningStack,
 ) -> BTreeMap<String, String> {
     let own = surroundings.value("OTEL_RESOURCE_ATTRIBUTES");
     let mut variables = exporter(surroundings);
@@ -41,7 +41,12 @@ pub fn for_program(
         with_attributes(own.as_deref().unwrap_or_default(), attributes),
     );
     if surroundings.value("MILVUS_URI").is_none() {
-        variables.insert("MILVUS_URI".to_owned(), milvus_uri.to_owned());
+        variables.insert("MILVUS_URI".to_owned(), stack.milvus_uri.clone());
+    }
+    for (name, value) in exporters(stack) {
+        if surroundings.value(name).is_none() {
+            variables.insert(name.to_owned(), value);
+        }
     }
     variables
 }
@@ -91,6 +96,15 @@ fn exporter(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> {
     variables
 }
 
+/// Turns metrics and logs on where the stack's receiver takes them.
+fn exporters(stack: &RunningStack) -> impl Iterator<Item = (&'static str, String)> {
+    let names = ["OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"];
+    names
+        .into_iter()
+        .filter(|_| stack.takes_all_signals)
+        .map(|name| (name, "otlp".to_owned()))
+}
+
 /// The variables of protocol and endpoint, `signal` being such as `TRACES_`.
 fn names(signal: &str) -> (String, String) {
     let name = |what: &str| format!("OTEL_EXPORTER_OTLP_{signal}{what}");
@@ -113,9 +127,10 @@ pub fn for_example(
         ("MILVUS_URI", stack.milvus_uri.clone()),
         ("MILVUS_COLLECTION", collection),
     ];
-    let standard = standard.map(|(name, value)| (name.to_owned(), value));
     standard
         .into_iter()
+        .chain(exporters(stack))
+        .map(|(name, value)| (name.to_owned(), value))
         .chain(example.run.env.clone())
         .collect()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use supervise::{Interrupt, Result, Supervisor};
-use trace_report::Subject;
+use trace_report::{Note, NoteKind, Subject};
 
 use crate::PROGRAM;
 use crate::event::{Event, Events, Phase};
@@ -15,6 +15,7 @@ use crate::prepare::task::{Task, Versions};
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
 use crate::run::program::{Start, run_programs};
+use crate::run::scrape::{Moment, scrape};
 use crate::spans::live::{fresh, live};
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
@@ -122,6 +123,14 @@ async fn judge_examples(
         Start::of_example(run, name, &example, versions, &stack, token, log)
     });
     let starts = starts.collect();
+    let unread = scrape(stack.server_metrics.as_ref(), session, Moment::Before).await?;
+    let notes: Vec<Note> = unread
+        .map(|text| Note::new(NoteKind::General, text))
+        .into_iter()
+        .collect();
+    for note in &notes {
+        events.emit(Event::Note(note.text.clone()));
+    }
     let (supervisor, file) = (session.supervisor().clone(), session.folder.manifest());
     let told = (&mut session.manifest, file.as_path());
     let finished = run_programs(starts, jobs, &stack, &supervisor, told, events).await?;
@@ -134,7 +143,7 @@ async fn judge_examples(
         live: &live,
         contract: Some(&contract),
         subject: Subject::Examples,
-        notes: Vec::new(),
+        notes,
         events,
     };
     let judged = ending

@@ -21,6 +21,7 @@ use crate::run::environment;
 use crate::run::judge::{self, Judged};
 use crate::run::life::{Clock, Ending, to_the_end};
 use crate::run::program::{Limit, Start, run_programs};
+use crate::run::scrape::{Moment, scrape};
 use crate::run::settings::Surroundings;
 use crate::spans::live::{Fresh, Live, live};
 use crate::spans::source::Spans;
@@ -138,8 +139,10 @@ async fn judge_program(
     };
     let surroundings = environment::surroundings(&given, &stack, &options.command);
     let environment = environment::notes(&surroundings).into_iter();
+    let unread = scrape(stack.server_metrics.as_ref(), session, Moment::Before).await?;
     let notes: Vec<Note> = environment
         .map(|text| Note::new(NoteKind::Environment, text))
+        .chain(unread.map(|text| Note::new(NoteKind::General, text)))
         .chain(options.notes.iter().cloned())
         .collect();
     // The report has them too, but may come late.
@@ -283,7 +286,7 @@ fn start(
                     ("service.instance.id", name),
                     ("milvus_otel.run", &session.folder.id),
                 ],
-                &stack.milvus_uri,
+                stack,
             ),
             without_env: &[],
             output: output(

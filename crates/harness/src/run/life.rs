@@ -12,6 +12,7 @@ use crate::manifest::{Manifest, PhaseManifest};
 use crate::run::judge::{Captured, Judged, apart};
 use crate::run::read_back::{ReadBack, read_back};
 use crate::run::report;
+use crate::run::scrape::{Moment, scrape};
 use crate::run::settle::{Settling, settle};
 use crate::spans::live::Live;
 use crate::spans::source::Spans;
@@ -92,6 +93,10 @@ impl Ending<'_> {
             notes.push(Note::new(NoteKind::General, text));
         };
         settling.note().into_iter().for_each(&mut tell);
+
+        if let Some(note) = scrape(stack.server_metrics.as_ref(), session, Moment::After).await? {
+            tell(note);
+        }
 
         clock.enter(Phase::Compare);
         session.settle_capture().await?;

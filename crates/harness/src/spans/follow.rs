@@ -5,7 +5,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use otlp_capture::{Rotation, Secrets, Signal};
+pub use otlp_capture::Signal;
+use otlp_capture::{Rotation, Secrets};
 use supervise::{Failure, IoContext, Result, disk};
 
 use crate::spans::live::{Live, feed};
@@ -18,9 +19,10 @@ pub const KEPT_ROTATION: Rotation = Rotation {
     keep: KEPT_ROTATED,
 };
 
-/// A file that is being written, from some point on.
+/// A signal's file that is being written, from some point on.
 #[derive(Debug)]
 pub struct Follow {
+    signal: Signal,
     path: PathBuf,
     file: File,
     /// The beginning of a line whose end hasn't come yet.
@@ -30,11 +32,13 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Starts at the present end of the file.
-    pub fn from_end(path: PathBuf) -> Result<Self> {
+    /// Starts at the present end of the signal's file in a capture's folder.
+    pub fn from_end(folder: &Path, signal: Signal) -> Result<Self> {
+        let path = folder.join(signal.file_name(0));
         let mut file = File::open(&path).at("read", &path)?;
         file.seek(SeekFrom::End(0)).at("read", &path)?;
         Ok(Self {
+            signal,
             path,
             file,
             partial: Vec::new(),
@@ -42,13 +46,17 @@ impl Follow {
         })
     }
 
-    /// Appends the whole lines that have come to `copy`, and feeds them to `live`.
-    pub fn take_in(&mut self, copy: &Path, live: &Live) -> Result<()> {
+    /// Appends the whole lines that have come to the file of the same name in `folder`, and feeds spans to `live`.
+    pub fn take_in(&mut self, folder: &Path, live: &Live) -> Result<()> {
+        let copy = folder.join(self.signal.file_name(0));
         let mut lines = self.lines()?;
         self.secrets.redact(&mut lines);
-        disk::append(copy)
+        disk::append(&copy)
             .and_then(|mut copy| copy.write_all(&lines))
-            .at("write", copy)?;
+            .at("write", &copy)?;
+        if self.signal != Signal::Traces {
+            return Ok(());
+        }
         lines
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
@@ -94,7 +102,7 @@ impl Follow {
         let mut newest_first: Vec<File> = Vec::new();
         // Names move on to older files meanwhile: going the same way, a file may be met twice, and none is missed.
         for number in 0..=KEPT_ROTATED {
-            let Ok(file) = File::open(rotated(&self.path, number)) else {
+            let Ok(file) = File::open(rotated(&self.path, self.signal, number)) else {
                 continue;
             };
             let this = inode(file.metadata());
@@ -107,10 +115,10 @@ impl Follow {
             }
         }
         Err(Failure::new(format!(
-            "the capture `{}` was rotated faster than it was read: spans of this run are lost",
+            "the capture `{}` was rotated faster than it was read: telemetry of this run is lost",
             self.path.display()
         ))
-        .hint("a stack that is kept up keeps only the newest spans: stop other programs from exporting to it"))
+        .hint("a stack that is kept up keeps only the newest telemetry: stop other programs from exporting to it"))
     }
 }
 
@@ -118,8 +126,8 @@ fn inode(metadata: std::io::Result<Metadata>) -> Option<u64> {
     metadata.map(|of| of.ino()).ok()
 }
 
-fn rotated(current: &Path, number: u32) -> PathBuf {
-    current.with_file_name(Signal::Traces.file_name(number))
+fn rotated(current: &Path, signal: Signal, number: u32) -> PathBuf {
+    current.with_file_name(signal.file_name(number))
 }
 
 #[cfg(test)]
@@ -138,9 +146,9 @@ mod tests {
     /// As the capture does it.
     fn rotate(current: &Path) {
         for number in (0..KEPT_ROTATED).rev() {
-            let from = rotated(current, number);
+            let from = rotated(current, Signal::Traces, number);
             if from.exists() {
-                std::fs::rename(from, rotated(current, number + 1)).unwrap();
+                std::fs::rename(from, rotated(current, Signal::Traces, number + 1)).unwrap();
             }
         }
     }
@@ -151,7 +159,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("capture.jsonl");
             std::fs::write(&path, "before\n").unwrap();
-            let mut follow = Follow::from_end(path.clone()).unwrap();
+            let mut follow = Follow::from_end(folder.path(), Signal::Traces).unwrap();
             append(&path, "0\n");
             for number in 1..=rotations {
                 rotate(&path);
@@ -178,7 +186,7 @@ mod tests {
         let path = folder.path().join("capture.jsonl");
         let append = |text: &str| append(&path, text);
         append("before\n");
-        let mut follow = Follow::from_end(path.clone()).unwrap();
+        let mut follow = Follow::from_end(folder.path(), Signal::Traces).unwrap();
         let mut check = |expected: &str| {
             assert_eq!(
                 String::from_utf8(follow.lines().unwrap()).unwrap(),

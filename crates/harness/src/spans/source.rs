@@ -1,4 +1,4 @@
-//! The way to a run's spans, whoever stores them.
+//! The way to a run's spans, whoever stores them, and to its metrics and logs, where a capture of ours has them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub enum Spans {
     /// The run's own capture, which passes each line on after writing it.
     Captured,
     /// They come to the capture of a stack that stays.
-    Followed(Follow),
+    Followed([Follow; 3]),
     /// They come to a store that is asked for them.
     Fetched(Fetch),
 }
@@ -29,7 +29,11 @@ impl Spans {
     pub fn keep_out(&mut self, secrets: &Secrets) {
         match self {
             Self::Captured => {}
-            Self::Followed(follow) => follow.secrets = secrets.clone(),
+            Self::Followed(signals) => {
+                for follow in signals {
+                    follow.secrets = secrets.clone();
+                }
+            }
             Self::Fetched(fetch) => fetch.secrets = secrets.clone(),
         }
     }
@@ -49,11 +53,12 @@ impl Spans {
 
     /// Copies the spans that arrived since the last call into the run's folder, and feeds them to `live`.
     pub async fn take_in(&mut self, folder: &Path, live: &Live) -> Result<()> {
-        let file = folder.join("capture.jsonl");
         match self {
             Self::Captured => Ok(()),
-            Self::Followed(follow) => follow.take_in(&file, live),
-            Self::Fetched(fetch) => fetch.take_in(&file, live).await,
+            Self::Followed(signals) => signals
+                .iter_mut()
+                .try_for_each(|follow| follow.take_in(folder, live)),
+            Self::Fetched(fetch) => fetch.take_in(&folder.join("capture.jsonl"), live).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use otlp_capture::Signal;
 use supervise::{Failure, Result, Supervisor};
 
 use crate::event::{Event, Events};
@@ -157,6 +158,10 @@ pub struct RunningStack {
     pub poll: Duration,
     /// Variables that programs need to connect, and that no manifest contains.
     pub connection: BTreeMap<String, String>,
+    /// Milvus's own metrics, in Prometheus's text format.
+    pub server_metrics: Option<Url>,
+    /// Whether its receiver takes metrics and logs beside spans, as Jaeger doesn't.
+    pub takes_all_signals: bool,
     /// Empty for an external stack.
     servers: Vec<Server>,
     /// The query API of the Jaeger that the capture sends on to.
@@ -171,6 +176,10 @@ const EXTERNAL_POLL: Duration = Duration::from_millis(500);
 /// Of a server that nobody told otherwise, as the specification has it.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 
+fn metrics_page(port: u16) -> Url {
+    Url::local(port, "/metrics")
+}
+
 impl RunningStack {
     /// One whose spans come to a capture of ours.
     fn captured(name: String, [milvus_uri, otlp_grpc, otlp_http]: [String; 3]) -> Self {
@@ -184,6 +193,8 @@ impl RunningStack {
             settle_limit: SETTLE_LIMIT,
             poll: POLL,
             connection: BTreeMap::new(),
+            server_metrics: None,
+            takes_all_signals: true,
             servers: Vec::new(),
             jaeger: None,
         }
@@ -230,6 +241,7 @@ impl RunningStack {
             servers: std::iter::once(milvus)
                 .chain(jaeger.map(|jaeger| jaeger.server))
                 .collect(),
+            server_metrics: Some(metrics_page(ports.metrics())),
             jaeger: query,
             ..Self::captured(jaeger::stack_name(backend), addresses)
         })
@@ -237,11 +249,15 @@ impl RunningStack {
 
     /// The stack that `up` started. Spans that it captured before now don't belong to this run.
     pub fn kept(state: &StackState, session: &mut Session) -> Result<(Self, Spans)> {
-        let follow = Follow::from_end(state.folder.join("capture.jsonl"))?;
+        let [traces, metrics, logs] =
+            Signal::ALL.map(|signal| Follow::from_end(&state.folder, signal));
         let addresses = [&state.milvus_uri, &state.otlp_grpc, &state.otlp_http].map(Clone::clone);
-        let stack = Self::captured(state.stack.clone(), addresses);
+        let stack = Self {
+            server_metrics: Some(metrics_page(TUTORIAL.metrics())),
+            ..Self::captured(state.stack.clone(), addresses)
+        };
         stack.tell(session);
-        Ok((stack, Spans::Followed(follow)))
+        Ok((stack, Spans::Followed([traces?, metrics?, logs?])))
     }
 
     /// An external stack. Its spans are fetched until the traces are complete.
@@ -261,6 +277,7 @@ impl RunningStack {
             settle_limit: EXTERNAL_SETTLE_LIMIT,
             poll: EXTERNAL_POLL,
             connection: External::connection(),
+            takes_all_signals: false,
             ..Self::captured(name, addresses.map(Clone::clone))
         };
         Ok((stack, Spans::Fetched(fetch)))
@@ -290,6 +307,8 @@ impl RunningStack {
         let stack = Self {
             traces_from: Some(published.traces()),
             poll: EXTERNAL_POLL,
+            server_metrics: Some(metrics_page(published.health())),
+            takes_all_signals: false,
             servers: vec![containers],
             ..Self::captured(Docker::stack_name(images), addresses)
         };

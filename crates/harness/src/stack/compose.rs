@@ -117,6 +117,11 @@ impl Published {
         ports::check_free(&own.into_iter().chain(aside).collect::<Vec<_>>())
     }
 
+    /// Milvus's port for health and metrics.
+    pub fn health(&self) -> u16 {
+        self.health
+    }
+
     pub fn milvus_uri(&self) -> String {
         at(self.milvus)
     }
