@@ -11,12 +11,42 @@ use support::{Finished, alone, root, skipped_without_tutorial_ports, xtask};
 /// A program and its verdict.
 struct Program {
     name: &'static str,
-    /// The words of its command; `{}` is the folder of prepared programs.
+    /// One of [`LAUNCHERS`], a name and arguments.
     command: &'static str,
     env: &'static [(&'static str, &'static str)],
     /// Severity, rule and a part of the message, of each finding that is no information.
     findings: &'static [(&'static str, &'static str, &'static str)],
 }
+
+/// What starts a program called `NAME`; `{}` is the folder of prepared programs.
+const LAUNCHERS: &[(&str, &str)] = &[
+    ("python", "{}/venv/bin/python {}/python/NAME.py"),
+    ("go", "{}/go/program NAME"),
+    (
+        "node-grpc",
+        "node --import {}/node/tracing.mjs {}/node/NAME.mjs",
+    ),
+    (
+        "node-require",
+        "node --require @opentelemetry/auto-instrumentations-node/register {}/node/NAME.mjs",
+    ),
+    (
+        "node-import",
+        "node --import {}/node/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js {}/node/NAME.mjs",
+    ),
+    (
+        "node-edot",
+        "node --import {}/node/node_modules/@elastic/opentelemetry-node/import.mjs {}/node/NAME.mjs",
+    ),
+    (
+        "deno",
+        "{}/node/node_modules/.bin/deno run --allow-all --preload {}/node/deno.mjs {}/node/NAME.mjs",
+    ),
+    (
+        "java",
+        "java -javaagent:{}/../../examples/java/target/opentelemetry-javaagent.jar -Dotel.exporter.otlp.protocol=grpc -cp {}/../../examples/java/target/lib/* {}/java/NAME.java",
+    ),
+];
 
 const UNTRACED: &str = "6 calls reached the server without any context";
 const NO_SERVER: &str = "and the server recorded nothing";
@@ -30,184 +60,116 @@ const fn program(name: &'static str, command: &'static str) -> Program {
     }
 }
 
+impl Program {
+    const fn env(self, env: &'static [(&'static str, &'static str)]) -> Self {
+        Self { env, ..self }
+    }
+
+    const fn finds(self, findings: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+        Self { findings, ..self }
+    }
+}
+
 const PROGRAMS: &[Program] = &[
-    Program {
-        findings: &[("error", "untraced-calls", UNTRACED)],
-        ..program("half-async", "{}/venv/bin/python {}/python/half_async.py")
-    },
-    Program {
-        findings: &[("error", "client-unseen", "no client RPC span")],
-        ..program(
-            "wrong-instrumentor",
-            "{}/venv/bin/python {}/python/all_async.py sync",
-        )
-    },
-    program("aio", "{}/venv/bin/python {}/python/all_async.py aio"),
-    program(
-        "both-instrumentors",
-        "{}/venv/bin/python {}/python/all_async.py both",
-    ),
-    Program {
-        findings: &[(
-            "error",
-            "orphan-span",
-            "the client's span of this call of `Search` never arrived",
-        )],
-        ..program("cancelled", "{}/venv/bin/python {}/python/cancelled.py")
-    },
-    Program {
-        findings: &[(
-            "warning",
-            "call-failed",
-            "`ListPrivilegeGroups` ended UNIMPLEMENTED",
-        )],
-        ..program("failing", "{}/venv/bin/python {}/python/failing.py")
-    },
-    Program {
-        findings: &[
-            ("error", "orphan-span", "`Connect` never arrived"),
-            ("error", "orphan-span", "`ShowCollections` never arrived"),
-        ],
-        ..program("forked", "{}/venv/bin/python {}/python/forked.py")
-    },
-    Program {
-        findings: &[("error", "status-differs", "the server did the work twice")],
-        ..program(
-            "insert-twice",
-            "{}/venv/bin/python {}/python/insert_twice.py",
-        )
-    },
-    Program {
-        findings: &[("error", "export-refused", "")],
-        ..program("refused", "{}/venv/bin/python {}/python/refused.py")
-    },
-    Program {
-        findings: &[("warning", "call-failed", "`Connect` ended UNAVAILABLE")],
-        ..program(
-            "nobody-listens",
-            "{}/venv/bin/python {}/python/nobody_listens.py",
-        )
-    },
-    Program {
-        findings: &[("error", "client-unseen", "right under the span `program`")],
-        ..program(
-            "own-provider",
-            "{}/venv/bin/python {}/python/own_provider.py",
-        )
-    },
-    Program {
-        findings: &[(
-            "warning",
-            "call-failed",
-            "`Insert` ended RESOURCE_EXHAUSTED",
-        )],
-        ..program("big-insert", "{}/venv/bin/python {}/python/big_insert.py")
-    },
-    Program {
-        findings: &[("error", "client-unseen", "go to Milvus's REST API")],
-        ..program("rest", "{}/venv/bin/python {}/python/rest.py")
-    },
-    program(
-        "short-deadline",
-        "{}/venv/bin/python {}/python/short_deadline.py",
-    ),
-    program("searches", "{}/venv/bin/python {}/python/searches.py"),
-    program("retriever", "{}/venv/bin/python {}/python/retriever.py"),
-    program("go", "{}/go/program ok"),
-    program("go-missing", "{}/go/program missing"),
-    program("go-cancelled", "{}/go/program cancelled"),
-    Program {
-        findings: &[("warning", "sdk-unknown", "absent from")],
-        ..program("go-own-instance", "{}/go/program own-instance")
-    },
-    Program {
-        findings: &[("error", "client-unseen", "no client RPC span")],
-        ..program("go-nowhere", "{}/go/program nowhere")
-    },
-    Program {
-        findings: &[(
-            "error",
-            "no-spans",
-            "its client is traced, and its export failed",
-        )],
-        ..program("go-not-utf8", "{}/go/program not-utf8")
-    },
-    Program {
-        env: &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")],
-        findings: &[("error", "no-spans", "")],
-        ..program("go-wrong-port", "{}/go/program ok")
-    },
-    program(
-        "node-flush",
-        "node --import {}/node/tracing.mjs {}/node/flush.mjs",
-    ),
-    Program {
-        findings: &[("warning", "call-failed", "`ListPrivilegeGroups`")],
-        ..program(
-            "node-unimplemented",
-            "node --import {}/node/tracing.mjs {}/node/unimplemented.mjs",
-        )
-    },
-    Program {
-        findings: &[("warning", "call-failed", NO_SERVER)],
-        ..program(
-            "node-unavailable",
-            "node --import {}/node/tracing.mjs {}/node/unavailable.mjs",
-        )
-    },
-    Program {
-        findings: &[
-            ("error", "wrong-parent", "was over"),
-            ("error", "wrong-parent", "was over"),
-        ],
-        ..program(
-            "node-callbacks",
-            "node --import {}/node/tracing.mjs {}/node/callbacks.mjs",
-        )
-    },
-    Program {
-        findings: &[("error", "client-unseen", "go to Milvus's REST API")],
-        ..program(
-            "node-rest",
-            "node --require @opentelemetry/auto-instrumentations-node/register {}/node/rest.mjs",
-        )
-    },
-    Program {
-        findings: &[("error", "client-unseen", "no client RPC span")],
-        ..program(
-            "node-direct-grpc",
-            "node --import {}/node/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js {}/node/direct-grpc.mjs",
-        )
-    },
-    program(
-        "node-edot",
-        "node --import {}/node/node_modules/@elastic/opentelemetry-node/import.mjs {}/node/basic.mjs",
-    ),
-    Program {
-        env: &[("OTEL_NODE_RESOURCE_DETECTORS", "env,serviceinstance")],
-        ..program(
-            "node-own-instance",
-            "node --import {}/node/node_modules/@opentelemetry/auto-instrumentations-node/build/src/register.js {}/node/basic.mjs",
-        )
-    },
-    Program {
-        env: &[("OTEL_DENO", "true")],
-        findings: &[
+    program("half-async", "python half_async").finds(&[("error", "untraced-calls", UNTRACED)]),
+    program("wrong-instrumentor", "python all_async sync").finds(&[(
+        "error",
+        "client-unseen",
+        "no client RPC span",
+    )]),
+    program("aio", "python all_async aio"),
+    program("both-instrumentors", "python all_async both"),
+    program("cancelled", "python cancelled").finds(&[(
+        "error",
+        "orphan-span",
+        "the client's span of this call of `Search` never arrived",
+    )]),
+    program("failing", "python failing").finds(&[(
+        "warning",
+        "call-failed",
+        "`ListPrivilegeGroups` ended UNIMPLEMENTED",
+    )]),
+    program("forked", "python forked").finds(&[
+        ("error", "orphan-span", "`Connect` never arrived"),
+        ("error", "orphan-span", "`ShowCollections` never arrived"),
+    ]),
+    program("insert-twice", "python insert_twice").finds(&[(
+        "error",
+        "status-differs",
+        "the server did the work twice",
+    )]),
+    program("refused", "python refused").finds(&[("error", "export-refused", "")]),
+    program("nobody-listens", "python nobody_listens").finds(&[(
+        "warning",
+        "call-failed",
+        "`Connect` ended UNAVAILABLE",
+    )]),
+    program("own-provider", "python own_provider").finds(&[(
+        "error",
+        "client-unseen",
+        "right under the span `program`",
+    )]),
+    program("big-insert", "python big_insert").finds(&[(
+        "warning",
+        "call-failed",
+        "`Insert` ended RESOURCE_EXHAUSTED",
+    )]),
+    program("rest", "python rest").finds(&[("error", "client-unseen", "go to Milvus's REST API")]),
+    program("short-deadline", "python short_deadline"),
+    program("searches", "python searches"),
+    program("retriever", "python retriever"),
+    program("go", "go ok"),
+    program("go-missing", "go missing"),
+    program("go-cancelled", "go cancelled"),
+    program("go-own-instance", "go own-instance").finds(&[(
+        "warning",
+        "sdk-unknown",
+        "absent from",
+    )]),
+    program("go-nowhere", "go nowhere").finds(&[("error", "client-unseen", "no client RPC span")]),
+    program("go-not-utf8", "go not-utf8").finds(&[(
+        "error",
+        "no-spans",
+        "its client is traced, and its export failed",
+    )]),
+    program("go-wrong-port", "go ok")
+        .env(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")])
+        .finds(&[("error", "no-spans", "")]),
+    program("node-flush", "node-grpc flush"),
+    program("node-unimplemented", "node-grpc unimplemented").finds(&[(
+        "warning",
+        "call-failed",
+        "`ListPrivilegeGroups`",
+    )]),
+    program("node-unavailable", "node-grpc unavailable").finds(&[(
+        "warning",
+        "call-failed",
+        NO_SERVER,
+    )]),
+    program("node-callbacks", "node-grpc callbacks").finds(&[
+        ("error", "wrong-parent", "was over"),
+        ("error", "wrong-parent", "was over"),
+    ]),
+    program("node-rest", "node-require rest").finds(&[(
+        "error",
+        "client-unseen",
+        "go to Milvus's REST API",
+    )]),
+    program("node-direct-grpc", "node-import direct-grpc").finds(&[(
+        "error",
+        "client-unseen",
+        "no client RPC span",
+    )]),
+    program("node-edot", "node-edot basic"),
+    program("node-own-instance", "node-import basic")
+        .env(&[("OTEL_NODE_RESOURCE_DETECTORS", "env,serviceinstance")]),
+    program("deno", "deno basic")
+        .env(&[("OTEL_DENO", "true")])
+        .finds(&[
             ("warning", "attribute-type", "is a double `0`"),
             ("warning", "attribute-type", "is a double `19530`"),
-        ],
-        ..program(
-            "deno",
-            "{}/node/node_modules/.bin/deno run --allow-all --preload {}/node/deno.mjs {}/node/basic.mjs",
-        )
-    },
-    Program {
-        findings: &[("warning", "call-failed", NO_SERVER)],
-        ..program(
-            "java-nobody-listens",
-            "java -javaagent:{}/../../examples/java/target/opentelemetry-javaagent.jar -Dotel.exporter.otlp.protocol=grpc -cp {}/../../examples/java/target/lib/* {}/java/Down.java",
-        )
-    },
+        ]),
+    program("java-nobody-listens", "java Down").finds(&[("warning", "call-failed", NO_SERVER)]),
 ];
 
 /// Installs what the programs need, unless that is done; returns their folder.
@@ -248,9 +210,16 @@ fn prepared() -> String {
 }
 
 fn exec(folder: &str, program: &Program) -> Finished {
-    let command = program.command.replace("{}", folder);
+    let mut words = program.command.split(' ');
+    let (launcher, name) = (words.next(), words.next().expect("a name"));
+    let mut launchers = LAUNCHERS.iter();
+    let start = launchers.find_map(|(known, start)| (Some(*known) == launcher).then_some(start));
+    let start = start
+        .expect("a launcher")
+        .replace("NAME", name)
+        .replace("{}", folder);
     let mut arguments = vec!["exec", "--format", "json", "--name", program.name, "--"];
-    arguments.extend(command.split(' '));
+    arguments.extend(start.split(' ').chain(words));
     let run = xtask(&arguments).folder(&PathBuf::from(folder).join("node"));
     let run = program
         .env
