@@ -100,7 +100,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Counts the messages in a body. Each has a prefix: a flag and the message's length.
 #[derive(Debug, Default)]
-struct Messages {
+pub(crate) struct Messages {
     prefix: [u8; 5],
     /// Bytes of `prefix` that have arrived.
     prefixed: usize,
@@ -109,7 +109,7 @@ struct Messages {
 }
 
 impl Messages {
-    fn read(&mut self, mut content: &[u8], traffic: &mut Traffic) {
+    pub(crate) fn read(&mut self, mut content: &[u8], traffic: &mut Traffic) {
         while !content.is_empty() {
             if self.prefixed < self.prefix.len() {
                 let taken = content.len().min(self.prefix.len() - self.prefixed);

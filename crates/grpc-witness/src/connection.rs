@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::block::{Block, write_block};
 use crate::call::Call;
-use crate::frame::{END_HEADERS, END_STREAM, FrameReader, Head, Kind, Piece};
+use crate::frame::{END_STREAM, FrameReader, Head, Kind, Piece};
 use crate::hpack::Decoder;
 use crate::mend::Mender;
 use crate::record::{
@@ -13,13 +14,7 @@ use crate::record::{
 };
 
 /// The first bytes that a client sends over HTTP/2.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// The longest header block, over all of its frames.
-const LONGEST_BLOCK: usize = 256 << 10;
-
-/// The longest frame that any peer takes.
-const LONGEST_FRAME: usize = 16 << 10;
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The first byte of a TLS handshake.
 const TLS: u8 = 0x16;
@@ -54,24 +49,6 @@ struct Direction {
     frames: FrameReader,
     decoder: Decoder,
     block: Block,
-}
-
-/// A header block and its frames so far.
-#[derive(Debug, Default)]
-struct Block {
-    stream: u32,
-    ends_stream: bool,
-    is_promise: bool,
-    is_open: bool,
-    bytes: Vec<u8>,
-}
-
-/// A complete header block.
-struct Fields<'b> {
-    stream: u32,
-    ends_stream: bool,
-    is_promise: bool,
-    bytes: &'b [u8],
 }
 
 #[derive(Debug)]
@@ -133,6 +110,14 @@ impl Connection {
             return Ok(bytes);
         }
         Ok(if is_rewritten { &self.rewritten } else { bytes })
+    }
+
+    /// Notes the fault that was played on a call, and the headers that it removed.
+    pub(crate) fn faulted(&mut self, stream: u32, fault: &str, stripped: Vec<String>) {
+        if let Some(call) = self.calls.open.get_mut(&stream) {
+            call.record.fault = Some(fault.to_owned());
+            call.record.stripped = stripped;
+        }
     }
 
     /// Ends all open calls.
@@ -273,6 +258,7 @@ impl Connection {
             self.calls.latest = stream;
             self.record.calls += 1;
             call.record.connection = self.record.connection;
+            call.record.client.clone_from(&self.record.client);
             call.record.stream = stream;
             call.record.headers_unix_nano = now;
             if !self.calls.insert(stream, call) {
@@ -359,52 +345,6 @@ impl Connection {
     }
 }
 
-impl Block {
-    /// Adds a frame, and returns the block if it was the last one.
-    fn add<'b>(
-        &'b mut self,
-        head: Head,
-        payload: &'b [u8],
-    ) -> Result<Option<Fields<'b>>, OutOfSight> {
-        if self.is_open != (head.kind() == Kind::Continuation) {
-            return Err(OutOfSight::Frame);
-        }
-        let fragment = head.fragment(payload).ok_or(OutOfSight::Frame)?;
-        if !self.is_open {
-            self.stream = head.stream();
-            self.ends_stream = head.kind() == Kind::Headers && head.has(END_STREAM);
-            self.is_promise = head.kind() == Kind::PushPromise;
-            if head.has(END_HEADERS) {
-                return Ok(Some(self.whole(fragment)));
-            }
-            self.is_open = true;
-        }
-        if self.stream != head.stream() {
-            return Err(OutOfSight::Frame);
-        }
-        if self.bytes.len() + fragment.len() > LONGEST_BLOCK {
-            return Err(OutOfSight::HeaderBlock);
-        }
-        self.bytes.extend_from_slice(fragment);
-        Ok(head.has(END_HEADERS).then(|| self.whole(&self.bytes)))
-    }
-
-    fn whole<'b>(&self, bytes: &'b [u8]) -> Fields<'b> {
-        Fields {
-            stream: self.stream,
-            ends_stream: self.ends_stream,
-            is_promise: self.is_promise,
-            bytes,
-        }
-    }
-
-    fn close(&mut self) {
-        self.is_open = false;
-        // A block of several frames is rare, so its memory is freed.
-        self.bytes = Vec::new();
-    }
-}
-
 impl Calls {
     /// Follows a call, unless the limit is reached. Returns whether it does.
     fn insert(&mut self, stream: u32, call: Call) -> bool {
@@ -421,25 +361,5 @@ impl Calls {
         let call = self.open.remove(&stream)?;
         self.room.taken.fetch_sub(1, Ordering::Relaxed);
         Some(call)
-    }
-}
-
-/// Appends a header block as one or more frames.
-fn write_block(stream: u32, ends_stream: bool, block: &[u8], out: &mut Vec<u8>) {
-    const HEADERS: u8 = 1;
-    const CONTINUATION: u8 = 9;
-    let frames = block.len().div_ceil(LONGEST_FRAME).max(1);
-    for at in 0..frames {
-        let part = &block[at * LONGEST_FRAME..block.len().min((at + 1) * LONGEST_FRAME)];
-        let mut flags = 0;
-        if at == 0 && ends_stream {
-            flags |= END_STREAM;
-        }
-        if at + 1 == frames {
-            flags |= END_HEADERS;
-        }
-        let kind = if at == 0 { HEADERS } else { CONTINUATION };
-        out.extend_from_slice(&Head::new(part.len(), kind, flags, stream).0);
-        out.extend_from_slice(part);
     }
 }

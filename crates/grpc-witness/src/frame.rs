@@ -45,6 +45,17 @@ pub(crate) enum Piece<'a> {
     End { head: Head },
 }
 
+impl Piece<'_> {
+    pub(crate) fn head(&self) -> Head {
+        match *self {
+            Self::Whole { head, .. }
+            | Self::Start { head }
+            | Self::Part { head, .. }
+            | Self::End { head } => head,
+        }
+    }
+}
+
 impl Head {
     pub(crate) fn new(length: usize, kind: u8, flags: u8, stream: u32) -> Self {
         let [_, a, b, c] = (length as u32).to_be_bytes();

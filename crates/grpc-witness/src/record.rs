@@ -30,6 +30,12 @@ pub struct WitnessRecord {
     pub began_unix_nano: u64,
     /// Whether contexts that old servers drop are rewritten.
     pub mends: bool,
+    /// The names of the faults that it plays.
+    #[serde(default)]
+    pub faults: Vec<String>,
+    /// What it adds to the time of each direction.
+    #[serde(default)]
+    pub link_delay_nanos: u64,
 }
 
 /// One call on the wire.
@@ -37,6 +43,9 @@ pub struct WitnessRecord {
 pub struct CallRecord {
     /// The connection's number, from 1 in order of arrival.
     pub connection: u64,
+    /// The client's name, if it has a port of its own.
+    #[serde(default)]
+    pub client: Option<String>,
     /// The HTTP/2 stream's number.
     pub stream: u32,
     /// When the request's headers passed.
@@ -59,6 +68,12 @@ pub struct CallRecord {
     pub context_is_cut: bool,
     /// Changes on the way to the server.
     pub mended: Vec<Mended>,
+    /// The name of the fault that was played on it.
+    #[serde(default)]
+    pub fault: Option<String>,
+    /// Headers that the fault removed on the way to the server.
+    #[serde(default)]
+    pub stripped: Vec<String>,
     pub request: Traffic,
     pub response: Traffic,
     pub http_status: Option<u16>,
@@ -124,6 +139,9 @@ pub enum Party {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionRecord {
     pub connection: u64,
+    /// The client's name, if it has a port of its own.
+    #[serde(default)]
+    pub client: Option<String>,
     /// The client's address.
     pub peer: String,
     pub opened_unix_nano: u64,
@@ -183,26 +201,44 @@ pub struct Stats {
     pub unwritten: u64,
     /// The latest reason for that.
     pub write_error: Option<String>,
+    /// The faults of the plan, in its order.
+    #[serde(default)]
+    pub faults: Vec<FaultCount>,
 }
+
+/// How often a fault was played.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultCount {
+    pub name: String,
+    /// The client's name, if it has a port of its own.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// Calls of its methods.
+    pub calls: u64,
+    /// Calls on which it was played.
+    pub played: u64,
+}
+
+/// The error codes of HTTP/2, from 0.
+pub(crate) const CODES: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
 
 /// An error code of HTTP/2 by its name.
 pub(crate) fn code_name(code: u32) -> String {
-    const NAMES: [&str; 14] = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-        "INADEQUATE_SECURITY",
-        "HTTP_1_1_REQUIRED",
-    ];
-    let name = NAMES.get(code as usize);
+    let name = CODES.get(code as usize);
     name.map_or_else(|| code.to_string(), |&name| name.to_owned())
 }

@@ -3,19 +3,23 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle as Task, JoinSet};
 
 use crate::clock::now;
 use crate::connection::{Connection, Room};
+use crate::door::Door;
+use crate::fault::{Action, Plan, Playing};
+use crate::faulty::Faulty;
 use crate::pipe::Pipe;
 use crate::record::{
-    ConnectionRecord, EndRecord, Ending, Line, Party, SCHEMA, Stats, WitnessRecord,
+    ConnectionRecord, EndRecord, Ending, FaultCount, Line, Party, SCHEMA, Stats, WitnessRecord,
 };
 use crate::writer::{self, Queue, Tally};
 
@@ -30,12 +34,17 @@ const CLOSING: Duration = Duration::from_millis(200);
 pub struct Config {
     /// Where clients connect; a free port on loopback by default.
     pub listen: SocketAddr,
+    /// Clients by name, each of which gets a port of its own: the first that of `listen`, the others free ones. Records name them, and
+    /// faults are counted for each. If it is empty, there is one port for all.
+    pub clients: Vec<String>,
     /// `host:port` of the server.
     pub upstream: String,
     /// The file of records. An existing one is overwritten.
     pub records: PathBuf,
     /// Rewrites contexts that old servers drop.
     pub mends: bool,
+    /// The faults that are played.
+    pub faults: Option<Plan>,
     pub limits: Limits,
 }
 
@@ -61,9 +70,11 @@ impl Config {
     pub fn new(upstream: impl Into<String>, records: impl Into<PathBuf>) -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            clients: Vec::new(),
             upstream: upstream.into(),
             records: records.into(),
             mends: false,
+            faults: None,
             limits: Limits::default(),
         }
     }
@@ -86,30 +97,54 @@ pub enum Error {
 /// A running witness. If it is dropped without [`Witness::stop`], it stops too, but its file has no `end` line.
 #[derive(Debug)]
 pub struct Witness {
-    address: SocketAddr,
+    ports: Vec<Arc<Port>>,
     stop: watch::Sender<()>,
-    listener: Task<()>,
+    listeners: Vec<Task<()>>,
     records: Queue,
     tally: Tally,
     writer: JoinHandle<()>,
 }
 
+/// Where clients connect, and what is played on their calls.
+#[derive(Debug)]
+struct Port {
+    address: SocketAddr,
+    client: Option<String>,
+    playing: Option<Arc<Playing>>,
+}
+
 impl Witness {
     /// Starts on the current tokio runtime.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let address = config.listen;
-        let unheard = |source| Error::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(unheard)?;
-        let address = listener.local_addr().map_err(unheard)?;
+        let plan = config.faults.unwrap_or_default();
+        let mut doors = Vec::new();
+        let mut ports = Vec::new();
+        let names = config.clients.iter().map(Some);
+        let all = config.clients.is_empty().then_some(None);
+        for client in all.into_iter().chain(names) {
+            let mut listen = config.listen;
+            if !doors.is_empty() {
+                listen.set_port(0);
+            }
+            let door = door(listen, &plan).await?;
+            ports.push(Arc::new(Port {
+                address: door.address(),
+                client: client.cloned(),
+                playing: (plan != Plan::default()).then(|| Arc::new(Playing::new(plan.clone()))),
+            }));
+            doors.push(door);
+        }
         let tally = Tally::default();
         let (records, writer) = writer::start(&config.records, tally.clone())
             .map_err(|source| unwritable(&config.records, source))?;
         let first = Line::Witness(WitnessRecord {
             schema: SCHEMA.to_owned(),
-            address: address.to_string(),
+            address: ports[0].address.to_string(),
             upstream: config.upstream.clone(),
             began_unix_nano: now(),
             mends: config.mends,
+            faults: plan.faults.iter().map(|fault| fault.name.clone()).collect(),
+            link_delay_nanos: plan.link_delay.as_nanos().try_into().unwrap_or(u64::MAX),
         });
         records
             .send(first)
@@ -119,6 +154,7 @@ impl Witness {
         let shared = Arc::new(Shared {
             upstream: config.upstream,
             mends: config.mends,
+            number: AtomicU64::new(0),
             room: Room {
                 taken: Arc::default(),
                 limit: config.limits.calls,
@@ -128,35 +164,47 @@ impl Witness {
             tally: tally.clone(),
             stopped,
         });
+        let listeners = doors.into_iter().zip(&ports);
+        let listeners =
+            listeners.map(|(door, port)| tokio::spawn(listen(door, port.clone(), shared.clone())));
         Ok(Self {
-            address,
+            listeners: listeners.collect(),
+            ports,
             stop,
-            listener: tokio::spawn(listen(listener, shared)),
             records,
             tally,
             writer,
         })
     }
 
-    /// Where clients connect.
+    /// Where clients connect; the first client, if they have names.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.ports[0].address
+    }
+
+    /// The named clients and where they connect.
+    pub fn clients(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        let named = |port: &Arc<Port>| port.client.is_some();
+        let ports = self.ports.iter().filter(move |port| named(port));
+        ports.map(|port| (port.client.as_deref().unwrap_or_default(), port.address))
     }
 
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.tally.stats()
+        stats(&self.tally, &self.ports)
     }
 
     /// Ends all connections, records the calls that are still open, and returns when the file is complete.
     pub async fn stop(self) -> Result<Stats, Error> {
         drop(self.stop);
-        // A panic of the listener leaves the records that were written.
-        let _ = self.listener.await;
+        for listener in self.listeners {
+            // A panic of a listener leaves the records that were written.
+            let _ = listener.await;
+        }
         let last = Line::End(EndRecord {
             ended_unix_nano: now(),
-            stats: self.tally.stats(),
+            stats: stats(&self.tally, &self.ports),
         });
         // The writer's end is reported below.
         let _ = self.records.send(last).await;
@@ -165,7 +213,31 @@ impl Witness {
         joined
             .map_err(|_| Error::WriterPanicked)?
             .map_err(|_| Error::WriterPanicked)?;
-        Ok(self.tally.stats())
+        Ok(stats(&self.tally, &self.ports))
+    }
+}
+
+async fn door(address: SocketAddr, plan: &Plan) -> Result<Door, Error> {
+    let mut faults = plan.faults.iter();
+    let door = match faults.any(|fault| matches!(fault.action, Action::Refuse(_))) {
+        true => Door::closable(address),
+        false => Door::open(address).await,
+    };
+    door.map_err(|source| Error::Listen { address, source })
+}
+
+fn stats(tally: &Tally, ports: &[Arc<Port>]) -> Stats {
+    let played = ports.iter().flat_map(|port| {
+        let counts = port.playing.as_ref().map(|playing| playing.told());
+        let named = |count| FaultCount {
+            client: port.client.clone(),
+            ..count
+        };
+        counts.into_iter().flatten().map(named)
+    });
+    Stats {
+        faults: played.collect(),
+        ..tally.stats()
     }
 }
 
@@ -181,6 +253,8 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
 struct Shared {
     upstream: String,
     mends: bool,
+    /// Of the latest connection.
+    number: AtomicU64,
     room: Room,
     places: Arc<Semaphore>,
     records: Queue,
@@ -202,19 +276,27 @@ impl Shared {
     }
 }
 
-async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+async fn listen(mut door: Door, port: Arc<Port>, shared: Arc<Shared>) {
+    let mut outages = port.playing.as_ref().map(|playing| playing.outages());
+    let mut outage = outages.as_mut().and_then(|told| *told.borrow_and_update());
     let mut connections = JoinSet::new();
-    let mut number = 0;
     loop {
+        match outage {
+            Some(_) => door.close(),
+            // The port is kept meanwhile, so this fails for want of file descriptors alone.
+            None if door.reopen().is_err() => tokio::time::sleep(ACCEPT_PAUSE).await,
+            None => {}
+        }
         tokio::select! {
             () = shared.stopped() => break,
             Some(_) = connections.join_next() => {}
-            (place, accepted) = next(&listener, &shared.places) => match accepted {
+            begun = next_outage(&mut outages) => outage = begun,
+            () = end_of(outage) => outage = None,
+            (place, accepted) = next(&door, &shared.places) => match accepted {
                 Ok((client, peer)) => {
-                    number += 1;
-                    let shared = shared.clone();
+                    let (port, shared) = (port.clone(), shared.clone());
                     connections.spawn(async move {
-                        connect(number, client, peer, &shared).await;
+                        connect(client, peer, &port, &shared).await;
                         drop(place);
                     });
                 }
@@ -225,9 +307,26 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
     while connections.join_next().await.is_some() {}
 }
 
+/// The end of the next outage that a fault begins.
+async fn next_outage(outages: &mut Option<watch::Receiver<Option<Instant>>>) -> Option<Instant> {
+    if let Some(outages) = outages
+        && outages.changed().await.is_ok()
+    {
+        return *outages.borrow_and_update();
+    }
+    std::future::pending().await
+}
+
+async fn end_of(outage: Option<Instant>) {
+    match outage {
+        Some(end) => tokio::time::sleep_until(end.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Accepts the next connection, once the limit allows it.
 async fn next(
-    listener: &TcpListener,
+    door: &Door,
     places: &Arc<Semaphore>,
 ) -> (
     Option<OwnedSemaphorePermit>,
@@ -235,14 +334,15 @@ async fn next(
 ) {
     // The semaphore is never closed.
     let place = places.clone().acquire_owned().await.ok();
-    (place, listener.accept().await)
+    (place, door.accept().await)
 }
 
 /// Connects one client to the server until both have closed, and records it.
-async fn connect(number: u64, client: TcpStream, peer: SocketAddr, shared: &Shared) {
+async fn connect(client: TcpStream, peer: SocketAddr, port: &Port, shared: &Shared) {
     shared.tally.add(|stats| stats.connections += 1);
     let record = ConnectionRecord {
-        connection: number,
+        connection: 1 + shared.number.fetch_add(1, Ordering::Relaxed),
+        client: port.client.clone(),
         peer: peer.to_string(),
         opened_unix_nano: now(),
         ..ConnectionRecord::default()
@@ -250,7 +350,7 @@ async fn connect(number: u64, client: TcpStream, peer: SocketAddr, shared: &Shar
     let connection = Mutex::new(Connection::new(record, shared.room.clone(), shared.mends));
     let (ending, error) = tokio::select! {
         () = shared.closed() => (Ending::Open, None),
-        error = relay(client, &connection, shared) => (Ending::Cut, error),
+        error = relay(client, &connection, port, shared) => (Ending::Cut, error),
     };
     let mut connection = connection
         .into_inner()
@@ -276,6 +376,7 @@ async fn connect(number: u64, client: TcpStream, peer: SocketAddr, shared: &Shar
 async fn relay(
     mut client: TcpStream,
     connection: &Mutex<Connection>,
+    port: &Port,
     shared: &Shared,
 ) -> Option<String> {
     let mut server = match TcpStream::connect(&shared.upstream).await {
@@ -289,7 +390,10 @@ async fn relay(
         // Avoids delays of small frames. A closed connection is noticed when it is read.
         let _ = side.set_nodelay(true);
     }
-    let broken = {
+    let broken = if let Some(playing) = &port.playing {
+        let faulty = Faulty::new(connection, &shared.records, playing.clone());
+        faulty.run(&mut client, &mut server).await.err()
+    } else {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         let pipe = |by, from, to| Pipe {
@@ -304,8 +408,9 @@ async fn relay(
             pipe(Party::Client, from_client, to_server).run(),
             pipe(Party::Server, from_server, to_client).run(),
         )
+        .err()
     };
-    let broken = broken.err()?;
+    let broken = broken?;
     for side in [&client, &server] {
         reset_when_dropped(side);
     }

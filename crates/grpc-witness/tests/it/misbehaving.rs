@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use grpc_witness::OutOfSight;
+use grpc_witness::{Config, OutOfSight, Plan};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,8 +26,19 @@ async fn send(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn random_bytes_end_their_own_connection_alone() {
+    for has_faults in [false, true] {
+        random_bytes(has_faults).await;
+    }
+}
+
+async fn random_bytes(has_faults: bool) {
     let server = server().await;
-    let between = witness(server.address, |_| ()).await;
+    let set = |config: &mut Config| {
+        let text = "[[fault]]\nname = \"f\"\nmethod = \"None\"\naction = \"cut\"";
+        let plan = Plan::parse(text, |step| Err(step.to_owned())).expect("a plan");
+        config.faults = has_faults.then_some(plan);
+    };
+    let between = witness(server.address, set).await;
     let address = between.address();
     let client = client(address).await;
     let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
@@ -69,9 +80,15 @@ async fn what_cannot_be_read_is_passed_on_and_told() {
             socket.write_all(&bytes).await.expect("written");
         }
     });
-    for mends in [false, true] {
+    let text = "[[fault]]\nname = \"f\"\nmethod = \"None\"\naction = \"cut\"";
+    let plan = Plan::parse(text, |step| Err(step.to_owned())).expect("a plan");
+    for (mends, faults) in [(false, None), (true, None), (true, Some(plan))] {
         let check = async |bytes: &[u8], expected: OutOfSight| {
-            let between = witness(address, |config| config.mends = mends).await;
+            let between = witness(address, |config| {
+                config.mends = mends;
+                config.faults.clone_from(&faults);
+            })
+            .await;
             let mut answer = send(between.address(), bytes).await;
             answer.reverse();
             assert_eq!(answer, bytes);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub(crate) struct Signals {
     pub(crate) go_on: Notify,
     /// Sends GOAWAY on all connections, and finishes what is going on.
     pub(crate) go_away: Notify,
+    /// Calls that have come.
+    pub(crate) calls: AtomicUsize,
     /// Sends GOAWAY with ENHANCE_YOUR_CALM, and closes.
     pub(crate) break_off: Notify,
 }
@@ -100,6 +103,7 @@ async fn serve(socket: TcpStream, handler: Handler) {
 }
 
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, handler: Handler) {
+    handler.signals.calls.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
     let sent = request.headers().clone();
     let mut body = request.into_body();
@@ -219,6 +223,13 @@ pub(crate) async fn witness(upstream: SocketAddr, set: impl FnOnce(&mut Config))
     Between {
         witness: Witness::start(config).await.expect("started"),
         folder,
+    }
+}
+
+impl Server {
+    /// The number of calls that have come.
+    pub(crate) fn calls(&self) -> usize {
+        self.signals.calls.load(Ordering::Relaxed)
     }
 }
 
