@@ -88,7 +88,7 @@ pub(crate) struct RunAll {
     #[command(flatten)]
     pub(crate) wire: WireArguments,
     /// Leave the stack up after the report, until Ctrl-C
-    #[arg(long, conflicts_with_all = ["witness", "mend"])]
+    #[arg(long, conflicts_with_all = ["witness", "mend", "faults"])]
     pub(crate) keep_up: bool,
     /// Open the report in the browser
     #[arg(long)]
@@ -106,6 +106,8 @@ pub(crate) struct RunOne {
     /// Add the example in this folder, or the examples in its subfolders
     #[arg(long = "examples", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) wire: WireArguments,
     #[command(flatten)]
     pub(crate) judging: Judging,
 }

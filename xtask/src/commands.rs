@@ -22,7 +22,7 @@ pub(crate) fn run_all(arguments: RunAll) -> Result<ExitCode> {
         stack: stacks::choice(&arguments.stack, arguments.auth, &Origins::default())?,
         keep_up: arguments.keep_up,
         auth: arguments.auth.auth,
-        witnessing: arguments.wire.witnessing(),
+        wire: arguments.wire.options(),
         redact: arguments.redaction.redact,
     };
     let (judged, code) = run_and_report("run-all", &options, &arguments.judging, arguments.open)?;
@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: RunOne) -> Result<ExitCode> {
         only: vec![arguments.example],
         folders: arguments.folders,
         repeat: 1,
+        wire: arguments.wire.options(),
         contract: arguments.judging.contract.clone(),
         ..Options::default()
     };

@@ -35,9 +35,10 @@ pub use run::judge::{
 pub use run::trace::trace;
 pub use stack::bring_up::StackChoice;
 pub use stack::external::{External, ExternalSettings};
+pub use stack::faults::builtin as builtin_faults;
 pub use stack::jaeger::Backend;
 pub use stack::keeper::{Down, KEEPER_COMMAND, clear_docker, down, has_left_something, keep, up};
-pub use stack::session::Witnessing;
+pub use stack::session::{WireOptions, Witnessing};
 pub use stack::set_up::prepare;
 pub use stack::state::{Kept, StackState, status};
 pub use workspace::Workspace;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use grpc_witness::FaultCount;
 pub use otlp_capture::Stats;
 use otlp_capture::{Program, Secrets, Sender, Who};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub struct Manifest {
     /// Milvus's own metrics before and after the programs: files of the run's folder in Prometheus's text format.
     #[serde(default)]
     pub server_metrics: Vec<String>,
+    /// How often each fault was played.
+    #[serde(default)]
+    pub faults: Vec<FaultCount>,
     pub phases: Vec<PhaseManifest>,
     /// The reason for a missing verdict.
     pub failure: Option<String>,
@@ -113,6 +117,7 @@ impl Manifest {
             forwarded: None,
             read_back: None,
             server_metrics: Vec::new(),
+            faults: Vec::new(),
             phases: Vec::new(),
             failure: None,
             wire: None,

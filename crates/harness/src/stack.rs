@@ -5,6 +5,7 @@ pub mod bring_up;
 pub mod compose;
 pub mod embedded;
 pub mod external;
+pub mod faults;
 pub mod jaeger;
 pub mod keeper;
 pub mod ports;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use harness::{CaptureArgument, SECRET_FLAG, Witnessing};
+use harness::{CaptureArgument, SECRET_FLAG, WireOptions};
 
 use trace_report::Detail;
 
@@ -341,7 +341,7 @@ pub struct Baseline {
 }
 
 /// Whether calls are recorded on their way to Milvus.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct WireArguments {
     /// Record in wire.jsonl what each call to Milvus carries, and judge by it
     #[arg(long)]
@@ -349,14 +349,17 @@ pub struct WireArguments {
     /// Rewrite contexts that old servers drop: trace flags 03 to 01, the first of two traceparents. Implies --witness
     #[arg(long)]
     pub mend: bool,
+    /// Play a fault on the calls to Milvus: a built-in one, such as unavailable-once, or those of a plan's file. Implies --witness
+    #[arg(long = "fault", value_name = "NAME|FILE")]
+    pub faults: Vec<String>,
 }
 
 impl WireArguments {
-    pub fn witnessing(self) -> Witnessing {
-        match (self.mend, self.witness) {
-            (true, _) => Witnessing::Mending,
-            (false, true) => Witnessing::Yes,
-            (false, false) => Witnessing::No,
+    pub fn options(self) -> WireOptions {
+        WireOptions {
+            witness: self.witness,
+            mend: self.mend,
+            faults: self.faults,
         }
     }
 }

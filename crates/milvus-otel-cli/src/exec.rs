@@ -23,7 +23,7 @@ pub(crate) fn exec(arguments: Exec) -> Result<ExitCode> {
         contract: judging.contract.clone(),
         stack: stacks::choice(&arguments.stack, arguments.auth, &arguments.origins)?,
         auth: arguments.auth.auth,
-        witnessing: arguments.wire.witnessing(),
+        wire: arguments.wire.clone().options(),
         redact: arguments.redaction.redact.clone(),
         allowed_origins: arguments.origins.allow_origin.clone(),
         name: arguments

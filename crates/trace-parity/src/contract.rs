@@ -164,6 +164,11 @@ impl Contract {
         self.step(step).map_or(&[], |step| &step.server_core)
     }
 
+    /// The methods of a step's own calls; `None` if there is no such step.
+    pub fn methods(&self, step: &str) -> Option<&[String]> {
+        self.step(step).map(|step| step.rpcs.as_slice())
+    }
+
     fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
     }

@@ -26,6 +26,12 @@ pub struct WireCall {
     /// Context headers with all their values, as sent and in order.
     pub context: BTreeMap<String, Vec<String>>,
     pub grpc_status: Option<u32>,
+    /// The fault that the witness played on it.
+    #[serde(default)]
+    pub fault: Option<String>,
+    /// Headers that the fault removed on the way to the server.
+    #[serde(default)]
+    pub stripped: Vec<String>,
 }
 
 #[derive(Deserialize)]

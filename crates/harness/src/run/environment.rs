@@ -124,7 +124,7 @@ pub fn for_example(
     let standard = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.otlp_grpc.clone()),
         ("OTEL_RESOURCE_ATTRIBUTES", attributes),
-        ("MILVUS_URI", stack.milvus_uri.clone()),
+        ("MILVUS_URI", stack.milvus_uri_of(name).to_owned()),
         ("MILVUS_COLLECTION", collection),
     ];
     standard

@@ -13,13 +13,13 @@ use crate::prepare::example::Example;
 use crate::prepare::preflight;
 use crate::prepare::task::{Task, Versions};
 use crate::run::judge::{self, Judged};
-use crate::run::life::{Clock, Ending, to_the_end};
+use crate::run::life::{Clock, Ending, check_faults, to_the_end};
 use crate::run::program::{Start, run_programs};
 use crate::run::scrape::{Moment, scrape};
 use crate::spans::live::{fresh, live};
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
-use crate::stack::session::{Session, Witnessing};
+use crate::stack::session::{Session, WireOptions, Witnessing};
 use crate::workspace::Workspace;
 
 /// The options of the command.
@@ -39,8 +39,7 @@ pub struct Options {
     pub keep_up: bool,
     /// The embedded stack asks its clients who they are.
     pub auth: bool,
-    /// Whether a witness stands between the examples and Milvus.
-    pub witnessing: Witnessing,
+    pub wire: WireOptions,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
 }
@@ -60,6 +59,7 @@ pub async fn run_all(
         let (judged, stack) =
             judge_examples(workspace, options, events, supervisor, session).await?;
         report(&judged);
+        check_faults(session.as_ref())?;
         if options.keep_up {
             return Err(stack.failed().await);
         }
@@ -77,6 +77,7 @@ async fn judge_examples(
 ) -> Result<(Judged, RunningStack)> {
     let mut clock = Clock::start(events);
     let contract = judge::contract(options.contract.as_deref())?;
+    let witnessing = options.wire.witnessing(&contract)?;
     let examples = Example::select(workspace, &options.folders, &options.only)?;
 
     clock.enter(Phase::Preflight);
@@ -97,8 +98,14 @@ async fn judge_examples(
     let session = slot.insert(session);
     session.kept_up = options.keep_up;
     session.authorize(authorization::token(options.auth)?, &options.redact)?;
-    session.witnessing = options.witnessing;
-    let names = rounds.iter().map(|(name, ..)| name.clone()).collect();
+    let names: Vec<String> = rounds.iter().map(|(name, ..)| name.clone()).collect();
+    session.witnessing = witnessing.map(|witnessing| Witnessing {
+        clients: match &witnessing.faults {
+            Some(_) => names.clone(),
+            None => Vec::new(),
+        },
+        ..witnessing
+    });
     let fresh = fresh(&contract, Some(session.folder.id.clone()), names);
     let live = live(&fresh);
     let (stack, mut spans) = prepared

@@ -19,7 +19,7 @@ use crate::prepare::preflight;
 use crate::prepare::task::Versions;
 use crate::run::environment;
 use crate::run::judge::{self, Judged};
-use crate::run::life::{Clock, Ending, to_the_end};
+use crate::run::life::{Clock, Ending, check_faults, to_the_end};
 use crate::run::program::{Limit, Start, run_programs};
 use crate::run::scrape::{Moment, scrape};
 use crate::run::settings::Surroundings;
@@ -28,7 +28,7 @@ use crate::spans::source::Spans;
 use crate::stack::authorization;
 use crate::stack::bring_up::{Place, RunningStack, StackChoice};
 use crate::stack::jaeger::Backend;
-use crate::stack::session::{Session, Witnessing};
+use crate::stack::session::{Session, WireOptions, Witnessing};
 use crate::stack::state::{self, Kept};
 use crate::workspace::Workspace;
 
@@ -43,8 +43,7 @@ pub struct Exec {
     pub stack: StackChoice,
     /// The stack asks its clients who they are.
     pub auth: bool,
-    /// Whether a witness stands between the program and Milvus.
-    pub witnessing: Witnessing,
+    pub wire: WireOptions,
     /// Texts that are kept out of all that is written.
     pub redact: Vec<String>,
     /// The origins whose web pages may send spans.
@@ -83,6 +82,7 @@ pub async fn exec(
     to_the_end(interrupt, async |supervisor, session| {
         let judged = judge_program(workspace, options, events, supervisor, session, &stop).await?;
         report(&judged);
+        check_faults(session.as_ref())?;
         Ok(judged)
     })
     .await
@@ -111,12 +111,14 @@ async fn judge_program(
     check_is_there(&options.command)?;
     let name = options.name.clone();
     let words = contract.clone().unwrap_or_else(Contract::builtin);
-    let kept = kept_stack(workspace, options, events, supervisor, slot).await?;
+    let witnessing = options.wire.witnessing(&words)?;
+    let kept = kept_stack(workspace, options, events, supervisor, slot, &witnessing).await?;
     let (stack, mut spans, live) = match kept {
         Some((stack, spans, session)) => (stack, spans, live_join(&words, session, &name).0),
         None => {
+            let judged_by = (&words, witnessing);
             own_stack(
-                workspace, options, events, supervisor, slot, &mut clock, &words,
+                workspace, options, events, supervisor, slot, &mut clock, judged_by,
             )
             .await?
         }
@@ -205,6 +207,7 @@ async fn kept_stack<'a>(
     events: &Events,
     supervisor: &Supervisor,
     slot: &'a mut Option<Session>,
+    witnessing: &Option<Witnessing>,
 ) -> Result<Option<(RunningStack, Spans, &'a Session)>> {
     if !matches!(options.stack, StackChoice::Embedded(Backend::Capture)) {
         return Ok(None);
@@ -222,7 +225,7 @@ async fn kept_stack<'a>(
     }
     let session = slot.insert(Session::open(workspace, supervisor.clone(), "kept")?);
     session.authorize(state::token(&state)?, &options.redact)?;
-    session.witnessing = options.witnessing;
+    session.witnessing.clone_from(witnessing);
     let (mut stack, spans) = RunningStack::kept(&state, session)?;
     stack.lead_through_witness(session, 0).await?;
     Ok(Some((stack, spans, session)))
@@ -236,7 +239,7 @@ async fn own_stack(
     supervisor: &Supervisor,
     slot: &mut Option<Session>,
     clock: &mut Clock,
-    words: &Contract,
+    (words, witnessing): (&Contract, Option<Witnessing>),
 ) -> Result<(RunningStack, Spans, Live)> {
     let choice = &options.stack;
     clock.enter(Phase::Preflight);
@@ -253,7 +256,7 @@ async fn own_stack(
     clock.enter(Phase::Stack);
     let session = slot.insert(Session::open(workspace, supervisor.clone(), choice.kind())?);
     session.authorize(authorization::token(options.auth)?, &options.redact)?;
-    session.witnessing = options.witnessing;
+    session.witnessing = witnessing;
     session.allowed_origins.clone_from(&options.allowed_origins);
     let (live, fresh) = live_join(words, session, &options.name);
     let (stack, spans) = prepared

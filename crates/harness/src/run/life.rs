@@ -17,6 +17,7 @@ use crate::run::settle::{Settling, settle};
 use crate::spans::live::Live;
 use crate::spans::source::Spans;
 use crate::stack::bring_up::RunningStack;
+use crate::stack::faults;
 use crate::stack::session::Session;
 
 const NOT_FORWARDED: &str = "the capture couldn't send everything on in time: the store may lack spans that the run's capture.jsonl has";
@@ -64,6 +65,13 @@ pub async fn to_the_end(
     outcome
 }
 
+/// Fails if a fault of the run was never played. Its reports are written.
+pub fn check_faults(session: Option<&Session>) -> Result<()> {
+    session.map_or(Ok(()), |session| {
+        faults::check_played(&session.manifest.faults)
+    })
+}
+
 impl Ending<'_> {
     /// Waits for the last spans, judges what was captured, and writes all that a run's folder holds.
     ///
@@ -103,9 +111,10 @@ impl Ending<'_> {
         if session.manifest.forwarded == Some(false) {
             tell(NOT_FORWARDED.to_owned());
         }
-        if let Some(note) = session.settle_witness().await? {
-            tell(note);
-        }
+        let witnessed = session.settle_witness().await?;
+        faults::notes(&session.manifest.faults)
+            .chain(witnessed)
+            .for_each(&mut tell);
         let captured = Captured::of_apart(&session.folder).await?;
         session.manifest.general_rules = contract.is_none();
         notes.extend(look(&captured.traces, &mut session.manifest));
@@ -129,6 +138,10 @@ impl Ending<'_> {
                 }
             }
         }
+        if let Some(note) = unseen_by_witness(session, &judged) {
+            events.emit(Event::Note(note.clone()));
+            notes.push(Note::new(NoteKind::General, note));
+        }
         let (phases, wall) = clock.stop();
         let run = &mut judged.run;
         run.arguments.clone_from(&session.manifest.command);
@@ -151,6 +164,20 @@ impl Ending<'_> {
         let folder = session.folder.clone();
         apart(move || report::write(&judged, &folder).map(|()| judged)).await
     }
+}
+
+/// Said where a program's calls are in its spans, and none of them went through the witness.
+fn unseen_by_witness(session: &Session, judged: &Judged) -> Option<String> {
+    let wire = session.manifest.wire.as_ref()?;
+    let told = judged.run.verdict.examples.iter();
+    let calls: u64 = told.map(|example| example.client_rpcs).sum();
+    let through = session.manifest.stack.milvus_uri.as_deref();
+    (wire.calls.is_empty() && calls > 0).then(|| {
+        format!(
+            "the witness saw none of the {calls} calls: the program connected to another address than {}, which MILVUS_URI names",
+            through.unwrap_or("the witness's")
+        )
+    })
 }
 
 /// Times phases and emits their events.

@@ -21,7 +21,7 @@ use crate::stack::external::External;
 use crate::stack::jaeger::{self, Backend, Jaeger};
 use crate::stack::ports::{Ports, TUTORIAL, TUTORIAL_OTLP, free};
 use crate::stack::server::{Server, any_failed};
-use crate::stack::session::{Session, Witnessing};
+use crate::stack::session::Session;
 use crate::stack::state::StackState;
 use crate::workspace::Workspace;
 
@@ -144,6 +144,8 @@ pub struct RunningStack {
     /// As people read it, such as `Milvus 2.3.5 embedded`.
     pub name: String,
     pub milvus_uri: String,
+    /// The addresses of programs that have their own, by name.
+    pub own_uris: BTreeMap<String, String>,
     /// OTLP over gRPC.
     pub otlp_grpc: String,
     /// OTLP over HTTP.
@@ -188,6 +190,7 @@ impl RunningStack {
             milvus_uri,
             otlp_grpc,
             otlp_http,
+            own_uris: BTreeMap::new(),
             traces_from: None,
             schedule_delay: embedded::SCHEDULE_DELAY,
             settle_limit: SETTLE_LIMIT,
@@ -215,7 +218,7 @@ impl RunningStack {
         // Only now: Jaeger has taken its own.
         let (ports, otlp) = match place {
             Place::Free => (Ports::free()?, (0, 0)),
-            Place::Tutorial if session.witnessing != Witnessing::No => {
+            Place::Tutorial if session.witnessing.is_some() => {
                 (TUTORIAL.with_proxy(free(1)?[0]), TUTORIAL_OTLP)
             }
             Place::Tutorial => (TUTORIAL, TUTORIAL_OTLP),
@@ -317,10 +320,16 @@ impl RunningStack {
 
     /// Puts a witness before Milvus, where one is wanted.
     pub async fn lead_through_witness(&mut self, session: &mut Session, port: u16) -> Result<()> {
-        if session.witnessing != Witnessing::No {
-            self.milvus_uri = session.witness(&self.milvus_uri, port).await?;
+        if let Some(witnessing) = session.witnessing.clone() {
+            (self.milvus_uri, self.own_uris) =
+                session.witness(&witnessing, &self.milvus_uri, port).await?;
         }
         Ok(())
+    }
+
+    /// Where the program of this name connects.
+    pub fn milvus_uri_of(&self, name: &str) -> &str {
+        self.own_uris.get(name).unwrap_or(&self.milvus_uri)
     }
 
     /// Writes its addresses into the run's manifest.

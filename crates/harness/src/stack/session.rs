@@ -1,13 +1,15 @@
 //! The resources of a run, which are released in every case.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_witness::Witness;
+use grpc_witness::{Plan, Witness};
 use otlp_capture::{Capture, Forward, Rotation, Secrets, Signal, Stats};
 use supervise::{Failure, Filter, Result, Supervisor, chain, locks};
+use trace_parity::Contract;
 
 use crate::diagnostics;
 use crate::folder::RunFolder;
@@ -18,6 +20,7 @@ use crate::spans::live::{Live, feed};
 use crate::stack::authorization::{self, Token};
 use crate::stack::compose::Claim;
 use crate::stack::embedded::{self, DataFolder};
+use crate::stack::faults;
 use crate::stack::ports::Ports;
 use crate::stack::server::Server;
 use crate::time;
@@ -33,8 +36,8 @@ pub struct Session {
     pub manifest: Manifest,
     /// The stack stays after the verdict, and so does the capture.
     pub kept_up: bool,
-    /// Whether a witness stands between the programs and Milvus.
-    pub witnessing: Witnessing,
+    /// The witness that stands between the programs and Milvus, if any.
+    pub witnessing: Option<Witnessing>,
     /// The clients' token, if the server requires one.
     pub token: Option<Token>,
     /// The origins whose web pages may send spans to the capture.
@@ -52,13 +55,37 @@ pub struct Session {
     lock: Option<File>,
 }
 
-/// Whether a witness records what each call carries, and whether it mends contexts that old servers drop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Witnessing {
-    #[default]
-    No,
-    Yes,
-    Mending,
+/// What is asked of a witness on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WireOptions {
+    pub witness: bool,
+    /// Contexts that old servers drop are mended.
+    pub mend: bool,
+    /// Names of built-in faults, and files of plans.
+    pub faults: Vec<String>,
+}
+
+/// A witness that records what each call carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witnessing {
+    /// Contexts that old servers drop are mended.
+    pub mends: bool,
+    pub faults: Option<Plan>,
+    /// Programs that get an address of their own, so that faults are counted for each.
+    pub clients: Vec<String>,
+}
+
+impl WireOptions {
+    /// The witness that is asked for; steps in plans stand for the contract's methods.
+    pub fn witnessing(&self, contract: &Contract) -> Result<Option<Witnessing>> {
+        let faults = faults::plan(&self.faults, contract)?;
+        let is_wanted = self.witness || self.mend || faults.is_some();
+        Ok(is_wanted.then_some(Witnessing {
+            mends: self.mend,
+            faults,
+            clients: Vec::new(),
+        }))
+    }
 }
 
 /// A capture in another process, and its statistics before this run.
@@ -92,7 +119,7 @@ impl Session {
             folder,
             manifest,
             kept_up: false,
-            witnessing: Witnessing::default(),
+            witnessing: None,
             token: None,
             allowed_origins: Vec::new(),
             supervisor,
@@ -172,8 +199,14 @@ impl Session {
         Ok(endpoints)
     }
 
-    /// Starts a witness before the Milvus at `milvus_uri`; returns the URI that leads through it. Port 0 is a free one.
-    pub async fn witness(&mut self, milvus_uri: &str, port: u16) -> Result<String> {
+    /// Starts a witness before the Milvus at `milvus_uri`; returns the URI that leads through it, and those of named clients. Port 0 is a
+    /// free one.
+    pub async fn witness(
+        &mut self,
+        witnessing: &Witnessing,
+        milvus_uri: &str,
+        port: u16,
+    ) -> Result<(String, BTreeMap<String, String>)> {
         let upstream = milvus_uri.strip_prefix("http://").unwrap_or(milvus_uri);
         if upstream.contains("://") {
             return Err(Failure::new(format!(
@@ -184,14 +217,19 @@ impl Session {
         let upstream = upstream.trim_end_matches('/');
         let mut config = grpc_witness::Config::new(upstream, self.folder.wire());
         config.listen.set_port(port);
-        config.mends = self.witnessing == Witnessing::Mending;
+        config.mends = witnessing.mends;
+        config.faults.clone_from(&witnessing.faults);
+        config.clients.clone_from(&witnessing.clients);
         let witness = Witness::start(config).await.map_err(|error| {
             Failure::new(format!("the witness can't start: {error}"))
                 .hint("`ss -ltnp` names the holder of the port")
         })?;
-        let uri = format!("http://{}", witness.address());
+        let uri = |address| format!("http://{address}");
+        let clients = witness.clients();
+        let clients = clients.map(|(name, address)| (name.to_owned(), uri(address)));
+        let uris = (uri(witness.address()), clients.collect());
         self.witness = Some(witness);
-        Ok(uri)
+        Ok(uris)
     }
 
     /// Ends the witness and takes in what it saw. Returns what it couldn't record, as a sentence.
@@ -204,6 +242,7 @@ impl Session {
             .await
             .map_err(|error| Failure::new(format!("the witness could not be ended: {error}")))?;
         self.manifest.wire = read_wire(&self.folder.wire())?;
+        self.manifest.faults.clone_from(&stats.faults);
         let (unread, unwritten) = (stats.out_of_sight, stats.unwritten);
         let without = stats.unrecorded_calls;
         Ok((unread + unwritten + without > 0).then(|| {

@@ -18,6 +18,8 @@ enum Fate<'a> {
     NotSent { other: Option<&'a str> },
     /// The `traceparent` that was sent names another span.
     Changed { sent: &'a str },
+    /// A fault of the run removed it on the way.
+    Stripped { fault: &'a str },
     /// It was sent right, and the server began a trace of its own.
     Ignored { case: &'static str, sent: &'a str },
 }
@@ -43,6 +45,7 @@ pub(crate) fn contexts(view: &View<'_>, drafts: &mut Vec<Draft>) {
             let key = match fate {
                 Fate::NotSent { other } => (Rule::ContextNotSent, other.unwrap_or_default()),
                 Fate::Changed { .. } => (Rule::ContextChanged, ""),
+                Fate::Stripped { fault } => (Rule::ContextChanged, fault),
                 Fate::Ignored { case, .. } => (Rule::ContextIgnored, case),
             };
             let group = groups.entry(key).or_insert(SameFate {
@@ -78,6 +81,10 @@ fn fate<'a>(view: &View<'_>, call: &Call<'_>, sent: &'a WireCall) -> Option<Fate
         return Some(Fate::Changed { sent: first });
     }
     call.lost.or(call.replaced)?;
+    if sent.stripped.iter().any(|name| name == "traceparent") {
+        let fault = sent.fault.as_deref().unwrap_or_default();
+        return Some(Fate::Stripped { fault });
+    }
     let case = match parsed.as_slice() {
         [Some(sent)] if sent.version == "00" && sent.flags > 1 => "flags",
         [Some(sent)] if sent.version != "00" => "version",
@@ -125,6 +132,10 @@ fn draft(view: &View<'_>, rule: Rule, group: &SameFate<'_, '_>, judged: usize) -
             .tell("tracer", by.map_or("", |(key, _)| key))
             .tell("vendor", by.map_or("", |(_, vendor)| vendor))
         }
+        Fate::Stripped { fault } => draft(format!(
+            "{many} lost `traceparent` on the way to the server: the fault `{fault}` removed it from `{method}`"
+        ))
+        .case("stripped"),
         Fate::Ignored { case, sent } => draft(format!(
             "{many} were sent with their own context, and the server began a trace of its own for each: the `traceparent` of `{method}` was `{sent}`"
         ))

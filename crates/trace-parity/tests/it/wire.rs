@@ -29,6 +29,8 @@ fn as_sent(bytes: &[u8], flags: &str) -> Vec<WireCall> {
                 path: format!("/{service}{method}"),
                 context: BTreeMap::from([header]),
                 grpc_status: Some(0),
+                fault: None,
+                stripped: Vec::new(),
             })
         })
         .collect()
@@ -126,6 +128,19 @@ fn a_lost_context_has_one_definite_cause() {
         "01",
         nothing,
         &[(Rule::ContextNotSent, count, propagator)],
+    );
+    let stripped = |calls: &mut Vec<WireCall>| {
+        for call in calls {
+            call.fault = Some("context-stripped".to_owned());
+            call.stripped = vec!["traceparent".to_owned()];
+        }
+    };
+    let fault = "the fault `context-stripped` removed it";
+    check(
+        LOST,
+        "01",
+        stripped,
+        &[(Rule::ContextChanged, count, fault)],
     );
     let b3 = |calls: &mut Vec<WireCall>| {
         for call in calls {
