@@ -79,12 +79,12 @@ impl<'a> Faulty<'a> {
                 read = from_client.read(&mut clients), if to_server.takes() => {
                     let read = read.map_err(|error| Broken::Read(Party::Client, error))?;
                     to_server.is_last = read == 0;
-                    self.from_client(&clients[..read])?;
+                    self.read_client(&clients[..read])?;
                 }
                 read = from_server.read(&mut servers), if to_client.takes() && !self.stage.is_full() => {
                     let read = read.map_err(|error| Broken::Read(Party::Server, error))?;
                     to_client.is_last = read == 0;
-                    self.stage.from_server(&servers[..read]).map_err(Broken::Unmendable)?;
+                    self.stage.read_server(&servers[..read]).map_err(Broken::Unmendable)?;
                 }
                 written = to_server.write(), if to_server.has_work() => written?,
                 written = to_client.write(), if to_client.has_work() => written?,
@@ -93,7 +93,7 @@ impl<'a> Faulty<'a> {
             }
             self.stage.release(Instant::now());
             to_server.push(self.stage.take_to_server());
-            to_client.push(self.to_client());
+            to_client.push(self.take_to_client());
             self.write_records().await?;
             if self.stage.is_cut() {
                 return Err(Broken::Fault);
@@ -108,11 +108,11 @@ impl<'a> Faulty<'a> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn from_client(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn read_client(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let mut connection = self.connection();
         let passed = connection.pass(Party::Client, bytes, now());
         let passed = passed.map_err(Broken::Unmendable)?;
-        let followed = self.stage.from_client(passed, Instant::now());
+        let followed = self.stage.read_client(passed, Instant::now());
         followed.map_err(Broken::Unmendable)?;
         for played in self.stage.take_played() {
             let name = &self.playing.fault(played.fault).name;
@@ -122,7 +122,7 @@ impl<'a> Faulty<'a> {
     }
 
     /// The bytes that the client gets, which its record shows.
-    fn to_client(&mut self) -> Vec<u8> {
+    fn take_to_client(&mut self) -> Vec<u8> {
         let bytes = self.stage.take_to_client();
         // Only bytes of the client can be unmendable.
         let _ = self.connection().pass(Party::Server, &bytes, now());

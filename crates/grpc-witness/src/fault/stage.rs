@@ -132,7 +132,7 @@ impl Stage {
     }
 
     /// Takes bytes from the client. Fails if they aren't frames of HTTP/2.
-    pub(crate) fn from_client(&mut self, bytes: &[u8], now: Instant) -> Result<(), OutOfSight> {
+    pub(crate) fn read_client(&mut self, bytes: &[u8], now: Instant) -> Result<(), OutOfSight> {
         let preface = bytes.len().min(PREFACE.len() - self.prefaced);
         let (preface, frames) = bytes.split_at(preface);
         self.is_bypassed |= !PREFACE[self.prefaced..].starts_with(preface);
@@ -149,7 +149,7 @@ impl Stage {
     }
 
     /// Takes bytes from the server. Fails if they aren't frames of HTTP/2.
-    pub(crate) fn from_server(&mut self, bytes: &[u8]) -> Result<(), OutOfSight> {
+    pub(crate) fn read_server(&mut self, bytes: &[u8]) -> Result<(), OutOfSight> {
         if self.is_bypassed {
             self.to_client.bytes.extend_from_slice(bytes);
             return Ok(());
@@ -491,7 +491,7 @@ impl Side {
         };
         let mut fields = Vec::new();
         let decoded = self.decoder.decode(block.bytes, |name, value| {
-            fields.push((name.to_owned(), value.to_owned()))
+            fields.push((name.to_owned(), value.to_owned()));
         });
         let (stream, ends_stream) = (block.stream, block.ends_stream);
         self.block.close();
