@@ -121,7 +121,7 @@ impl std::error::Error for PlanError {}
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    fault: Vec<Spanned<Entry>>,
+    fault: Vec<Spanned<FaultTable>>,
     link: Option<Link>,
 }
 
@@ -133,7 +133,7 @@ struct Link {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct FaultTable {
     name: String,
     about: Option<String>,
     method: Option<String>,
@@ -184,7 +184,7 @@ impl Plan {
 }
 
 fn fault(
-    entry: Entry,
+    entry: FaultTable,
     methods_of: &impl Fn(&str) -> Result<Vec<String>, String>,
 ) -> Result<Fault, String> {
     let name = &entry.name;

@@ -19,7 +19,7 @@ const PAST_DEADLINE: Duration = Duration::from_millis(250);
 /// Of held answers, a connection keeps this many bytes. Beyond, nothing more is read from the server until they are due.
 const HELD_BYTES: usize = 1 << 20;
 
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+type FieldList = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A connection's faults.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ struct Side {
 struct Headers {
     stream: u32,
     ends_stream: bool,
-    fields: Fields,
+    fields: FieldList,
 }
 
 impl Stage {
@@ -382,7 +382,7 @@ impl Stage {
         self.to_client.insert(&frame(7, 0, &payload));
     }
 
-    fn answer(&mut self, stream: u32, ends_stream: bool, fields: Fields) {
+    fn answer(&mut self, stream: u32, ends_stream: bool, fields: FieldList) {
         let headers = Headers {
             stream,
             ends_stream,
@@ -540,14 +540,14 @@ impl Headers {
 }
 
 /// The headers of an answer.
-fn opening() -> Fields {
+fn opening() -> FieldList {
     [(":status", "200"), ("content-type", "application/grpc")]
         .map(|(name, value)| (name.into(), value.into()))
         .into()
 }
 
 /// The trailers of an answer.
-fn closing(status: Status, fault: &str) -> Fields {
+fn closing(status: Status, fault: &str) -> FieldList {
     let status = (b"grpc-status".to_vec(), status.0.to_string().into());
     let message = format!("fault {fault}");
     let escaped = message.bytes().flat_map(|byte| match byte {
