@@ -7,17 +7,24 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/milvus-io/milvus/client/v2/entity"
 	"github.com/milvus-io/milvus/client/v2/index"
 	"github.com/milvus-io/milvus/client/v2/milvusclient"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	logglobal "go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/propagation"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
@@ -29,6 +36,7 @@ var (
 	uri        = cmp.Or(os.Getenv("MILVUS_URI"), "http://localhost:19530")
 	token      = os.Getenv("MILVUS_TOKEN")
 	collection = cmp.Or(os.Getenv("MILVUS_COLLECTION"), "quick_setup")
+	logger     = otelslog.NewLogger("quick_setup")
 )
 
 func main() {
@@ -39,7 +47,7 @@ func main() {
 
 // run starts the root span, the parent of every call that quickSetup makes.
 func run(ctx context.Context) error {
-	provider, err := setUpTracing(ctx)
+	shutdowns, err := setUpTelemetry(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "failed:", err)
 		return err
@@ -53,18 +61,25 @@ func run(ctx context.Context) error {
 	}
 	root.End()
 
-	// Sends the spans that are still queued.
+	// Sends what is still queued.
 	flushCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if lost := provider.Shutdown(flushCtx); lost != nil {
-		fmt.Fprintln(os.Stderr, "spans were lost:", lost)
+	for _, shutdown := range shutdowns {
+		if lost := shutdown(flushCtx); lost != nil {
+			fmt.Fprintln(os.Stderr, "telemetry was lost:", lost)
+		}
 	}
 	fmt.Printf("trace_id=%s\n", root.SpanContext().TraceID())
 	return err
 }
 
-func setUpTracing(ctx context.Context) (*sdktrace.TracerProvider, error) {
-	exporter, err := otlptracegrpc.New(ctx, exporterOptions()...)
+// setUpTelemetry returns what must be called before the program ends, so that nothing is lost.
+func setUpTelemetry(ctx context.Context) ([]func(context.Context) error, error) {
+	// Without an endpoint, the exporters would use TLS, unlike those of other languages.
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
+		os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317")
+	}
+	exporter, err := otlptracegrpc.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("create the exporter: %w", err)
 	}
@@ -86,16 +101,37 @@ func setUpTracing(ctx context.Context) (*sdktrace.TracerProvider, error) {
 	otel.SetTracerProvider(provider)
 	// Go's default propagator sends no trace context: the server's spans would start new traces.
 	otel.SetTextMapPropagator(propagation.TraceContext{})
-	return provider, nil
+	shutdowns := []func(context.Context) error{provider.Shutdown}
+
+	// The tutorial's Jaeger accepts only traces, so these two are off unless the environment asks for them.
+	if os.Getenv("OTEL_METRICS_EXPORTER") == "otlp" {
+		exporter, err := otlpmetricgrpc.New(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("create the exporter of metrics: %w", err)
+		}
+		reader := sdkmetric.NewPeriodicReader(exporter)
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(attributes))
+		otel.SetMeterProvider(provider)
+		shutdowns = append(shutdowns, provider.Shutdown)
+	}
+	if os.Getenv("OTEL_LOGS_EXPORTER") == "otlp" {
+		exporter, err := otlploggrpc.New(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("create the exporter of logs: %w", err)
+		}
+		processor := sdklog.NewBatchProcessor(exporter)
+		provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(processor), sdklog.WithResource(attributes))
+		logglobal.SetLoggerProvider(provider)
+		shutdowns = append(shutdowns, provider.Shutdown)
+	}
+	return shutdowns, nil
 }
 
-// exporterOptions sets an endpoint only if the environment has none: an option overrides both variables.
-// Without an endpoint, the exporter would use TLS, unlike those of other languages.
-func exporterOptions() []otlptracegrpc.Option {
-	if os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
-		return nil
-	}
-	return []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL("http://localhost:4317")}
+// say prints a line and logs it as a record of the current span.
+func say(ctx context.Context, words ...any) {
+	line := strings.TrimSuffix(fmt.Sprintln(words...), "\n")
+	fmt.Println(line)
+	logger.InfoContext(ctx, line)
 }
 
 func quickSetup(ctx context.Context) error {
@@ -107,7 +143,7 @@ func quickSetup(ctx context.Context) error {
 		return fmt.Errorf("connect to %s: %w", uri, err)
 	}
 	defer client.Close(ctx)
-	fmt.Println("connected to", uri)
+	say(ctx, "connected to", uri)
 
 	exists, err := client.HasCollection(ctx, milvusclient.NewHasCollectionOption(collection))
 	if err != nil {
@@ -117,7 +153,7 @@ func quickSetup(ctx context.Context) error {
 		if err := client.DropCollection(ctx, milvusclient.NewDropCollectionOption(collection)); err != nil {
 			return fmt.Errorf("drop the %s that was there: %w", collection, err)
 		}
-		fmt.Printf("dropped the %s that was there\n", collection)
+		say(ctx, "dropped the", collection, "that was there")
 	}
 
 	// This creates the index and loads the collection, too. With Strong consistency, the search below
@@ -130,13 +166,13 @@ func quickSetup(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create %s: %w", collection, err)
 	}
-	fmt.Println("created", collection)
+	say(ctx, "created", collection)
 
 	load, err := client.GetLoadState(ctx, milvusclient.NewGetLoadStateOption(collection))
 	if err != nil {
 		return fmt.Errorf("get the load state: %w", err)
 	}
-	fmt.Println("loaded:", load.State == entity.LoadStateLoaded)
+	say(ctx, "loaded:", load.State == entity.LoadStateLoaded)
 
 	inserted, err := client.Insert(ctx, milvusclient.NewRowBasedInsertOption(collection, rows()...))
 	if err != nil {
@@ -145,7 +181,7 @@ func quickSetup(ctx context.Context) error {
 	if inserted.InsertCount != 10 {
 		return fmt.Errorf("inserted %d rows instead of 10", inserted.InsertCount)
 	}
-	fmt.Println("inserted", inserted.InsertCount, "rows")
+	say(ctx, "inserted", inserted.InsertCount, "rows")
 
 	query := []entity.Vector{entity.FloatVector{0.1, 0.2, 0.3, 0.4, 0.5}}
 	results, err := client.Search(ctx, milvusclient.NewSearchOption(collection, 3, query))
@@ -159,12 +195,12 @@ func quickSetup(ctx context.Context) error {
 	if len(found) != 3 {
 		return fmt.Errorf("found %d rows instead of 3", len(found))
 	}
-	fmt.Println("found ids", found)
+	say(ctx, "found ids", found)
 
 	if err := client.DropCollection(ctx, milvusclient.NewDropCollectionOption(collection)); err != nil {
 		return fmt.Errorf("drop %s: %w", collection, err)
 	}
-	fmt.Println("dropped", collection)
+	say(ctx, "dropped", collection)
 	return nil
 }
 

@@ -1,12 +1,19 @@
 """Milvus in ten calls, traced: the calls and the server's work end up in one trace."""
 
+import logging
 import os
 import sys
 from contextlib import closing
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.grpc import GrpcInstrumentorClient
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -18,8 +25,13 @@ COLLECTION = os.environ.get("MILVUS_COLLECTION") or "quick_setup"
 DIMENSION = 5
 TIMEOUT = 30  # Seconds for one call; without it, pymilvus retries for minutes.
 
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+log = logging.getLogger("quick_setup")
+log.setLevel(logging.INFO)
 
-def set_up_tracing() -> TracerProvider:
+
+def set_up_telemetry() -> list:
+    """Set up all signals; their providers must be shut down before the program ends."""
     # The environment comes last, so it wins.
     ours = Resource({SERVICE_NAME: "milvus-client", "application": "milvus-otel-test"})
     resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
@@ -27,19 +39,35 @@ def set_up_tracing() -> TracerProvider:
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    providers = [provider]
+
+    # The tutorial's Jaeger accepts only traces, so the others are off by default.
+    if os.environ.get("OTEL_METRICS_EXPORTER") == "otlp":
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+        meters = MeterProvider([reader], resource)
+        metrics.set_meter_provider(meters)
+        providers.append(meters)
+    if os.environ.get("OTEL_LOGS_EXPORTER") == "otlp":
+        logs = LoggerProvider(resource)
+        logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+        handler = LoggingHandler(logger_provider=logs)
+        logging.getLogger().addHandler(handler)
+        # pymilvus passes none of its records on to the root logger.
+        logging.getLogger("pymilvus").addHandler(handler)
+        providers.append(logs)
 
     # Only channels opened after this line are traced.
     GrpcInstrumentorClient().instrument()
-    return provider
+    return providers
 
 
 def quick_setup() -> None:
     with closing(MilvusClient(uri=URI, token=TOKEN, timeout=10)) as client:
-        print(f"connected to {URI}")
+        log.info("connected to %s", URI)
 
         if client.has_collection(COLLECTION, timeout=TIMEOUT):
             client.drop_collection(COLLECTION, timeout=TIMEOUT)
-            print(f"dropped the {COLLECTION} that was there")
+            log.info("dropped the %s that was there", COLLECTION)
 
         # This creates the index and loads the collection, too. With Strong consistency,
         # the search below sees the rows inserted just before it.
@@ -50,10 +78,10 @@ def quick_setup() -> None:
             consistency_level="Strong",
             timeout=TIMEOUT,
         )
-        print(f"created {COLLECTION}")
+        log.info("created %s", COLLECTION)
 
         state = client.get_load_state(COLLECTION, timeout=TIMEOUT)["state"]
-        print(f"load state: {state}")
+        log.info("load state: %s", state)
 
         rows = [
             {
@@ -66,20 +94,20 @@ def quick_setup() -> None:
         inserted = client.insert(COLLECTION, rows, timeout=TIMEOUT)["insert_count"]
         if inserted != 10:
             raise RuntimeError(f"inserted {inserted} rows instead of 10")
-        print(f"inserted {inserted} rows")
+        log.info("inserted %s rows", inserted)
 
         query = [0.1, 0.2, 0.3, 0.4, 0.5]
         hits = client.search(COLLECTION, data=[query], limit=3, timeout=TIMEOUT)[0]
         if len(hits) != 3:
             raise RuntimeError(f"found {len(hits)} rows instead of 3")
-        print("found ids", ", ".join(str(hit["id"]) for hit in hits))
+        log.info("found ids %s", ", ".join(str(hit["id"]) for hit in hits))
 
         client.drop_collection(COLLECTION, timeout=TIMEOUT)
-        print(f"dropped {COLLECTION}")
+        log.info("dropped %s", COLLECTION)
 
 
 def main() -> int:
-    provider = set_up_tracing()
+    providers = set_up_telemetry()
     tracer = trace.get_tracer("quick_setup")
     exit_code = 0
     try:
@@ -90,7 +118,8 @@ def main() -> int:
         print(f"failed: {error}", file=sys.stderr)
         exit_code = 1
 
-    provider.shutdown()  # Sends the spans that are still queued.
+    for provider in providers:
+        provider.shutdown()  # Sends what is still queued.
     print(f"trace_id={trace.format_trace_id(root.get_span_context().trace_id)}")
     return exit_code
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, Request, Response};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -16,7 +18,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// The headers and messages of all requests.
-type Requests = Arc<Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>>;
+type Requests = Arc<Mutex<Vec<(HeaderMap, Export)>>>;
+
+/// A request of one signal.
+#[derive(Clone, Debug)]
+enum Export {
+    Traces(ExportTraceServiceRequest),
+    Metrics(ExportMetricsServiceRequest),
+    Logs(ExportLogsServiceRequest),
+}
 
 /// What becomes of a request.
 #[derive(Clone)]
@@ -89,12 +99,35 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
-    /// All requests up to now.
+    /// All requests of spans up to now.
     pub fn requests(&self) -> Vec<ExportTraceServiceRequest> {
+        self.of(|request| match request {
+            Export::Traces(request) => Some(request.clone()),
+            _ => None,
+        })
+    }
+
+    /// All requests of metrics up to now.
+    pub fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
+        self.of(|request| match request {
+            Export::Metrics(request) => Some(request.clone()),
+            _ => None,
+        })
+    }
+
+    /// All requests of log records up to now.
+    pub fn logs(&self) -> Vec<ExportLogsServiceRequest> {
+        self.of(|request| match request {
+            Export::Logs(request) => Some(request.clone()),
+            _ => None,
+        })
+    }
+
+    fn of<T>(&self, signal: impl Fn(&Export) -> Option<T>) -> Vec<T> {
         let requests = self.requests.lock().expect("no test panicked here");
         requests
             .iter()
-            .map(|(_, request)| request.clone())
+            .filter_map(|(_, request)| signal(request))
             .collect()
     }
 
@@ -152,7 +185,7 @@ async fn receive(
     let mut answer = ExportTraceServiceResponse::default();
     match manner {
         Manner::Keep(requests) => {
-            let request = decode(&message);
+            let request = decode(parts.uri.path(), &message);
             let mut requests = requests.lock().expect("no test panicked here");
             requests.push((parts.headers, request));
         }
@@ -181,7 +214,7 @@ async fn receive(
 }
 
 /// The message of a gRPC request, which has a flag and its length before it.
-fn decode(framed: &[u8]) -> ExportTraceServiceRequest {
+fn decode(path: &str, framed: &[u8]) -> Export {
     let (frame, message) = framed.split_at(5);
     let plain = if frame[0] == 1 {
         let mut plain = Vec::new();
@@ -191,5 +224,13 @@ fn decode(framed: &[u8]) -> ExportTraceServiceRequest {
     } else {
         message.to_vec()
     };
-    ExportTraceServiceRequest::decode(&*plain).expect("it is OTLP")
+    let service = path.trim_start_matches("/opentelemetry.proto.collector.");
+    let decoded = match service {
+        "metrics.v1.MetricsService/Export" => {
+            ExportMetricsServiceRequest::decode(&*plain).map(Export::Metrics)
+        }
+        "logs.v1.LogsService/Export" => ExportLogsServiceRequest::decode(&*plain).map(Export::Logs),
+        _ => ExportTraceServiceRequest::decode(&*plain).map(Export::Traces),
+    };
+    decoded.expect("it is OTLP")
 }

@@ -446,6 +446,71 @@ async fn connect_with_operations(fake: &FakeMilvus, recorder: &Recorder) -> Milv
     client
 }
 
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn each_operation_is_counted_once_in_its_histogram() {
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+
+    let fake = FakeMilvus::start(|method, _| match method {
+        "ReleaseCollection" => Reply::Status(7),
+        _ => fine(),
+    })
+    .await;
+    let recorder = Recorder::default();
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter.clone())
+        .build();
+    let builder = MilvusClient::builder(fake.uri())
+        .layer(recorder.layer().with_meter_provider(&meters))
+        .operation_spans(true);
+    let client = builder.connect().await.unwrap();
+    recorder.take();
+    client.drop_collection("rows").await.unwrap();
+    client.drop_collection("rows").await.unwrap();
+    client.release_collection("rows").await.unwrap_err();
+    let spans = recorder.take();
+    let operations = spans.iter().filter(|span| !span.name.contains('/'));
+    meters.force_flush().unwrap();
+
+    let mut counts = Vec::new();
+    for resource in exporter.get_finished_metrics().unwrap() {
+        let metrics = resource.scope_metrics().flat_map(ScopeMetrics::metrics);
+        for metric in metrics.filter(|metric| metric.name().starts_with("db.")) {
+            assert_eq!(
+                (metric.name(), metric.unit()),
+                ("db.client.operation.duration", "s")
+            );
+            let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+                panic!("a histogram")
+            };
+            for point in histogram.data_points() {
+                let mut attributes: Vec<String> = point
+                    .attributes()
+                    .filter(|one| !one.key.as_str().starts_with("server."))
+                    .map(|one| format!("{}={}", one.key, one.value))
+                    .collect();
+                attributes.sort();
+                counts.push((point.count(), attributes.join(" ")));
+            }
+        }
+    }
+    counts.sort();
+    let common = "db.collection.name=rows db.namespace=default db.operation.name";
+    let expected = [
+        (
+            1,
+            format!(
+                "{common}=release_collection db.system.name=milvus error.type=PERMISSION_DENIED"
+            ),
+        ),
+        (2, format!("{common}=drop_collection db.system.name=milvus")),
+    ];
+    assert_eq!(counts, expected);
+    assert_eq!(operations.count(), 3);
+}
+
 #[tokio::test]
 async fn a_dropped_operation_is_cancelled_after_its_call() {
     let fake = FakeMilvus::start(|method, _| match method {

@@ -107,6 +107,25 @@ fn child() {
             drop(open);
         }
         "too many" => end(work(install(), 20_000)),
+        #[cfg(all(feature = "metrics", feature = "logs"))]
+        "three signals" => {
+            let telemetry = install();
+            let subscriber = tracing_subscriber::registry().with(telemetry.log_layer());
+            tracing::subscriber::with_default(subscriber, || {
+                let root = Context::current_with_span(global::tracer("t").start("root"));
+                let current = root.clone().attach();
+                let mut service = GrpcTraceLayer::new().layer(Answering::default());
+                for _ in 0..3 {
+                    current_thread()
+                        .block_on(service::call(&mut service, service::request("Good")))
+                        .unwrap();
+                }
+                tracing::info!(calls = 3, "made them");
+                drop(current);
+                root.span().end();
+            });
+            end(telemetry);
+        }
         "a million" => million(),
         "wrong" => println!("{}", Telemetry::from_env().map(drop).unwrap_err()),
         other => panic!("no program is called `{other}`"),
@@ -570,7 +589,7 @@ fn invalid_values_are_an_error() {
         ),
         (
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a uri"),
-            "cannot make an exporter of spans:",
+            "cannot make an exporter:",
         ),
     ];
     for (variable, expected) in cases {
@@ -646,6 +665,68 @@ fn a_call_within_a_span_of_tracing_is_its_child() {
         .unwrap();
     assert_eq!(call.parent_span_id, outer.span_id);
     assert_eq!(call.trace_id, outer.trace_id);
+}
+
+#[cfg(all(feature = "metrics", feature = "logs"))]
+#[test]
+fn metrics_and_logs_are_sent_where_the_environment_asks_for_them() {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+
+    let receiver = Receiver::start();
+    let endpoint = receiver.endpoint();
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint);
+    run("three signals", &[endpoint]);
+    assert_eq!((receiver.metrics(), receiver.logs()), (vec![], vec![]));
+
+    let receiver = Receiver::start();
+    let endpoint = receiver.endpoint();
+    run(
+        "three signals",
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_METRICS_EXPORTER", "otlp"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+        ],
+    );
+    let (root, calls): (Vec<_>, Vec<_>) = receiver
+        .spans()
+        .into_iter()
+        .partition(|span| span.name == "root");
+    let [root] = &root[..] else {
+        panic!("one root: {root:?}")
+    };
+
+    let metrics = receiver.metrics();
+    let scopes = metrics.iter().flat_map(|request| &request.resource_metrics);
+    let scopes = scopes.flat_map(|resource| &resource.scope_metrics);
+    let [metric] = &scopes.flat_map(|scope| &scope.metrics).collect::<Vec<_>>()[..] else {
+        panic!("one metric: {metrics:?}")
+    };
+    assert_eq!(
+        (&*metric.name, &*metric.unit),
+        ("rpc.client.duration", "ms")
+    );
+    let Some(Data::Histogram(histogram)) = &metric.data else {
+        panic!("a histogram: {metric:?}")
+    };
+    let counted: u64 = histogram.data_points.iter().map(|point| point.count).sum();
+    assert_eq!(counted, calls.len() as u64);
+
+    let logs = receiver.logs();
+    let scopes = logs.iter().flat_map(|request| &request.resource_logs);
+    let scopes = scopes.flat_map(|resource| &resource.scope_logs);
+    let [line] = &scopes
+        .flat_map(|scope| &scope.log_records)
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one record: {logs:?}")
+    };
+    assert_eq!(
+        (&line.trace_id, &line.span_id),
+        (&root.trace_id, &root.span_id)
+    );
+    let body = line.body.as_ref().and_then(|body| body.value.clone());
+    assert_eq!(body, Some(Value::StringValue("made them".to_owned())));
 }
 
 #[test]

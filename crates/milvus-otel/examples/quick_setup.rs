@@ -9,6 +9,11 @@ use serde_json::json;
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
+use tracing::info;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 const DIMENSION: usize = 5;
 const COLORS: [&str; 3] = ["red", "green", "blue"];
@@ -21,6 +26,16 @@ async fn main() -> Result<ExitCode> {
         .default_service_name("milvus-client")
         .default_attribute("application", "milvus-otel-test")
         .install()?;
+    // Lines for the terminal, which are also log records of the current span if OTEL_LOGS_EXPORTER=otlp.
+    let lines = fmt::layer()
+        .without_time()
+        .with_level(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
+        .with(lines)
+        .with(telemetry.log_layer())
+        .init();
 
     // Every call within the root span's context becomes its child.
     let tracer = global::tracer("quick_setup");
@@ -58,11 +73,11 @@ async fn quick_setup() -> Result<()> {
         client = client.token(token);
     }
     let client = client.connect().await?;
-    println!("connected to {uri}");
+    info!("connected to {uri}");
 
     if client.has_collection(collection).await? {
         client.drop_collection(collection).await?;
-        println!("dropped the {collection} that was there");
+        info!("dropped the {collection} that was there");
     }
 
     // This creates the index and starts the load, too. With Strong consistency, the search below
@@ -72,11 +87,11 @@ async fn quick_setup() -> Result<()> {
         .metric_type(MetricType::Cosine)
         .consistency_level(ConsistencyLevel::Strong)
         .await?;
-    println!("created {collection}");
+    info!("created {collection}");
 
     client.wait_for_load(collection, LOAD_TIMEOUT).await?;
     let state = client.get_load_state(collection).await?;
-    println!("load state: {state:?}");
+    info!("load state: {state:?}");
 
     let rows = (0..10).map(|id| {
         json!({
@@ -87,16 +102,16 @@ async fn quick_setup() -> Result<()> {
     });
     let inserted = client.insert(collection, rows).await?.count;
     ensure!(inserted == 10, "inserted {inserted} rows instead of 10");
-    println!("inserted {inserted} rows");
+    info!("inserted {inserted} rows");
 
     let query = [0.1, 0.2, 0.3, 0.4, 0.5];
     let hits = client.search(collection, [query]).limit(3).await?;
     let found: Vec<String> = hits[0].iter().map(|hit| hit.id.to_string()).collect();
     ensure!(found.len() == 3, "found {} rows instead of 3", found.len());
-    println!("found ids {}", found.join(", "));
+    info!("found ids {}", found.join(", "));
 
     client.drop_collection(collection).await?;
-    println!("dropped {collection}");
+    info!("dropped {collection}");
     client.close();
     Ok(())
 }

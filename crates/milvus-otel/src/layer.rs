@@ -164,6 +164,16 @@ impl GrpcTraceLayer {
         Context::map_current(|parent| self.settings.tracer().start(span, parent))
     }
 
+    /// Records the duration of an operation of the client.
+    #[cfg(all(feature = "client", feature = "metrics"))]
+    pub(crate) fn record_operation(
+        &self,
+        took: std::time::Duration,
+        attributes: &[opentelemetry::KeyValue],
+    ) {
+        self.settings.metrics.record_operation(took, attributes);
+    }
+
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self

@@ -29,7 +29,8 @@
 //! | `client` (default) | [`MilvusClient`] |
 //! | `telemetry` (default) | [`Telemetry`] |
 //! | `tls` | TLS for the client |
-//! | `metrics` | the durations of calls, as metrics of the layer |
+//! | `metrics` | the durations of calls and of operations that have spans, as metrics; [`Telemetry`] exports them where `OTEL_METRICS_EXPORTER` is `otlp` |
+//! | `logs` | `Telemetry::log_layer`, which makes events of `tracing` log records |
 //! | `tracing` | `Telemetry::tracing_layer`, for programs that use the crate `tracing` |
 //! | `otlp-http`, `otlp-gzip`, `otlp-tls` | further ways of sending for `Telemetry` |
 //!

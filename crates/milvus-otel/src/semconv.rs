@@ -13,6 +13,8 @@ pub(crate) use attribute::{
     ERROR_TYPE, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT,
 };
 
+#[cfg(all(feature = "client", feature = "metrics"))]
+pub(crate) use opentelemetry_semantic_conventions::metric::DB_CLIENT_OPERATION_DURATION;
 #[cfg(feature = "metrics")]
 pub(crate) use opentelemetry_semantic_conventions::metric::RPC_CLIENT_CALL_DURATION;
 

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `OTEL_SDK_DISABLED` | `false` | [`Telemetry`] |
 //! | `OTEL_TRACES_EXPORTER`: `otlp`, `none` | `otlp` | [`Telemetry`] |
+//! | `OTEL_METRICS_EXPORTER` with the feature `metrics`: `otlp`, `none` | `none` | [`Telemetry`] |
+//! | `OTEL_LOGS_EXPORTER` with the feature `logs`: `otlp`, `none` | `none` | [`Telemetry`] |
 //! | `OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `none` | `tracecontext,baggage` | [`Telemetry`] |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL`: `grpc`; `http/protobuf` with the feature `otlp-http` | `grpc` | [`Telemetry`] |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4317`; for `http/protobuf` `http://localhost:4318` | the exporter |
@@ -14,6 +16,7 @@
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_always_on` | the SDK |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, in spans | 2,048, 512 | the SDK |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, in milliseconds | 5,000 | the SDK |
+//! | `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_BLRP_SCHEDULE_DELAY`, in milliseconds | 60,000, 1,000 | the SDK |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT` | 128 each | the SDK |
 //!
 //! Unknown items of a list are skipped, as long as one is left, with a warning: an event of `tracing`, sent as soon as
@@ -21,26 +24,31 @@
 //! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
 
 mod counting;
-#[cfg(feature = "tracing")]
+mod exporter;
+#[cfg(any(feature = "tracing", feature = "logs"))]
 mod layer;
+#[cfg(any(feature = "metrics", feature = "logs"))]
+mod providers;
 mod resource;
 mod silence;
 mod variable;
 mod warnings;
 
 pub use counting::LostSpans;
-#[cfg(feature = "tracing")]
+#[cfg(any(feature = "tracing", feature = "logs"))]
 pub use layer::WithoutTransport;
 
 use counting::{CountingExporter, CountingProcessor, Counts};
+use exporter::{TRACES, exporter};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{
     Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
 };
 use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+#[cfg(any(feature = "metrics", feature = "logs"))]
+use providers::Providers;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +82,9 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
     counts: Arc<Counts>,
     untold: Arc<Untold>,
-    /// The exporter's, until the export ends.
+    #[cfg(any(feature = "metrics", feature = "logs"))]
+    others: Providers,
+    /// The exporters', until the export ends.
     runtime: Option<Runtime>,
 }
 
@@ -91,7 +101,7 @@ pub struct TelemetryBuilder {
 #[non_exhaustive]
 pub enum SetupError {
     /// The environment asks for an exporter that can't be made.
-    #[error("cannot make an exporter of spans: {0}")]
+    #[error("cannot make an exporter: {0}")]
     Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no thread for the exporter.
     #[error("cannot start the thread that sends spans: {0}")]
@@ -165,7 +175,50 @@ impl Telemetry {
             .with_filter(WithoutTransport)
     }
 
-    /// Exports the remaining spans, for at most five seconds, and ends the export. Blocks the thread.
+    /// A layer for a subscriber of `tracing`, which makes its events log records of the current span; `None` where
+    /// `OTEL_LOGS_EXPORTER` doesn't ask for them.
+    ///
+    /// It leaves out the events of the crates that carry a call (`h2`, `hyper`, `tower`, `tonic` and the like), and
+    /// never sees the export itself. A filter of yours in front of it says which of the other crates and levels count.
+    ///
+    /// ```no_run
+    /// use tracing_subscriber::filter::LevelFilter;
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// use tracing_subscriber::util::SubscriberInitExt;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = milvus_otel::Telemetry::from_env()?;
+    /// tracing_subscriber::registry()
+    ///     .with(LevelFilter::INFO)
+    ///     .with(telemetry.log_layer())
+    ///     .init();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "logs")]
+    pub fn log_layer<S>(
+        &self,
+    ) -> Option<
+        tracing_subscriber::filter::Filtered<
+            opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge<
+                opentelemetry_sdk::logs::SdkLoggerProvider,
+                opentelemetry_sdk::logs::SdkLogger,
+            >,
+            WithoutTransport,
+            S,
+        >,
+    >
+    where
+        S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+        use tracing_subscriber::Layer;
+        let loggers = self.others.loggers.as_ref()?;
+        Some(OpenTelemetryTracingBridge::new(loggers).with_filter(WithoutTransport))
+    }
+
+    /// Exports the remaining spans, for at most five seconds, and ends the export. Blocks the thread. Metrics and log
+    /// records come first, each for at most as long; those that are lost are a warning, an event of `tracing`.
     ///
     /// # Errors
     /// Spans were lost, now or before.
@@ -178,6 +231,8 @@ impl Telemetry {
             return Ok(());
         };
         self.untold.tell();
+        #[cfg(any(feature = "metrics", feature = "logs"))]
+        self.others.shut_down(SHUTDOWN_TIMEOUT);
         let result = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
         // Waiting for its tasks would panic where the caller is in a runtime itself, and there is nothing to wait for.
         runtime.shutdown_background();
@@ -216,7 +271,7 @@ impl TelemetryBuilder {
             let nothing = || TextMapCompositePropagator::new(vec![Box::new(Nothing)]);
             disabled.then(nothing).ok_or(error)
         })?;
-        let is_exporting = !disabled && exports(&mut warnings)?;
+        let is_exporting = !disabled && TRACES.is_exported(&mut warnings)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
@@ -229,13 +284,25 @@ impl TelemetryBuilder {
             .map(|name| KeyValue::new("service.name", name));
         let defaults = self.attributes.into_iter().chain(name).collect();
         let resource = resource::resource(defaults, &mut warnings);
+        #[cfg(any(feature = "metrics", feature = "logs"))]
+        let others = match disabled {
+            true => Providers::default(),
+            false => {
+                let _in_runtime = runtime.enter();
+                Providers::new(&resource, &mut warnings)?
+            }
+        };
+        #[cfg(feature = "metrics")]
+        if let Some(meters) = &others.meters {
+            global::set_meter_provider(meters.clone());
+        }
         let untold = Arc::new(Untold::new(warnings));
         let counts = Arc::new(Counts::default());
         let mut provider = SdkTracerProvider::builder().with_resource(resource);
         if is_exporting {
             let exporter = {
                 let _in_runtime = runtime.enter();
-                exporter()?
+                exporter!(SpanExporter, TRACES)?
             };
             let batches =
                 BatchSpanProcessor::builder(CountingExporter::new(exporter, &counts)).build();
@@ -252,6 +319,8 @@ impl TelemetryBuilder {
             provider,
             counts,
             untold,
+            #[cfg(any(feature = "metrics", feature = "logs"))]
+            others,
             runtime: Some(runtime),
         })
     }
@@ -288,46 +357,6 @@ fn listed<T>(
         });
     }
     Ok(meant)
-}
-
-fn exports(warnings: &mut Warnings) -> Result<bool, SetupError> {
-    let read = |name: &str| match name {
-        "otlp" => Some(true),
-        "none" => Some(false),
-        _ => None,
-    };
-    let known = "`otlp`, `none`";
-    let exporters = listed("OTEL_TRACES_EXPORTER", "otlp", known, warnings, read)?;
-    Ok(exporters.contains(&true))
-}
-
-fn exporter() -> Result<SpanExporter, SetupError> {
-    const VARIABLES: [&str; 2] = [
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ];
-    let asked = VARIABLES
-        .iter()
-        .find_map(|name| Some((*name, variable(name)?)));
-    let built = match asked {
-        None => SpanExporter::builder().with_tonic().build(),
-        Some((_, value)) if value == "grpc" => SpanExporter::builder().with_tonic().build(),
-        #[cfg(feature = "otlp-http")]
-        Some((_, value)) if value == "http/protobuf" => SpanExporter::builder().with_http().build(),
-        Some((variable, value)) => {
-            let known = if cfg!(feature = "otlp-http") {
-                "`grpc`, `http/protobuf`"
-            } else {
-                "`grpc` (and `http/protobuf` with the feature `otlp-http` of the crate `milvus-otel`)"
-            };
-            return Err(SetupError::Unknown {
-                variable,
-                value,
-                known,
-            });
-        }
-    };
-    built.map_err(|error| SetupError::Exporter(error.into()))
 }
 
 fn propagator(warnings: &mut Warnings) -> Result<TextMapCompositePropagator, SetupError> {

@@ -1,8 +1,8 @@
-//! Sends the same load to the capture and to other OTLP/gRPC receivers, in turn: 200,000 spans in
-//! ready-made requests of 500. Measures the receiver's CPU time and peak memory, as Linux counts
-//! them.
+//! Sends the same load to the capture and to other OTLP/gRPC receivers, in turn: 200,000 spans, data
+//! points or log records in ready-made requests of 500. Measures the receiver's CPU time and peak
+//! memory, as Linux counts them.
 //!
-//!     cargo bench -p otlp-capture --bench load -- [--rounds N] [--json] [NAME=ENDPOINT@PID]…
+//!     cargo bench -p otlp-capture --bench load -- [--signal traces|metrics|logs]… [--rounds N] [--json] [NAME=ENDPOINT@PID]…
 //!
 //! For example `jaeger=127.0.0.1:4317@4711`. Start such a receiver just before the benchmark: its
 //! peak is that of its whole life.
@@ -12,9 +12,16 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Histogram, HistogramDataPoint, Metric, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use otlp_capture::{Capture, Config, Signal};
@@ -31,8 +38,8 @@ use tokio::time::sleep;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-const SPANS: usize = 200_000;
-const SPANS_PER_REQUEST: usize = 500;
+const RECORDS: usize = 200_000;
+const RECORDS_PER_REQUEST: usize = 500;
 /// Concurrent calls on one connection, as from an exporter that doesn't wait for each response.
 const CONCURRENCY: usize = 4;
 
@@ -50,12 +57,17 @@ fn main() -> Result<()> {
     let mut arguments = arguments
         .into_iter()
         .filter(|argument| argument != "--bench");
-    let (mut rounds, mut is_json, mut others) = (3, false, Vec::new());
+    let (mut rounds, mut is_json) = (3, false);
+    let (mut signals, mut others) = (Vec::new(), Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rounds" => {
                 let number = arguments.next().ok_or("`--rounds` needs a number")?;
                 rounds = number.parse()?;
+            }
+            "--signal" => {
+                let name = arguments.next().ok_or("`--signal` needs a name")?;
+                signals.push(signal(&name)?);
             }
             "--json" => is_json = true,
             other => others.push(Receiver::parse(other)?),
@@ -64,24 +76,36 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let load = Arc::new(requests());
-    eprintln!(
-        "{} requests, {} MB",
-        load.len(),
-        load.iter().map(Bytes::len).sum::<usize>() / 1_000_000
-    );
+    if signals.is_empty() {
+        signals.push(Signal::Traces);
+    }
     let mut measured = Vec::new();
-    for round in 1..=rounds {
-        let dir = tempfile::tempdir()?;
-        let own = OwnCapture::start(dir.path())?;
-        measured.push(runtime.block_on(own.receiver.measure(round, &load))?);
-        own.stop()?;
-        for other in &others {
-            measured.push(runtime.block_on(other.measure(round, &load))?);
+    for signal in signals {
+        let load = Arc::new(Load::new(signal));
+        eprintln!(
+            "{signal:?}: {} requests, {} MB",
+            load.requests.len(),
+            load.requests.iter().map(Bytes::len).sum::<usize>() / 1_000_000
+        );
+        for round in 1..=rounds {
+            let dir = tempfile::tempdir()?;
+            let own = OwnCapture::start(dir.path())?;
+            measured.push(runtime.block_on(own.receiver.measure(round, &load))?);
+            own.stop()?;
+            for other in &others {
+                measured.push(runtime.block_on(other.measure(round, &load))?);
+            }
         }
     }
     print(&measured, is_json);
     Ok(())
+}
+
+fn signal(name: &str) -> Result<Signal> {
+    let path = format!("/v1/{name}");
+    let named = |signal: &Signal| signal.http_path() == path;
+    let found = Signal::ALL.into_iter().find(named);
+    found.ok_or_else(|| format!("`{name}` is none of `traces`, `metrics`, `logs`").into())
 }
 
 /// Runs the capture's own process: receives until its standard input ends.
@@ -93,7 +117,9 @@ fn serve(dir: &str) -> Result<()> {
     println!("{}", capture.grpc_addr());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     let stats = runtime.block_on(capture.stop())?;
-    println!("{}", stats.total().traces.records);
+    let total = stats.total();
+    let records = Signal::ALL.map(|signal| total.signal(signal).records);
+    println!("{}", records.iter().sum::<u64>());
     Ok(())
 }
 
@@ -132,10 +158,10 @@ impl OwnCapture {
         drop(self.child.stdin.take());
         let kept = line(&mut self.output)?;
         self.child.wait()?;
-        if kept == SPANS.to_string() {
+        if kept == RECORDS.to_string() {
             Ok(())
         } else {
-            Err(format!("{kept} of {SPANS} spans were kept").into())
+            Err(format!("{kept} of {RECORDS} records were kept").into())
         }
     }
 }
@@ -154,6 +180,7 @@ struct Receiver {
 
 struct Measured {
     name: String,
+    signal: Signal,
     round: u32,
     seconds: f64,
     cpu_seconds: f64,
@@ -174,7 +201,7 @@ impl Receiver {
         })
     }
 
-    async fn measure(&self, round: u32, load: &Arc<Vec<Bytes>>) -> Result<Measured> {
+    async fn measure(&self, round: u32, load: &Arc<Load>) -> Result<Measured> {
         let cpu_before = self.cpu_seconds()?;
         let started = Instant::now();
         self.send(load).await?;
@@ -182,6 +209,7 @@ impl Receiver {
         let cpu_seconds = self.cpu_seconds_at_rest().await? - cpu_before;
         Ok(Measured {
             name: self.name.clone(),
+            signal: load.signal,
             round,
             seconds,
             cpu_seconds,
@@ -189,13 +217,13 @@ impl Receiver {
         })
     }
 
-    async fn send(&self, load: &Arc<Vec<Bytes>>) -> Result<()> {
+    async fn send(&self, load: &Arc<Load>) -> Result<()> {
         let stream = TcpStream::connect(&self.endpoint).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let next = Arc::new(AtomicUsize::new(0));
-        let url = format!("http://{}{}", self.endpoint, Signal::Traces.grpc_path());
+        let url = format!("http://{}{}", self.endpoint, load.signal.grpc_path());
         let mut calls = JoinSet::new();
         for _ in 0..CONCURRENCY {
             let (load, next, url, mut sender) = (
@@ -205,7 +233,7 @@ impl Receiver {
                 sender.clone(),
             );
             calls.spawn(async move {
-                while let Some(request) = load.get(next.fetch_add(1, Relaxed)) {
+                while let Some(request) = load.requests.get(next.fetch_add(1, Relaxed)) {
                     call(&mut sender, &url, request.clone()).await?;
                 }
                 Ok(())
@@ -286,14 +314,30 @@ async fn call(sender: &mut SendRequest<Full<Bytes>>, url: &str, request: Bytes) 
     }
 }
 
-/// Spans as a traced client sends them: four per trace, eight attributes each.
-fn requests() -> Vec<Bytes> {
-    (0..SPANS / SPANS_PER_REQUEST)
-        .map(|number| framed(&request(number as u64)))
-        .collect()
+/// The ready-made requests of one signal.
+struct Load {
+    signal: Signal,
+    requests: Vec<Bytes>,
 }
 
-fn framed(request: &ExportTraceServiceRequest) -> Bytes {
+impl Load {
+    fn new(signal: Signal) -> Self {
+        let requests = (0..RECORDS / RECORDS_PER_REQUEST).map(|number| {
+            let number = number as u64;
+            match signal {
+                Signal::Traces => framed(&traces(number)),
+                Signal::Metrics => framed(&metrics(number)),
+                Signal::Logs => framed(&logs(number)),
+            }
+        });
+        Self {
+            signal,
+            requests: requests.collect(),
+        }
+    }
+}
+
+fn framed(request: &impl prost::Message) -> Bytes {
     let mut bytes = vec![0; 5];
     request.encode(&mut bytes).expect("written to memory");
     let length = u32::try_from(bytes.len() - 5).expect("far below the limit");
@@ -301,41 +345,139 @@ fn framed(request: &ExportTraceServiceRequest) -> Bytes {
     bytes.into()
 }
 
-fn request(number: u64) -> ExportTraceServiceRequest {
-    let first = number * SPANS_PER_REQUEST as u64;
-    let resource = Resource {
+fn numbers(request: u64) -> std::ops::Range<u64> {
+    let first = request * RECORDS_PER_REQUEST as u64;
+    first..first + RECORDS_PER_REQUEST as u64
+}
+
+fn resource(request: u64) -> Option<Resource> {
+    Some(Resource {
         attributes: vec![
             text("service.name", "milvus-client"),
             text("telemetry.sdk.language", "rust"),
-            text("service.instance.id", &format!("load-{}", number % 8)),
+            text("service.instance.id", &format!("load-{}", request % 8)),
         ],
         ..Resource::default()
-    };
-    let scope = InstrumentationScope {
+    })
+}
+
+fn scope() -> Option<InstrumentationScope> {
+    Some(InstrumentationScope {
         name: "load".to_owned(),
         version: "1.0".to_owned(),
         ..InstrumentationScope::default()
-    };
-    let spans = (first..first + SPANS_PER_REQUEST as u64)
-        .map(span)
-        .collect();
-    let scope_spans = vec![ScopeSpans {
-        scope: Some(scope),
-        spans,
-        ..ScopeSpans::default()
-    }];
+    })
+}
+
+fn traces(number: u64) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
-            resource: Some(resource),
-            scope_spans,
+            resource: resource(number),
+            scope_spans: vec![ScopeSpans {
+                scope: scope(),
+                spans: numbers(number).map(span).collect(),
+                ..ScopeSpans::default()
+            }],
             ..ResourceSpans::default()
         }],
     }
 }
 
+fn metrics(number: u64) -> ExportMetricsServiceRequest {
+    let durations = Metric {
+        name: "rpc.client.duration".to_owned(),
+        unit: "ms".to_owned(),
+        data: Some(Data::Histogram(Histogram {
+            data_points: numbers(number).map(point).collect(),
+            aggregation_temporality: 2,
+        })),
+        ..Metric::default()
+    };
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: resource(number),
+            scope_metrics: vec![ScopeMetrics {
+                scope: scope(),
+                metrics: vec![durations],
+                ..ScopeMetrics::default()
+            }],
+            ..ResourceMetrics::default()
+        }],
+    }
+}
+
+fn logs(number: u64) -> ExportLogsServiceRequest {
+    ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs {
+            resource: resource(number),
+            scope_logs: vec![ScopeLogs {
+                scope: scope(),
+                log_records: numbers(number).map(log_record).collect(),
+                ..ScopeLogs::default()
+            }],
+            ..ResourceLogs::default()
+        }],
+    }
+}
+
+const METHODS: [&str; 4] = ["CreateCollection", "Insert", "Search", "DropCollection"];
+const DAY: u64 = 1_795_305_600_000_000_000;
+
+/// A call's duration: five attributes, 14 bounds.
+fn point(number: u64) -> HistogramDataPoint {
+    const BOUNDS: [f64; 14] = [
+        5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
+        10000.0,
+    ];
+    let mut counts = vec![0; BOUNDS.len() + 1];
+    counts[(number % 15) as usize] = number;
+    HistogramDataPoint {
+        attributes: vec![
+            text("rpc.system", "grpc"),
+            text("rpc.service", "milvus.proto.milvus.MilvusService"),
+            text("rpc.method", METHODS[(number % 4) as usize]),
+            integer("rpc.grpc.status_code", 0),
+            text("server.address", "milvus.example.internal"),
+        ],
+        start_time_unix_nano: DAY,
+        time_unix_nano: DAY + number * 1_000_000,
+        count: number,
+        sum: Some(number as f64 * 1.25),
+        bucket_counts: counts,
+        explicit_bounds: BOUNDS.to_vec(),
+        min: Some(0.5),
+        max: Some(12.75),
+        ..HistogramDataPoint::default()
+    }
+}
+
+/// A line with its place in a trace and four attributes.
+fn log_record(number: u64) -> LogRecord {
+    let time = DAY + number * 1_000_000;
+    let line = format!("inserted {number} rows into the collection `quick_setup`");
+    LogRecord {
+        time_unix_nano: time,
+        observed_time_unix_nano: time,
+        severity_number: 9,
+        severity_text: "INFO".to_owned(),
+        body: Some(AnyValue {
+            value: Some(Value::StringValue(line)),
+        }),
+        attributes: vec![
+            text("code.function.name", "quick_setup"),
+            text("code.file.path", "/srv/shop/quick_setup.py"),
+            integer("code.line.number", 73),
+            text("thread.name", "worker-3"),
+        ],
+        flags: 1,
+        trace_id: u128::from(number / 4 + 1).to_be_bytes().to_vec(),
+        span_id: (number + 1).to_be_bytes().to_vec(),
+        ..LogRecord::default()
+    }
+}
+
+/// A call as a traced client sends it: four per trace, eight attributes each.
 fn span(number: u64) -> Span {
-    const METHODS: [&str; 4] = ["CreateCollection", "Insert", "Search", "DropCollection"];
-    const DAY: u64 = 1_795_305_600_000_000_000;
     let method = METHODS[(number % 4) as usize];
     let start = DAY + number * 1_000_000;
     let parent = number - number % 4;
@@ -386,13 +528,14 @@ fn attribute(key: &str, value: Value) -> KeyValue {
 }
 
 fn print(measured: &[Measured], is_json: bool) {
-    let spans = SPANS as f64;
+    let records = RECORDS as f64;
     if is_json {
         let rows = measured.iter().map(|row| {
             serde_json::json!({
                 "receiver": row.name,
+                "signal": format!("{:?}", row.signal).to_lowercase(),
                 "round": row.round,
-                "spans": SPANS,
+                "records": RECORDS,
                 "seconds": row.seconds,
                 "cpu_seconds": row.cpu_seconds,
                 "peak_bytes": row.peak_bytes,
@@ -401,19 +544,21 @@ fn print(measured: &[Measured], is_json: bool) {
         println!("{}", serde_json::Value::Array(rows.collect()));
         return;
     }
-    println!("receiver     round     spans/s    CPU s   spans/CPU s   peak MB");
+    println!("receiver     signal   round   records/s    CPU s   records/CPU s   peak MB");
     for row in measured {
         let Measured {
             name,
+            signal,
             round,
             seconds,
             cpu_seconds,
             peak_bytes,
         } = row;
         println!(
-            "{name:12} {round:5} {:11.0} {cpu_seconds:8.2} {:13.0} {:9.1}",
-            spans / seconds,
-            spans / cpu_seconds,
+            "{name:12} {:8} {round:5} {:11.0} {cpu_seconds:8.2} {:15.0} {:9.1}",
+            format!("{signal:?}").to_lowercase(),
+            records / seconds,
+            records / cpu_seconds,
             *peak_bytes as f64 / 1e6
         );
     }

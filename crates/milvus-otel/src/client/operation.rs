@@ -6,6 +6,8 @@ use crate::layer::{Code, GrpcTraceLayer};
 use crate::semconv;
 use opentelemetry::trace::{FutureExt, SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
+#[cfg(feature = "metrics")]
+use std::time::Instant;
 
 /// The attributes that all operation spans of a client share.
 #[derive(Clone, Debug)]
@@ -47,12 +49,20 @@ impl Operations {
             ));
             span_name = format!("{name} {collection}");
         }
+        #[cfg(feature = "metrics")]
+        let timer = Timer {
+            layer: self.layer.clone(),
+            attributes: attributes.clone(),
+            began: Instant::now(),
+        };
         let span = SpanBuilder::from_name(span_name)
             .with_kind(SpanKind::Client)
             .with_attributes(attributes);
         let mut span = OperationSpan {
             context: self.layer.start(span),
             outcome: None,
+            #[cfg(feature = "metrics")]
+            timer,
         };
         let result = match can_begin {
             Ok(()) => work.with_context(span.context.clone()).await,
@@ -80,6 +90,16 @@ fn namespace(database: &str) -> KeyValue {
 struct OperationSpan {
     context: Context,
     outcome: Option<std::result::Result<(), ErrorKind>>,
+    #[cfg(feature = "metrics")]
+    timer: Timer,
+}
+
+/// An operation whose time is taken.
+#[cfg(feature = "metrics")]
+struct Timer {
+    layer: GrpcTraceLayer,
+    attributes: Vec<KeyValue>,
+    began: Instant,
 }
 
 impl Drop for OperationSpan {
@@ -91,13 +111,37 @@ impl Drop for OperationSpan {
             })
         };
         let span = self.context.span();
-        if let Err(failure) = self.outcome.take().unwrap_or_else(dropped) {
-            if let ErrorKind::Milvus { code, .. } = &failure {
-                let code = code.to_string();
-                span.set_attribute(KeyValue::new(semconv::DB_RESPONSE_STATUS_CODE, code));
-            }
-            mark(&self.context, &failure);
+        let failure = self.outcome.take().unwrap_or_else(dropped).err();
+        if let Some(failure) = &failure {
+            span.set_attributes(status_code(failure));
+            mark(&self.context, failure);
         }
+        #[cfg(feature = "metrics")]
+        self.timer.stop(failure.as_ref());
         span.end();
+    }
+}
+
+/// Milvus's own code for a failure.
+fn status_code(failure: &ErrorKind) -> Option<KeyValue> {
+    let ErrorKind::Milvus { code, .. } = failure else {
+        return None;
+    };
+    Some(KeyValue::new(
+        semconv::DB_RESPONSE_STATUS_CODE,
+        code.to_string(),
+    ))
+}
+
+#[cfg(feature = "metrics")]
+impl Timer {
+    fn stop(&mut self, failure: Option<&ErrorKind>) {
+        let took = self.began.elapsed();
+        if let Some(failure) = failure {
+            let error = KeyValue::new(semconv::ERROR_TYPE, failure.name());
+            self.attributes.extend(status_code(failure));
+            self.attributes.push(error);
+        }
+        self.layer.record_operation(took, &self.attributes);
     }
 }

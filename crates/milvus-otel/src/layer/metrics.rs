@@ -9,31 +9,53 @@ use opentelemetry::{KeyValue, StringValue, global};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// The boundaries that the conventions ask for, in seconds.
+/// The boundaries that the conventions ask for calls, in seconds.
 const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+
+/// Those for operations of a database.
+#[cfg(feature = "client")]
+const OPERATION_BOUNDARIES: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// Where durations go, made at the first call as tracers are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Metrics {
     meter: Option<Meter>,
     durations: OnceLock<Durations>,
+    #[cfg(feature = "client")]
+    operations: OnceLock<Histogram<f64>>,
 }
 
 impl Metrics {
     pub(super) fn of(meter: Meter) -> Self {
         Self {
             meter: Some(meter),
-            durations: OnceLock::new(),
+            ..Self::default()
         }
     }
 
+    fn meter(&self) -> Meter {
+        let global = || global::meter_with_scope(crate::scope());
+        self.meter.clone().unwrap_or_else(global)
+    }
+
     fn durations(&self, conventions: semconv::Conventions) -> &Durations {
-        self.durations.get_or_init(|| match &self.meter {
-            Some(meter) => Durations::new(meter, conventions),
-            None => Durations::new(&global::meter_with_scope(crate::scope()), conventions),
-        })
+        self.durations
+            .get_or_init(|| Durations::new(&self.meter(), conventions))
+    }
+
+    /// Records how long an operation of the client took.
+    #[cfg(feature = "client")]
+    pub(super) fn record_operation(&self, took: std::time::Duration, attributes: &[KeyValue]) {
+        let histogram = self.operations.get_or_init(|| {
+            self.meter()
+                .f64_histogram(semconv::DB_CLIENT_OPERATION_DURATION)
+                .with_unit("s")
+                .with_boundaries(OPERATION_BOUNDARIES.to_vec())
+                .build()
+        });
+        histogram.record(took.as_secs_f64(), attributes);
     }
 }
 

@@ -19,6 +19,7 @@ import io.opentelemetry.api.trace.StatusCode;
 import io.opentelemetry.context.Scope;
 import java.util.List;
 import java.util.Map;
+import java.util.logging.Logger;
 import java.util.stream.IntStream;
 
 /** Milvus in ten calls, traced by the Java agent: the calls and the server's work are one trace. */
@@ -27,6 +28,13 @@ public final class QuickSetup {
   private static final String TOKEN = System.getenv("MILVUS_TOKEN");
   private static final String COLLECTION = env("MILVUS_COLLECTION", "quick_setup");
   private static final int DIMENSION = 5;
+
+  static {
+    // Lines without time and class.
+    System.setProperty("java.util.logging.SimpleFormatter.format", "%5$s%n");
+  }
+
+  private static final Logger LOG = Logger.getLogger("quick_setup");
 
   public static void main(String[] args) {
     // The agent has set up OpenTelemetry; the program adds only this span.
@@ -47,7 +55,7 @@ public final class QuickSetup {
       root.end();
     }
     System.out.println("trace_id=" + root.getSpanContext().getTraceId());
-    // The agent sends the spans that are still queued when the JVM exits, System.exit included.
+    // The agent sends what is still queued when the JVM exits, System.exit included.
     if (failed) {
       System.exit(1);
     }
@@ -64,7 +72,7 @@ public final class QuickSetup {
     MilvusClientV2 client = new MilvusClientV2(config);
     try {
       client.retryConfig(RetryConfig.builder().maxRetryTimeoutMs(30_000).build());
-      System.out.println("connected to " + URI);
+      LOG.info("connected to " + URI);
       quickSetup(client);
     } finally {
       client.close(5);
@@ -74,7 +82,7 @@ public final class QuickSetup {
   private static void quickSetup(MilvusClientV2 client) {
     if (client.hasCollection(HasCollectionReq.builder().collectionName(COLLECTION).build())) {
       client.dropCollection(DropCollectionReq.builder().collectionName(COLLECTION).build());
-      System.out.println("dropped the " + COLLECTION + " that was there");
+      LOG.info("dropped the " + COLLECTION + " that was there");
     }
 
     // This creates the index, too. With Strong consistency, the search below sees the rows inserted
@@ -88,11 +96,11 @@ public final class QuickSetup {
             .build());
     // createCollection starts the load and returns; this waits until it is done.
     client.loadCollection(LoadCollectionReq.builder().collectionName(COLLECTION).build());
-    System.out.println("created " + COLLECTION);
+    LOG.info("created " + COLLECTION);
 
     boolean loaded =
         client.getLoadState(GetLoadStateReq.builder().collectionName(COLLECTION).build());
-    System.out.println("loaded: " + loaded);
+    LOG.info("loaded: " + loaded);
 
     long inserted =
         client
@@ -101,7 +109,7 @@ public final class QuickSetup {
     if (inserted != 10) {
       throw new IllegalStateException("inserted " + inserted + " rows instead of 10");
     }
-    System.out.println("inserted " + inserted + " rows");
+    LOG.info("inserted " + inserted + " rows");
 
     FloatVec query = new FloatVec(new float[] {0.1f, 0.2f, 0.3f, 0.4f, 0.5f});
     SearchReq search =
@@ -110,10 +118,10 @@ public final class QuickSetup {
     if (hits.size() != 3) {
       throw new IllegalStateException("found " + hits.size() + " rows instead of 3");
     }
-    System.out.println("found ids " + hits.stream().map(SearchResult::getId).toList());
+    LOG.info("found ids " + hits.stream().map(SearchResult::getId).toList());
 
     client.dropCollection(DropCollectionReq.builder().collectionName(COLLECTION).build());
-    System.out.println("dropped " + COLLECTION);
+    LOG.info("dropped " + COLLECTION);
   }
 
   private static List<JsonObject> rows() {
