@@ -25,7 +25,6 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use otlp_capture::{Capture, Config, Signal};
-use prost::Message as _;
 use std::error::Error;
 use std::io::{BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
