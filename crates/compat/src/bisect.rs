@@ -210,7 +210,7 @@ impl Search<'_> {
                 return Ok(None);
             }
             Ok(Some(Traits::of(
-                &judged(&probe.folder, self.contract)?.traces,
+                &judged(&probe.folder, Some(self.contract))?.traces,
             )))
         };
         Ok(match (traits(before)?, traits(after)?) {

@@ -30,7 +30,7 @@ pub(crate) fn draw(
             let record = Record::read(&folder);
             measured.push(
                 record
-                    .map(|record| record.judge(&folder, contract))
+                    .map(|record| record.judge(&folder, contract, plan.program.as_ref()))
                     .transpose()?,
             );
         }
@@ -55,6 +55,8 @@ pub(crate) fn draw(
                     packages: axis.packages.clone(),
                 })
                 .collect(),
+            is_program: plan.program.is_some(),
+            folder: plan.folder.clone(),
             variants,
         });
     }
@@ -222,6 +224,7 @@ fn found(measured: &Measured, expected: &Expected, folder: &Path) -> Found {
             .flat_map(|verdict| &verdict.expected_divergences)
             .map(|divergence| format!("{} {}", divergence.rule, divergence.subject))
             .collect(),
+        around: measured.around.clone(),
         measured: measured.record.measured.clone(),
         families: families.into_iter().collect(),
         findings,
@@ -235,7 +238,10 @@ fn found(measured: &Measured, expected: &Expected, folder: &Path) -> Found {
 fn decides(outcome: Outcome, rule: &str) -> bool {
     match outcome {
         Outcome::ServerHalfLost => matches!(rule, "context-lost" | "no-server-span"),
-        Outcome::ClientHalfLost => matches!(rule, "client-unseen" | "no-spans" | "no-root"),
+        Outcome::ClientHalfLost => matches!(
+            rule,
+            "client-unseen" | "no-spans" | "no-root" | "untraced-calls"
+        ),
         Outcome::CouldNotRun => rule == "example-failed",
         Outcome::Whole | Outcome::NotHonoured | Outcome::Differs | Outcome::DoesNotBuild => false,
     }
@@ -318,6 +324,7 @@ mod tests {
             message: None,
             verdict: None,
             names: names.iter().map(|&name| name.to_owned()).collect(),
+            around: None,
         };
         let whole = Outcome::Whole;
         let cases = [

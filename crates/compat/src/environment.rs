@@ -17,7 +17,7 @@ use supervise::{Failure, IoContext, Result, Supervisor};
 use crate::diagnosis::{Unready, diagnosed};
 use crate::outcome::{Cause, Outcome};
 use crate::pins::resolved;
-use crate::plan::{ExamplePlan, Variant};
+use crate::plan::{ExamplePlan, ProgramPlan, Variant};
 
 /// The time limit for the preparation of one variant.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -31,6 +31,7 @@ const LOCAL_VERSION: &str = "0-local";
 pub(crate) struct Recipe {
     pub example: Arc<Example>,
     pub variant: Variant,
+    pub program: Option<ProgramPlan>,
     /// The version or path of each package that differs from the example.
     pub packages: BTreeMap<String, String>,
     /// Candidates for the folder to put before `PATH`: the first that exists is used. A relative one is in the variant's copy.
@@ -65,6 +66,7 @@ impl Recipe {
         Ok(Self {
             example,
             variant: variant.clone(),
+            program: plan.program.clone(),
             packages,
             runtime,
         })

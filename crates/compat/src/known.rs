@@ -37,6 +37,7 @@ struct Document {
 
 #[derive(Deserialize)]
 struct LanguagePart {
+    name: String,
     axes: Vec<AxisPart>,
     variants: Vec<VariantPart>,
 }
@@ -125,6 +126,25 @@ pub(crate) fn known_bad_of(file: &Path, pins: &Pins) -> Vec<KnownBad> {
     languages
         .flat_map(|language| judged(language, file, pins))
         .collect()
+}
+
+/// The versions of an example's packages in its newest variant that keeps the trace whole, by the version of `package`.
+pub(crate) fn newest_whole(example: &str, package: &str) -> BTreeMap<String, String> {
+    let language = PUBLISHED.examples.iter().find(|one| one.name == example);
+    let variants = language.into_iter().flat_map(|language| {
+        let whole = language.variants.iter().filter(|variant| {
+            let outcome = variant.found.as_ref().map(|found| found.outcome);
+            variant.is_plain() && outcome == Some(Outcome::Whole)
+        });
+        whole.map(|variant| variant.packages(&language.axes))
+    });
+    let version = |versions: &BTreeMap<String, String>| versions.get(package).cloned();
+    variants
+        .max_by(|one, other| match (version(one), version(other)) {
+            (Some(one), Some(other)) => versions::compare(&one, &other),
+            (one, other) => one.cmp(&other),
+        })
+        .unwrap_or_default()
 }
 
 /// Embedded in the executable, so that it is available for every project.
@@ -244,6 +264,19 @@ fn lockstep<'a>(language: &'a LanguagePart, axis: &str) -> Option<&'a [String]> 
 }
 
 impl VariantPart {
+    fn packages(&self, axes: &[AxisPart]) -> BTreeMap<String, String> {
+        let of_axis = |axis: &AxisPart| {
+            let version = self.versions.get(&axis.name).cloned();
+            let packages = axis.packages.clone();
+            version.map(|version| {
+                packages
+                    .into_iter()
+                    .map(move |name| (name, version.clone()))
+            })
+        };
+        axes.iter().filter_map(of_axis).flatten().collect()
+    }
+
     /// Whether the variant differs from the example only in versions.
     fn is_plain(&self) -> bool {
         self.env.is_empty() && self.runtime.is_none()

@@ -128,7 +128,7 @@ impl Lab<'_> {
             ..record
         };
         record.write(&task.folder)?;
-        record.judge(&task.folder, self.contract)
+        record.judge(&task.folder, self.contract, task.recipe.program.as_ref())
     }
 
     async fn run(&mut self, task: &Task, ready: Ready) -> Result<Record> {
@@ -164,6 +164,7 @@ impl Lab<'_> {
         let now = harness::time::now_in_millis();
         let mut manifest = Manifest::new(&folder.id, now, "embedded");
         manifest.stack = self.session.manifest.stack.clone();
+        manifest.general_rules = task.recipe.program.is_some();
 
         let beginning = Beginning::of(&mut self.session).await?;
         let told = (&mut manifest, folder.manifest());
@@ -184,7 +185,8 @@ impl Lab<'_> {
             .copy_since(&mut self.session, &task.folder)
             .await?;
         manifest.write(&folder.manifest())?;
-        self.report(&folder, &manifest, finished)?;
+        let contract = (!manifest.general_rules).then_some(self.contract);
+        self.report(&folder, &manifest, contract, finished)?;
         Ok(Record {
             exit: manifest.examples[0].exit,
             run_seconds: manifest.examples[0].seconds,
@@ -197,14 +199,12 @@ impl Lab<'_> {
         &self,
         folder: &RunFolder,
         manifest: &Manifest,
+        contract: Option<&Contract>,
         finished: Vec<ExampleRun>,
     ) -> Result<()> {
         let captured = Captured::of(folder)?;
-        let mut judged = captured.judge(
-            self.workspace.program(),
-            Some(self.contract),
-            Some(&manifest.facts()),
-        );
+        let mut judged =
+            captured.judge(self.workspace.program(), contract, Some(&manifest.facts()));
         judged.run.arguments.clone_from(&manifest.command);
         judged.run.subject = Subject::Examples;
         judged.run.id = Some(folder.id.clone());

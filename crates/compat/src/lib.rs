@@ -4,12 +4,14 @@
 //! Milvus, and each is captured and judged alone. The results stay in a folder per variant, so the map can be drawn
 //! again without measuring, and an interrupted measurement can be continued.
 
+mod around;
 mod bisect;
 mod conflict;
 mod diagnosis;
 pub mod doctor;
 mod draw;
 mod environment;
+pub mod init;
 mod known;
 mod lab;
 mod map;
@@ -25,6 +27,7 @@ mod record;
 mod registry;
 mod text;
 
+pub use around::{Around, Leak, ScopeSpans};
 pub use bisect::{BisectOptions, Bisection, Border, Probe, bisect};
 pub use known::{KnownBad, known_bad};
 pub use map::{AxisInfo, Entry, Found, FoundFinding, JSON_SCHEMA, Language, Machine, Map, SCHEMA};

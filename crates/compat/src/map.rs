@@ -7,6 +7,7 @@ use harness::prepare::task::Versions;
 use serde::{Deserialize, Serialize};
 use trace_parity::{Family, Severity};
 
+use crate::around::Around;
 use crate::outcome::{Cause, Outcome};
 use crate::plan::Unmeasured;
 
@@ -39,6 +40,12 @@ pub struct Machine {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Language {
     pub name: String,
+    /// Its folder in the checkout, where it isn't one of the built-in examples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Whether it is a program of its own scenario, judged by the rules of `exec`.
+    #[serde(default)]
+    pub is_program: bool,
     pub axes: Vec<AxisInfo>,
     pub variants: Vec<Entry>,
 }
@@ -87,6 +94,9 @@ pub struct Found {
     pub joined: u64,
     /// Expected divergences.
     pub divergences: Vec<String>,
+    /// What a program's instrumentation adds to its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<Around>,
     /// RFC 3339, UTC.
     pub measured: String,
     /// The worst severity per family of rules, for the page's cells.
@@ -246,6 +256,7 @@ pub(crate) mod tests {
                 client_rpcs: 17,
                 joined: if outcome == Outcome::Whole { 17 } else { 0 },
                 divergences: Vec::new(),
+                around: None,
                 measured: "2026-11-22T15:00:00Z".to_owned(),
                 families: vec![(Family::Join, Severity::Error)],
                 findings: vec![FoundFinding {
@@ -293,6 +304,8 @@ pub(crate) mod tests {
             },
             examples: vec![Language {
                 name: "java".to_owned(),
+                folder: None,
+                is_program: false,
                 axes: ["agent", "sdk"]
                     .map(|name| AxisInfo {
                         name: name.to_owned(),

@@ -2,17 +2,43 @@
 
 use trace_report::escape;
 
+use crate::around::ScopeSpans;
 use crate::map::{Entry, Found, Language, Map};
 use crate::outcome::Outcome;
 
 /// Enough for a sentence, not for a log.
 const CELL: usize = 300;
 
+const PROGRAMS: &str = "
+## Frameworks and other programs
+
+Small programs, each as the documentation of its framework has it, judged by the rules that `exec` applies. *Joined* counts the calls
+that have their server's span; calls without any span are in the notes. *Around the calls* lists the instrumentation scopes that write
+spans of their own, the calls below these spans, and the first parts of their attributes' names. *Leaks* are texts of the program that
+stand in a span: rows, a question.
+
+| program | set-up | outcome | joined | around the calls | leaks | notes |
+|---|---|---|---|---|---|---|
+";
+
 /// `docs/compatibility.md`: a table for each example, a row for each variant.
 pub fn markdown(map: &Map) -> String {
     let mut text = head(map);
-    for language in &map.examples {
+    let (programs, examples): (Vec<_>, Vec<_>) = map
+        .examples
+        .iter()
+        .partition(|language| language.is_program);
+    for language in examples {
         text += &section(language);
+    }
+    if !programs.is_empty() {
+        text += PROGRAMS;
+        for (language, entry) in programs.iter().flat_map(|language| {
+            let variants = language.variants.iter();
+            variants.map(move |entry| (language, entry))
+        }) {
+            text += &program_row(language, entry);
+        }
     }
     if !map.unmeasured.is_empty() {
         text += "\n## Not measured\n\n";
@@ -48,7 +74,7 @@ fn head(map: &Map) -> String {
          | not honoured | whole, but a setting that should change the names of calls or attributes changes none |\n\
          | differs | client and server spans are in one trace, but there are findings of the named rules |\n\
          | server half lost | the client's spans are there, but the server's are in other traces |\n\
-         | client half lost | the client's calls aren't in the trace |\n\
+         | client half lost | some or all of the client's calls aren't in the trace |\n\
          | does not build | the versions don't fit together, or the program doesn't compile with them |\n\
          | could not run | the program fails with these versions, or they couldn't be downloaded |\n",
         inline(&map.server),
@@ -97,13 +123,12 @@ fn row(language: &Language, entry: &Entry) -> String {
             }
         })
         .collect();
-    let outcome = match &entry.found {
+    let measured = match &entry.found {
         None => "not measured".to_owned(),
-        Some(found) if found.outcome.is_whole() => found.outcome.words().to_owned(),
-        Some(found) => format!("**{}**", found.outcome),
+        Some(found) => outcome(found),
     };
     format!(
-        "| {} |{} {outcome} | {} |\n",
+        "| {} |{} {measured} | {} |\n",
         inline(&entry.name),
         columns(&versions),
         entry
@@ -142,6 +167,60 @@ fn note(entry: &Entry, found: &Found) -> String {
         );
     }
     parts.join("; ")
+}
+
+fn program_row(language: &Language, entry: &Entry) -> String {
+    let name = match &language.folder {
+        Some(folder) => format!("[{}](../{})", inline(&language.name), folder.display()),
+        None => inline(&language.name),
+    };
+    let versions = entry.versions.iter();
+    let versions: Vec<String> = versions
+        .map(|(axis, version)| format!("{} {}", inline(axis), inline(version)))
+        .collect();
+    let setup = [inline(&entry.name)].into_iter().chain(versions);
+    let setup = setup.collect::<Vec<_>>().join(", ");
+    let Some(found) = &entry.found else {
+        return format!("| {name} | {setup} | not measured | | | | |\n");
+    };
+    let around = found.around.clone().unwrap_or_default();
+    // The program's own tracer is called as the program.
+    let scopes = around.scopes.iter();
+    let scopes = scopes.filter(|spans| spans.scope != language.name);
+    let scopes: Vec<String> = scopes.map(scope).collect();
+    let leaks = around.leaks.iter();
+    let leaks: Vec<String> = leaks
+        .map(|leak| format!("{} in {}", inline(&leak.text), code(&leak.attribute)))
+        .collect();
+    format!(
+        "| {name} | {setup} | {} | {} of {} | {} | {} | {} |\n",
+        outcome(found),
+        found.joined,
+        found.client_rpcs,
+        scopes.join("; "),
+        leaks.join("; "),
+        note(entry, found),
+    )
+}
+
+fn scope(spans: &ScopeSpans) -> String {
+    let attributes: Vec<String> = spans.attributes.iter().map(|name| code(name)).collect();
+    let attributes = match attributes.is_empty() {
+        true => String::new(),
+        false => format!(", {}", attributes.join(" ")),
+    };
+    format!(
+        "{} (calls below: {}{attributes})",
+        code(&spans.scope),
+        spans.calls_below
+    )
+}
+
+fn outcome(found: &Found) -> String {
+    match found.outcome.is_whole() {
+        true => found.outcome.words().to_owned(),
+        false => format!("**{}**", found.outcome),
+    }
 }
 
 fn newest(entry: &Entry) -> String {

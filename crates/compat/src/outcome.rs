@@ -18,7 +18,7 @@ pub enum Outcome {
     Differs,
     /// The client's spans are there, but the server's are missing or in other traces.
     ServerHalfLost,
-    /// The client's calls aren't in the trace.
+    /// Some or all of the client's calls aren't in the trace.
     ClientHalfLost,
     /// The versions exist but don't fit together, or the program doesn't compile with them.
     DoesNotBuild,
@@ -162,7 +162,12 @@ pub(crate) fn of_verdict(verdict: &Verdict) -> (Outcome, Vec<String>) {
     let outcome =
         if verdict.outcome == trace_parity::Outcome::CouldNotRun || any(&[Rule::ExampleFailed]) {
             Outcome::CouldNotRun
-        } else if any(&[Rule::ClientUnseen, Rule::NoSpans, Rule::NoRoot]) {
+        } else if any(&[
+            Rule::ClientUnseen,
+            Rule::NoSpans,
+            Rule::NoRoot,
+            Rule::UntracedCalls,
+        ]) {
             Outcome::ClientHalfLost
         } else if any(&[Rule::ContextLost, Rule::NoServerSpan]) {
             Outcome::ServerHalfLost

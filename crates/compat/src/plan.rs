@@ -35,9 +35,20 @@ pub(crate) struct ExamplePlan {
     pub example: String,
     /// Relative to the checkout, where it isn't one of the built-in examples.
     pub folder: Option<PathBuf>,
+    /// Where it isn't a run of the contract's scenario.
+    pub program: Option<ProgramPlan>,
     pub axes: Vec<Axis>,
     pub runtimes: BTreeMap<String, Vec<PathBuf>>,
     pub variants: Vec<Variant>,
+}
+
+/// A program of its own scenario, judged by the rules of `exec`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProgramPlan {
+    /// Texts that it handles, by what they are. A span with one of them leaks it.
+    #[serde(default)]
+    pub texts: BTreeMap<String, String>,
 }
 
 /// Packages that share one version.
@@ -80,6 +91,7 @@ struct File {
 struct ExampleTable {
     name: String,
     folder: Option<PathBuf>,
+    program: Option<ProgramPlan>,
     #[serde(default)]
     axes: Vec<Axis>,
     #[serde(default)]
@@ -248,6 +260,7 @@ fn example(table: ExampleTable) -> std::result::Result<ExamplePlan, String> {
     Ok(ExamplePlan {
         example,
         folder: table.folder,
+        program: table.program,
         axes,
         runtimes: table.runtimes,
         variants,
@@ -456,7 +469,8 @@ mod tests {
         let variants: usize = plan.examples.iter().map(|plan| plan.variants.len()).sum();
         assert!(variants >= 40, "{variants}");
         let newest = |plan: &ExamplePlan| plan.variants.iter().any(|variant| variant.newest);
-        for plan in plan.examples.iter().filter(|plan| !plan.axes.is_empty()) {
+        let by_version = |plan: &&ExamplePlan| plan.program.is_none() && !plan.axes.is_empty();
+        for plan in plan.examples.iter().filter(by_version) {
             assert!(
                 newest(plan),
                 "`{}` has no variant for the newest of everything",

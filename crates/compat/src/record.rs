@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use supervise::{Exit, IoContext, Result, disk, log};
 use trace_parity::{Contract, Kind, Span, Traces, Verdict};
 
+use crate::around::Around;
 use crate::diagnosis::Unready;
 use crate::outcome::{self, Cause, Outcome};
+use crate::plan::ProgramPlan;
 
 const SCHEMA: &str = "milvus-otel.measured/1";
 const UNFINISHED: &str = "milvus-otel.unfinished/1";
@@ -43,6 +45,8 @@ pub(crate) struct Measured {
     pub verdict: Option<Verdict>,
     /// The names and attribute names of the client's calls.
     pub names: BTreeSet<String>,
+    /// What a program's instrumentation adds to its calls.
+    pub around: Option<Around>,
 }
 
 /// A measurement in progress.
@@ -85,7 +89,12 @@ impl Record {
     }
 
     /// Judges the capture, as `compare` of the folder does.
-    pub(crate) fn judge(self, folder: &Path, contract: &Contract) -> Result<Measured> {
+    pub(crate) fn judge(
+        self,
+        folder: &Path,
+        contract: &Contract,
+        program: Option<&ProgramPlan>,
+    ) -> Result<Measured> {
         if let Some(unready) = &self.unready {
             return Ok(Measured {
                 outcome: unready.outcome,
@@ -94,9 +103,11 @@ impl Record {
                 message: Some(unready.message.clone()),
                 verdict: None,
                 names: BTreeSet::new(),
+                around: None,
                 record: self,
             });
         }
+        let contract = program.is_none().then_some(contract);
         let Judged { run, traces, .. } = judged(folder, contract)?;
         let verdict = run.verdict;
         let (outcome, rules) = outcome::of_verdict(&verdict);
@@ -113,6 +124,7 @@ impl Record {
             message,
             verdict: Some(verdict),
             names: names(&traces),
+            around: program.map(|program| Around::of(&traces, &program.texts)),
         })
     }
 }
@@ -161,7 +173,7 @@ impl Unfinished {
 }
 
 /// Judges a variant's capture with the run facts beside it.
-pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
+pub(crate) fn judged(folder: &Path, contract: Option<&Contract>) -> Result<Judged> {
     let capture = CaptureArgument {
         name: None,
         path: folder.to_owned(),
@@ -169,7 +181,10 @@ pub(crate) fn judged(folder: &Path, contract: &Contract) -> Result<Judged> {
     judge::compare(
         harness::PROGRAM,
         &[capture],
-        &judge::Rules::Contract(Box::new(contract.clone())),
+        &match contract {
+            Some(contract) => judge::Rules::Contract(Box::new(contract.clone())),
+            None => judge::Rules::General,
+        },
         &judge::Selection::default(),
     )
 }

@@ -79,6 +79,12 @@ pub enum Command {
                       Looks at this machine, at the current folder and those in it, and at the stack that is up. Exits with 1 where\n\
                       something would stop the next run, or the traces of a stack that is up.")]
     Doctor(Doctor),
+    /// Show the lines that make the traces of the current folder's project whole, with the reason of each
+    #[command(after_help = "Examples: {program} init\n          \
+                      {program} init --write -- python3 my_search.py\n\n\
+                      Knows Python, Node, Go and Java by their lists of dependencies. Versions are the newest of the compatibility map\n\
+                      that keep a trace whole.")]
+    Init(Init),
     /// Stands between the runner and a program it started
     #[command(name = supervise::GUARD_COMMAND, hide = true)]
     Guard(Guard),
@@ -309,6 +315,16 @@ pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Write a contract and a GitHub workflow beside the project, after showing them; an existing file is never overwritten
+    #[arg(long)]
+    pub write: bool,
+    /// The command that starts the program
+    #[arg(last = true)]
+    pub command: Vec<String>,
 }
 
 #[derive(Clone, Debug, Args)]

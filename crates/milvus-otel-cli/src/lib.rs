@@ -9,6 +9,7 @@ pub mod cli;
 mod commands;
 mod doctor;
 mod exec;
+mod init;
 pub mod interrupt;
 mod name;
 pub mod place;
@@ -75,6 +76,7 @@ impl Command {
             Self::Down => commands::down(),
             Self::Status => commands::status(),
             Self::Doctor(arguments) => doctor::doctor(&arguments),
+            Self::Init(arguments) => init::init(&arguments),
         }
     }
 }
