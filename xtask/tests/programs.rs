@@ -38,6 +38,8 @@ const LAUNCHERS: &[(&str, &str)] = &[
         "node-edot",
         "node --import {}/node/node_modules/@elastic/opentelemetry-node/import.mjs {}/node/NAME.mjs",
     ),
+    // Datadog's tracer needs a newer Node than the examples do.
+    ("node-22", "{}/node/node_modules/.bin/node {}/node/NAME.mjs"),
     (
         "deno",
         "{}/node/node_modules/.bin/deno run --allow-all --preload {}/node/deno.mjs {}/node/NAME.mjs",
@@ -163,6 +165,7 @@ const PROGRAMS: &[Program] = &[
     program("node-edot", "node-edot basic"),
     program("node-own-instance", "node-import basic")
         .env(&[("OTEL_NODE_RESOURCE_DETECTORS", "env,serviceinstance")]),
+    program("node-datadog", "node-22 datadog").finds(&[("error", "context-replaced", "dd=")]),
     program("deno", "deno basic")
         .env(&[("OTEL_DENO", "true")])
         .finds(&[
