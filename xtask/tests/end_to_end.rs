@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,6 +59,10 @@ fn five_languages_are_consistent_and_compare_repeats_the_verdict() {
     let searches: Vec<f64> = scraped.iter().map(searches).collect();
     // Milvus counts a request when it comes and when it is answered.
     assert_eq!(searches, [0.0, 2.0 * LANGUAGES.len() as f64]);
+    // Python's and Node's gRPC instrumentation records no metrics.
+    let languages = |signal: &str| instances(&folder.join(signal));
+    assert_eq!(languages("metrics.jsonl"), ["go", "java", "rust"]);
+    assert_eq!(languages("logs.jsonl"), ["go", "java", "node", "py", "rust"]);
     let capture = folder.join("capture.jsonl");
     let beside = compared(&capture);
     assert_eq!(judgement(&beside), judgement(&report));
@@ -88,6 +93,17 @@ fn five_languages_are_consistent_and_compare_repeats_the_verdict() {
 fn manifest(folder: &Path) -> Value {
     let text = std::fs::read(folder.join("manifest.json")).expect("a manifest");
     serde_json::from_slice(&text).expect("JSON")
+}
+
+/// The programs whose telemetry a file of OTLP JSON has.
+fn instances(file: &Path) -> Vec<String> {
+    const KEY: &str = r#"{"key":"service.instance.id","value":{"stringValue":""#;
+    let text = std::fs::read_to_string(file).expect("a file of the run");
+    let after_key = text.split(KEY).skip(1);
+    let names: BTreeSet<_> = after_key
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The sum of a Prometheus metric's samples that have `label`.
