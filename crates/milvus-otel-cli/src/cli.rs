@@ -26,8 +26,8 @@ pub enum Command {
     #[command(
         after_help = "Examples: {program} exec -- opentelemetry-instrument python3 my_search.py\n          \
                       {program} exec --for 60s -- uvicorn my_service:app\n\n\
-                      The program gets MILVUS_URI, OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL unless they are set,\n\
-                      and an empty standard input. Ctrl-C ends it and judges its spans; a second Ctrl-C gives up. With a --format\n\
+                      The program gets MILVUS_URI, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_METRICS_EXPORTER\n\
+                      and OTEL_LOGS_EXPORTER unless they are set, and an empty standard input. Ctrl-C ends it and judges its spans; a second Ctrl-C gives up. With a --format\n\
                       other than text its standard output goes to standard error."
     )]
     Exec(Exec),

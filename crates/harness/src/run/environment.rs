@@ -43,10 +43,9 @@ pub fn for_program(
     if surroundings.value("MILVUS_URI").is_none() {
         variables.insert("MILVUS_URI".to_owned(), stack.milvus_uri.clone());
     }
-    for (name, value) in exporters(stack) {
-        if surroundings.value(name).is_none() {
-            variables.insert(name.to_owned(), value);
-        }
+    let exporters = exporters(stack).filter(|(name, _)| surroundings.value(name).is_none());
+    if is_sent_here(surroundings) {
+        variables.extend(exporters.map(|(name, value)| (name.to_owned(), value)));
     }
     variables
 }
@@ -94,6 +93,13 @@ fn exporter(surroundings: &Surroundings<'_>) -> BTreeMap<String, String> {
         }
     }
     variables
+}
+
+/// Whether signals without an endpoint of their own come to the stack.
+fn is_sent_here(surroundings: &Surroundings<'_>) -> bool {
+    let (_, endpoint) = names("");
+    let own = surroundings.value(&endpoint);
+    own.is_none_or(|own| settings::transport_of(&own, surroundings).is_some())
 }
 
 /// Turns metrics and logs on where the stack's receiver takes them.
@@ -185,6 +191,8 @@ mod tests {
                 .map(|(name, value)| format!("{}={value}", short(name)))
                 .collect();
             assert_eq!(told.join(" "), expected, "{own}");
+            let is_elsewhere = own.contains("//elsewhere");
+            assert_eq!(is_sent_here(&surroundings), !is_elsewhere, "{own}");
         };
         check("", "ENDPOINT=http://h:4317 PROTOCOL=grpc");
         check("PROTOCOL=grpc", "ENDPOINT=http://h:4317");
