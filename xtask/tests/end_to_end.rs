@@ -62,7 +62,10 @@ fn five_languages_are_consistent_and_compare_repeats_the_verdict() {
     // Python's and Node's gRPC instrumentation records no metrics.
     let languages = |signal: &str| instances(&folder.join(signal));
     assert_eq!(languages("metrics.jsonl"), ["go", "java", "rust"]);
-    assert_eq!(languages("logs.jsonl"), ["go", "java", "node", "py", "rust"]);
+    assert_eq!(
+        languages("logs.jsonl"),
+        ["go", "java", "node", "py", "rust"]
+    );
     let capture = folder.join("capture.jsonl");
     let beside = compared(&capture);
     assert_eq!(judgement(&beside), judgement(&report));
