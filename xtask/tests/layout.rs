@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates of this repository that each crate may name in its `[dependencies]`. What they may name in turn is allowed too.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("xtask", &["milvus-otel-cli", "test-support"]),
     ("milvus-otel-cli", &["compat"]),
     ("compat", &["harness"]),
@@ -17,7 +17,11 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("milvus-otel-tests", &["milvus-otel"]),
     ("trace-parity-faults", &["trace-parity"]),
     ("otlp-capture", &["protobuf-wire"]),
-    ("trace-parity", &["protobuf-wire", "versions"]),
+    (
+        "trace-parity",
+        &["otlp-signals", "protobuf-wire", "versions"],
+    ),
+    ("otlp-signals", &[]),
     ("versions", &[]),
     ("grpc-witness", &[]),
     ("supervise", &[]),
