@@ -127,7 +127,22 @@ impl RunFolder {
 
     /// The captured traces, oldest file first; several where a long capture was rotated.
     pub fn captures(&self) -> Vec<PathBuf> {
-        captures_in(&self.path)
+        files_of(&self.path, "capture")
+    }
+
+    /// The captured metrics, oldest file first.
+    pub fn metrics(&self) -> Vec<PathBuf> {
+        files_of(&self.path, "metrics")
+    }
+
+    /// The captured log records, oldest file first.
+    pub fn program_logs(&self) -> Vec<PathBuf> {
+        files_of(&self.path, "logs")
+    }
+
+    /// What a server of the run's own wrote.
+    pub fn server_log(&self) -> PathBuf {
+        self.logs().join("milvus.log")
     }
 
     fn become_latest(&self, latest: &Path) -> Result<()> {
@@ -137,20 +152,22 @@ impl RunFolder {
     }
 }
 
-fn captures_in(folder: &Path) -> Vec<PathBuf> {
+/// The file `STEM.jsonl` and those that were rotated, oldest first.
+fn files_of(folder: &Path, stem: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut rotated: Vec<(u64, PathBuf)> = entries
         .filter_map(|entry| {
             let name = entry.file_name();
             let number = name
                 .to_str()?
-                .strip_prefix("capture-")?
+                .strip_prefix(stem)?
+                .strip_prefix('-')?
                 .strip_suffix(".jsonl")?;
             Some((number.parse().ok()?, entry.path()))
         })
         .collect();
     rotated.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-    let newest = folder.join("capture.jsonl");
+    let newest = folder.join(format!("{stem}.jsonl"));
     rotated
         .into_iter()
         .map(|(_, path)| path)

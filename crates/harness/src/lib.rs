@@ -12,6 +12,7 @@ pub mod folder;
 pub mod manifest;
 pub mod prepare;
 pub mod run;
+pub mod signals;
 pub mod spans;
 pub mod stack;
 pub mod time;
@@ -32,7 +33,7 @@ pub use run::history::{KeptRun, LastTimes, last_times, list, prune};
 pub use run::judge::{
     CaptureArgument, Judged, Rules, Selection, compare, contract, since, spans_named, stretch,
 };
-pub use run::trace::trace;
+pub use run::trace::{Showing, trace};
 pub use stack::bring_up::StackChoice;
 pub use stack::external::{External, ExternalSettings};
 pub use stack::faults::builtin as builtin_faults;

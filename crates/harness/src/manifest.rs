@@ -7,13 +7,15 @@ use std::sync::Arc;
 use grpc_witness::FaultCount;
 pub use otlp_capture::Stats;
 use otlp_capture::{Program, Secrets, Sender, Who};
+use otlp_signals::Signals;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use supervise::{Exit, Failure, IoContext, Result, disk};
 use trace_parity::{Delivery, ExampleFacts, RefusedFacts, RunFacts, SenderFacts, TraceId, Wire};
 
-use crate::folder::WIRE_FILE;
+use crate::folder::{RunFolder, WIRE_FILE};
 use crate::prepare::task::Versions;
+use crate::signals;
 
 const SCHEMA: &str = "milvus-otel.manifest/1";
 
@@ -64,6 +66,9 @@ pub struct Manifest {
     /// The calls that a witness saw, from the file beside the manifest.
     #[serde(skip)]
     pub wire: Option<Arc<Wire>>,
+    /// Metrics and logs, from the files beside the manifest.
+    #[serde(skip)]
+    pub signals: Option<Arc<Signals>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -121,6 +126,7 @@ impl Manifest {
             phases: Vec::new(),
             failure: None,
             wire: None,
+            signals: None,
             secrets: Secrets::default(),
         }
     }
@@ -144,9 +150,14 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads a manifest with what a witness recorded beside it, which only a verdict needs.
-    pub fn read_with_wire(path: &Path) -> Result<Self> {
+    /// Reads a run's manifest with what only a verdict needs: what a witness recorded, metrics and logs.
+    pub fn read_whole(path: &Path) -> Result<Self> {
+        let folder = RunFolder {
+            id: String::new(),
+            path: path.parent().unwrap_or(Path::new("")).to_owned(),
+        };
         Ok(Self {
+            signals: signals::read(&folder)?,
             wire: read_wire(&path.with_file_name(WIRE_FILE))?,
             ..Self::read(path)?
         })
@@ -180,6 +191,7 @@ impl Manifest {
             unsettled: self.settled == Some(false),
             read_back: self.read_back.clone(),
             wire: self.wire.clone(),
+            signals: self.signals.clone(),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Contract {
     pub(crate) attributes: Vec<AttributeRule>,
     pub(crate) steps: Vec<Step>,
     pub(crate) housekeeping: Vec<String>,
+    /// Metrics that each example must send, under the name of any generation.
+    pub(crate) metrics: Vec<String>,
     pub(crate) divergences: Vec<Divergence>,
 }
 
@@ -230,6 +232,8 @@ struct File {
     root: Option<RootTable>,
     call_failed: Option<Spanned<String>>,
     #[serde(default)]
+    metrics: Vec<String>,
+    #[serde(default)]
     resource: Vec<ResourceAttribute>,
     #[serde(default)]
     attribute: Vec<AttributeTable>,
@@ -339,6 +343,7 @@ fn check(file: File) -> Located<Contract> {
             .collect::<Located<_>>()?,
         steps,
         housekeeping: file.housekeeping.rpcs,
+        metrics: file.metrics,
         divergences: file
             .divergence
             .into_iter()
@@ -411,11 +416,19 @@ fn divergence(table: DivergenceTable) -> Located<Divergence> {
     })
 }
 
-/// The rules whose findings are a scope's words; no other difference is a library's own.
+const OF_METRICS: [Rule; 5] = [
+    Rule::MetricMissing,
+    Rule::MetricRenamed,
+    Rule::MetricUnit,
+    Rule::MetricAttribute,
+    Rule::MetricDisagrees,
+];
+
+/// The rules whose findings are a scope's words, on spans or metrics; no other difference is a library's own.
 fn divergent_rules() -> Vec<(&'static str, Rule)> {
     let rules = Rule::ALL.iter().copied();
     rules
-        .filter(|rule| rule.family() == Family::Vocabulary)
+        .filter(|rule| rule.family() == Family::Vocabulary || OF_METRICS.contains(rule))
         .map(|rule| (rule.name(), rule))
         .collect()
 }
@@ -530,7 +543,7 @@ mod tests {
         check(
             "rule = \"span-name\"",
             "rule = \"status-differs\"",
-            "`rule` is one of `span-name`, `attribute-missing`, `attribute-renamed`, `attribute-type`, `attribute-value`, not `status-differs`",
+            "`rule` is one of `span-name`, `attribute-missing`, `attribute-renamed`, `attribute-type`, `attribute-value`, `metric-missing`, `metric-renamed`, `metric-unit`, `metric-attribute`, `metric-disagrees`, not `status-differs`",
         );
         check(
             "versions = \"<0.61\"",

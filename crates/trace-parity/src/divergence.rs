@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::contract::Divergence;
 use crate::draft::Draft;
-use crate::rule::Rule;
+use crate::rule::{Family, Rule};
 use crate::view::View;
 
 /// An expected difference that one example shows.
@@ -83,6 +83,9 @@ fn stale(
         let Some(span) = spans.find(|&span| covers(view, divergence, scope(span))) else {
             continue;
         };
+        if divergence.rule.family() == Family::Signals && !sends_metrics(view, number, divergence) {
+            continue;
+        }
         let span = view.traces.span(span);
         let message = format!(
             "`{}` at {} no longer shows `{}`: {}",
@@ -98,6 +101,13 @@ fn stale(
         drafts.push(draft);
     }
     drafts
+}
+
+/// Whether the scope's metrics came at all: programs may leave them off.
+fn sends_metrics(view: &View<'_>, example: u32, divergence: &Divergence) -> bool {
+    let signals = view.signals.iter();
+    let mut metrics = signals.flat_map(|signals| signals.metrics_of(example));
+    metrics.any(|metric| metric.scope.name == divergence.scope)
 }
 
 fn version(version: &str) -> &str {

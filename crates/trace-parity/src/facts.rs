@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use otlp_signals::Signals;
+
 use crate::ids::TraceId;
 use crate::wire::Wire;
 
 /// Facts that a run records and that no span tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunFacts {
     /// The value of `milvus_otel.run` on the run's own resources; it alone says whose spans are. Where it is `None` and one program was
     /// started, all spans without that attribute are that program's.
@@ -25,6 +27,8 @@ pub struct RunFacts {
     pub read_back: Option<String>,
     /// What a witness saw between the programs and the server; `None` without one.
     pub wire: Option<Arc<Wire>>,
+    /// Metrics and logs; `None` where none were captured.
+    pub signals: Option<Arc<Signals>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

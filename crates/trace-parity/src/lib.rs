@@ -15,12 +15,14 @@ mod ids;
 mod intern;
 mod joined;
 mod judge;
+mod logs;
 mod precedence;
 mod read;
 mod rule;
 mod rules;
 mod semconv;
 mod settlement;
+mod signals;
 mod summary;
 mod timing;
 mod traces;
@@ -36,6 +38,8 @@ pub use facts::{Delivery, ExampleFacts, Exit, RefusedFacts, RunFacts, SenderFact
 pub use ids::{SpanId, TraceId};
 pub use joined::{JoinedCall, JoinedCalls, joined_calls};
 pub use judge::judge;
+pub use logs::{LogLine, logs_of};
+pub use otlp_signals::Signals;
 pub use read::{Input, Problem, ProblemKind, read};
 pub use rule::{Family, Rule, Severity, UnknownRule};
 pub use semconv::names_of;
@@ -43,8 +47,8 @@ pub use settlement::{Progress, Settlement};
 pub use timing::{ExampleTiming, Spread, StepTiming, base_of, timing};
 pub use traces::{Attributes, Event, Kind, Link, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
-    Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome,
+    SignalCell, SignalRow, SignalState, StepRow, Verdict,
 };
 pub use view::examples::{ExampleTrace, example_traces};
 pub use wire::{Wire, WireCall, WireError};

@@ -28,6 +28,9 @@ const UNFINISHED: &[Rule] = &[
     UnmarkedError,
     BadTime,
     ServerWorkDiffers,
+    MetricMissing,
+    MetricDisagrees,
+    LogUncorrelated,
 ];
 
 /// What spans that never arrived leave out.
@@ -42,7 +45,12 @@ const ABSENCES: &[Rule] = &[
     UnmarkedError,
     AttributeMissing,
     SeveralTraces,
+    MetricDisagrees,
+    LogUncorrelated,
 ];
+
+/// What metrics and logs say of spans that never arrived.
+const OF_SPANS: &[Rule] = &[MetricMissing, MetricDisagrees, LogUncorrelated];
 
 /// What a context that never reached the server right shows as.
 const WITHOUT_CONTEXT: &[Rule] = &[
@@ -56,6 +64,8 @@ const WITHOUT_CONTEXT: &[Rule] = &[
 const PRECEDENCE: &[(Rule, Reach, &[Rule])] = &[
     (ExampleFailed, Reach::Example, UNFINISHED),
     (NoSpans, Reach::Example, Rule::ALL),
+    (DroppedSpans, Reach::Example, OF_SPANS),
+    (ExportRefused, Reach::Example, OF_SPANS),
     (ContextNotSent, Reach::Spans, WITHOUT_CONTEXT),
     (ContextChanged, Reach::Spans, WITHOUT_CONTEXT),
     (ContextIgnored, Reach::Spans, WITHOUT_CONTEXT),

@@ -25,12 +25,13 @@ pub enum Family {
     Vocabulary,
     Server,
     Outcome,
+    Signals,
     Bookkeeping,
 }
 
 impl Family {
     /// In the order in which they are judged.
-    pub const ALL: [Family; 9] = [
+    pub const ALL: [Family; 10] = [
         Family::Delivery,
         Family::Identity,
         Family::Structure,
@@ -39,6 +40,7 @@ impl Family {
         Family::Vocabulary,
         Family::Server,
         Family::Outcome,
+        Family::Signals,
         Family::Bookkeeping,
     ];
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Family {
             Family::Vocabulary => "vocabulary",
             Family::Server => "server",
             Family::Outcome => "outcome",
+            Family::Signals => "signals",
             Family::Bookkeeping => "bookkeeping",
         })
     }
@@ -149,6 +152,15 @@ rules! {
     ServerWorkDiffers "server-work-differs" Server Error;
     StatusDiffers "status-differs" Outcome Error;
     UnmarkedError "unmarked-error" Outcome Error;
+    MetricMissing "metric-missing" Signals Error;
+    MetricRenamed "metric-renamed" Signals Warning;
+    MetricUnit "metric-unit" Signals Error;
+    MetricAttribute "metric-attribute" Signals Warning;
+    MetricDisagrees "metric-disagrees" Signals Error;
+    MetricCardinality "metric-cardinality" Signals Warning;
+    LogUncorrelated "log-uncorrelated" Signals Warning;
+    LogErrorUnseen "log-error-unseen" Signals Warning;
+    SecretRecorded "secret-recorded" Signals Warning;
     StaleDivergence "stale-divergence" Bookkeeping Error;
     MalformedInput "malformed-input" Bookkeeping Warning;
 }

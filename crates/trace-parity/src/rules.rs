@@ -10,6 +10,7 @@ pub(crate) mod origin;
 mod outcome;
 mod scenario;
 mod server;
+mod signals;
 mod structure;
 mod vocabulary;
 mod wire;
@@ -90,5 +91,17 @@ pub(crate) const CHECKS: &[Check] = &[
     always(server::late_parts),
     always(outcome::status_differs),
     always(outcome::unmarked_error),
+    always(signals::missing),
+    always(signals::renamed),
+    always(signals::units),
+    always(signals::attributes),
+    always(signals::cardinality),
+    always(signals::disagreeing_counts),
+    always(signals::disagreeing_points),
+    always(signals::server_counts),
+    always(signals::uncorrelated),
+    always(signals::unseen_errors),
+    always(signals::secrets),
     always(bookkeeping::malformed_input),
+    always(bookkeeping::malformed_signals),
 ];

@@ -2,9 +2,10 @@
 
 mod assemble;
 mod model;
+mod signals;
 
 pub(crate) use assemble::assemble;
 pub use model::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
-    Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome,
+    SignalCell, SignalRow, SignalState, StepRow, Verdict,
 };

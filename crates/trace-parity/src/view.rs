@@ -5,6 +5,7 @@ pub(crate) mod examples;
 pub(crate) mod join;
 pub(crate) mod links;
 pub(crate) mod reader;
+pub(crate) mod signals;
 pub(crate) mod steps;
 pub(crate) mod wire;
 
@@ -19,6 +20,7 @@ use examples::Example;
 use join::Uncalled;
 use links::{Links, Orphans, Side};
 use reader::Reader;
+use signals::SignalView;
 use steps::Alignment;
 use wire::OnWire;
 
@@ -50,6 +52,8 @@ pub(crate) struct View<'a> {
     pub(crate) unexported: Vec<Uncalled<'a>>,
     /// What a witness saw; `None` without one.
     pub(crate) wire: Option<OnWire<'a>>,
+    /// Metrics and logs; `None` where none were captured.
+    pub(crate) signals: Option<SignalView<'a>>,
     /// One per example.
     pub(crate) alignments: Vec<Alignment>,
 }
@@ -88,6 +92,7 @@ impl<'a> View<'a> {
             .collect();
         let wire = facts.and_then(|facts| facts.wire.as_ref());
         let wire = wire.map(|wire| OnWire::join(wire, traces, contract, &calls, &call_of));
+        let signals = facts.and_then(|facts| SignalView::new(traces, contract, facts, &examples));
         let answers = (0..)
             .zip(&calls)
             .flat_map(|(index, call)| call.answers().map(move |server| (server, index)))
@@ -112,6 +117,7 @@ impl<'a> View<'a> {
             uncalled,
             unexported,
             wire,
+            signals,
             alignments,
         }
     }

@@ -68,6 +68,6 @@ pub fn changes(
 }
 
 fn text_of(traces: &Traces, run: &RunFolder) -> Result<String> {
-    let facts = Manifest::read_with_wire(&run.manifest())?.facts();
+    let facts = Manifest::read_whole(&run.manifest())?.facts();
     Ok(baseline(traces, &Contract::builtin(), Some(&facts)))
 }

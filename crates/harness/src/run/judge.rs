@@ -446,7 +446,7 @@ fn manifest_beside(capture: &Path) -> Result<Option<Manifest>> {
     };
     let manifest = folder.map(|folder| folder.join("manifest.json"));
     match manifest.filter(|path| path.is_file()) {
-        Some(path) => Manifest::read_with_wire(&path).map(Some),
+        Some(path) => Manifest::read_whole(&path).map(Some),
         None => Ok(None),
     }
 }

@@ -14,6 +14,7 @@ use crate::run::read_back::{ReadBack, read_back};
 use crate::run::report;
 use crate::run::scrape::{Moment, scrape};
 use crate::run::settle::{Settling, settle};
+use crate::signals;
 use crate::spans::live::Live;
 use crate::spans::source::Spans;
 use crate::stack::bring_up::RunningStack;
@@ -115,6 +116,8 @@ impl Ending<'_> {
         faults::notes(&session.manifest.faults)
             .chain(witnessed)
             .for_each(&mut tell);
+        let folder = session.folder.clone();
+        session.manifest.signals = apart(move || signals::read(&folder)).await?;
         let captured = Captured::of_apart(&session.folder).await?;
         session.manifest.general_rules = contract.is_none();
         notes.extend(look(&captured.traces, &mut session.manifest));

@@ -32,3 +32,20 @@ pub(crate) fn malformed_input(view: &View<'_>, drafts: &mut Vec<Draft>) {
         drafts.push(draft);
     }
 }
+
+/// Lines of metrics and logs; no span is missing for them.
+pub(crate) fn malformed_signals(view: &View<'_>, drafts: &mut Vec<Draft>) {
+    let problems = view
+        .signals
+        .iter()
+        .flat_map(|signals| &signals.all.problems);
+    for problem in problems {
+        let message = format!("{}: {}", problem.file, problem.message);
+        let mut draft = Draft::new(Rule::MalformedInput, message)
+            .subject(problem.file.as_str())
+            .case("lost-line");
+        draft.count = problem.count;
+        draft.input_line = Some(problem.line);
+        drafts.push(draft);
+    }
+}

@@ -16,6 +16,7 @@ use super::model::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
     Verdict,
 };
+use super::signals::signals;
 
 /// The verdict over the findings that stand and the divergences that were shown.
 pub(crate) fn assemble(view: &View<'_>, drafts: &[Draft], expected: &[ShownDivergence]) -> Verdict {
@@ -33,6 +34,7 @@ pub(crate) fn assemble(view: &View<'_>, drafts: &[Draft], expected: &[ShownDiver
             Vec::new()
         },
         findings,
+        signals: signals(view, drafts),
         expected_divergences: observed(view, expected),
     }
 }

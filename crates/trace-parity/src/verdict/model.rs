@@ -42,6 +42,8 @@ pub struct Verdict {
     pub steps: Vec<StepRow>,
     /// Worst first, then by example and by position in the trace.
     pub findings: Vec<Finding>,
+    /// What the examples sent beside spans; empty where that is nothing.
+    pub signals: Vec<SignalRow>,
     /// The differences that the contract expects and that did occur.
     pub expected_divergences: Vec<ObservedDivergence>,
 }
@@ -74,6 +76,38 @@ pub struct StepRow {
     pub name: String,
     /// One per example, in the order of [`Verdict::examples`]; `None` where the example has no such step.
     pub cells: Vec<Option<Cell>>,
+}
+
+/// One signal of every example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalRow {
+    /// `rpc duration`, `logs` and the like.
+    pub name: String,
+    /// One per example, in the order of [`Verdict::examples`].
+    pub cells: Vec<SignalCell>,
+}
+
+/// What one example sends of one signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalCell {
+    pub state: SignalState,
+    /// The name that it has, where that is the question.
+    pub name: Option<String>,
+    /// Numbers, such as `9 of 9`; empty where nothing came.
+    pub text: String,
+    /// What it takes to get it, where nothing came and that is known.
+    pub takes: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalState {
+    There,
+    /// It has the name of another generation of the conventions than most examples use.
+    Renamed,
+    Missing,
+    /// A finding is about it.
+    Differs,
 }
 
 /// What one example did in one step.

@@ -158,6 +158,22 @@ pub(crate) fn owner_of<'n>(
     by_name.or(only.then_some(0))
 }
 
+/// The example that a resource of `run` names.
+pub(crate) fn instance_of(
+    facts: &RunFacts,
+    run: Option<&str>,
+    instance: Option<&str>,
+) -> Option<u32> {
+    let claim = Claim {
+        run,
+        instance,
+        ..Claim::default()
+    };
+    let names = facts.examples.iter().map(|facts| facts.name.as_str());
+    let owner = owner_of(&claim, facts.run.as_deref(), names)?;
+    u32::try_from(owner).ok()
+}
+
 /// The examples that a run started, each with its traces; other programs' traces are nobody's.
 fn of_run<'a>(traces: &Traces, facts: &'a RunFacts, groups: Groups<'a>) -> Vec<Example<'a>> {
     let mut examples: Vec<Example<'a>> = facts
