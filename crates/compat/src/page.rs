@@ -89,7 +89,7 @@ fn heat(html: &mut String, language: &Language) {
             text(&axis.name)
         );
     }
-    for family in Family::ALL {
+    for family in families() {
         let _ = write!(html, "<th>{family}</th>");
     }
     html.push_str("</tr></thead>\n");
@@ -97,6 +97,12 @@ fn heat(html: &mut String, language: &Language) {
         heat_row(html, language, entry);
     }
     html.push_str("</table></div>\n");
+}
+
+/// Variants are judged by their spans alone.
+fn families() -> impl Iterator<Item = Family> {
+    let all = Family::ALL.into_iter();
+    all.filter(|family| *family != Family::Signals)
 }
 
 fn heat_row(html: &mut String, language: &Language, entry: &Entry) {
@@ -125,7 +131,7 @@ fn heat_row(html: &mut String, language: &Language, entry: &Entry) {
         };
         let _ = write!(html, "<td{class}>{}</td>", text(version));
     }
-    for family in Family::ALL {
+    for family in families() {
         let (class, words) = cell(entry.found.as_ref(), family);
         let _ = write!(
             html,

@@ -43,7 +43,7 @@ const PROGRAM: &str = concat!(
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
     "style-src 'sha256-BlVjGlnG/CVNYrmtrTfQi8yO/UIU1rl4aoanAPetHK8='; ",
-    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-6S07SIXnwE6hCiEHDjlI3ruIPmkYdHfbZ/EiERT7Uuc='",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-OgRK0zf4OZTXsYmtgxqTdrh8orIMLZ9ouRLkc3e+pYg='",
 );
 
 /// Writes the run as an HTML document.

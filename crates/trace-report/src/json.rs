@@ -6,7 +6,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use trace_parity::{
     Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Severity,
-    SpanId, Spread, StepTiming, TraceId, timing,
+    SignalCell, SignalRow, SignalState, SpanId, Spread, StepTiming, TraceId, timing,
 };
 
 use crate::run::{ExampleRun, Note, Run};
@@ -40,6 +40,7 @@ struct Report<'a> {
     steps: Vec<ReportStep<'a>>,
     timing: Vec<ReportTiming>,
     findings: Vec<ReportFinding<'a>>,
+    signals: Vec<ReportSignal<'a>>,
     expected_divergences: Vec<ReportDivergence<'a>>,
 }
 
@@ -113,6 +114,20 @@ struct ReportTimes {
 }
 
 #[derive(Serialize)]
+struct ReportSignal<'a> {
+    name: &'a str,
+    examples: BTreeMap<&'a str, ReportSignalCell<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportSignalCell<'a> {
+    state: SignalState,
+    name: Option<&'a str>,
+    text: &'a str,
+    takes: Option<&'a str>,
+}
+
+#[derive(Serialize)]
 struct ReportFinding<'a> {
     rule: &'static str,
     severity: Severity,
@@ -176,6 +191,11 @@ impl<'a> Report<'a> {
                 .findings
                 .iter()
                 .map(|finding| ReportFinding::of(run, finding))
+                .collect(),
+            signals: verdict
+                .signals
+                .iter()
+                .map(|row| ReportSignal::of(row, &names))
                 .collect(),
             expected_divergences: verdict
                 .expected_divergences
@@ -267,6 +287,22 @@ impl ReportTiming {
             step: step.step,
             per_poll: step.per_poll,
             examples: examples.collect(),
+        }
+    }
+}
+
+impl<'a> ReportSignal<'a> {
+    fn of(row: &'a SignalRow, names: &[&'a str]) -> Self {
+        let cell = |cell: &'a SignalCell| ReportSignalCell {
+            state: cell.state,
+            name: cell.name.as_deref(),
+            text: &cell.text,
+            takes: cell.takes.as_deref(),
+        };
+        let cells = row.cells.iter().map(cell);
+        Self {
+            name: &row.name,
+            examples: names.iter().copied().zip(cells).collect(),
         }
     }
 }

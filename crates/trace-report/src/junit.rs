@@ -145,10 +145,11 @@ fn noted(note: &Note) -> String {
 
 /// Why a family has nothing to judge in an example without a finding; `None` where it does.
 fn unjudged(verdict: &Verdict, example: &ExampleVerdict, family: Family) -> Option<&'static str> {
-    use Family::{Bookkeeping, Delivery, Join, Scenario, Server, Vocabulary};
+    use Family::{Bookkeeping, Delivery, Join, Scenario, Server, Signals, Vocabulary};
     match family {
         Delivery | Bookkeeping => None,
         _ if example.spans == 0 => Some("no span of it arrived"),
+        Signals if verdict.signals.is_empty() => Some("no metrics or logs arrived"),
         Scenario | Server if verdict.steps.is_empty() => Some("judged by a contract only"),
         Join | Scenario | Vocabulary | Server if example.client_rpcs == 0 => {
             Some("it has no client call")

@@ -1,6 +1,8 @@
 //! A run as GitHub-flavoured Markdown, small enough for a comment on a pull request.
 
-use trace_parity::{Cell, ExampleOutcome, Exit, Finding, Outcome, Severity, StepRow, Verdict};
+use trace_parity::{
+    Cell, ExampleOutcome, Exit, Finding, Outcome, Severity, SignalState, StepRow, Verdict,
+};
 
 use crate::escape::{self, Charset};
 use crate::run::{ExampleRun, Run};
@@ -27,6 +29,7 @@ const LOG_LINES: usize = 12;
 /// Nothing in it links, mentions or loads anything, whatever the names in the traces are.
 pub fn markdown(run: &Run) -> String {
     let mut sections = vec![heading(run), table(&run.verdict)];
+    sections.extend(signals(&run.verdict));
     sections.extend(findings(run));
     sections.extend(notes(run));
     sections.extend(run.examples.iter().filter_map(log));
@@ -134,6 +137,43 @@ fn rows_of_examples(verdict: &Verdict) -> String {
         ]
     }));
     format_table(&rows)
+}
+
+/// What each example sent beside its spans, and what the missing would take.
+fn signals(verdict: &Verdict) -> Option<String> {
+    let names = verdict
+        .examples
+        .iter()
+        .map(|example| escape::code_span(&example.name, NAME));
+    let mut rows = vec![std::iter::once("signal".to_owned()).chain(names).collect()];
+    rows.extend(verdict.signals.iter().map(|row| {
+        let cells = row.cells.iter().map(|cell| {
+            let mark = match cell.state {
+                SignalState::There => "✓ ",
+                SignalState::Renamed => "~ ",
+                SignalState::Missing => "",
+                SignalState::Differs => "⚠️ ",
+            };
+            format!("{mark}{}", escape::markdown(&words::signal(cell), NAME))
+        });
+        std::iter::once(escape::markdown(&row.name, NAME))
+            .chain(cells)
+            .collect()
+    }));
+    let missing = words::missing_signals(verdict);
+    let missing = missing.iter().map(|(text, examples)| {
+        let examples: Vec<String> = examples
+            .iter()
+            .map(|name| escape::code_span(name, NAME))
+            .collect();
+        format!(
+            "- {}: {}\n",
+            examples.join(", "),
+            escape::markdown(text, TEXT)
+        )
+    });
+    let body = format!("{}\n{}", format_table(&rows), missing.collect::<String>());
+    (rows.len() > 1).then(|| details("metrics and logs", &body))
 }
 
 fn outcome(outcome: ExampleOutcome) -> &'static str {

@@ -32,6 +32,7 @@ pub fn terminal(run: &Run, style: &TerminalStyle) -> String {
         return page.finish();
     }
     table::outcome(&mut page, run);
+    table::signals(&mut page, &run.verdict);
     findings(&mut page, run);
     notes(&mut page, run);
     not_started(&mut page, &run.examples);
@@ -40,6 +41,7 @@ pub fn terminal(run: &Run, style: &TerminalStyle) -> String {
     }
     expected(&mut page, &run.verdict.expected_divergences);
     if style.detail == Detail::Verbose {
+        missing_signals(&mut page, &run.verdict);
         table::times(&mut page, &run.verdict);
         phases(&mut page, run);
         versions(&mut page, run);
@@ -182,6 +184,21 @@ fn expected(page: &mut Page, divergences: &[ObservedDivergence]) {
             divergence.reason,
         );
         page.paragraph("expected: ", "          ", &text);
+    }
+}
+
+/// What it would take to get the signals that are missing.
+fn missing_signals(page: &mut Page, verdict: &Verdict) {
+    let missing = words::missing_signals(verdict);
+    if !missing.is_empty() {
+        page.gap();
+    }
+    for (text, examples) in missing {
+        page.paragraph(
+            "missing: ",
+            "         ",
+            &format!("{}  {text}", examples.join(", ")),
+        );
     }
 }
 

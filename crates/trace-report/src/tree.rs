@@ -1,6 +1,9 @@
 //! One trace as a tree for a terminal.
 
-use trace_parity::{Kind, Span, Status, Trace};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use trace_parity::{Kind, LogLine, Span, SpanId, Status, Trace};
 
 use crate::escape::{self, Charset};
 use crate::terminal::layout::Page;
@@ -27,7 +30,26 @@ const WIDE: usize = 110;
 /// Equal siblings in a row, as polling makes them, are one line with their count, and the first one's children stand for
 /// all; [`Detail::Verbose`] shows each. A span that failed is marked, and its message given.
 pub fn tree(trace: &Trace<'_>, style: &TerminalStyle) -> String {
-    let spans = trace.tree();
+    tree_with(trace, None, &LogsBySpan::new(), style)
+}
+
+/// What was logged while spans were current, by span.
+pub type LogsBySpan<'s> = BTreeMap<SpanId, Vec<LogLine<'s>>>;
+
+/// The trace as [`tree`] shows it, or the part `under` one of its spans, with what was logged in each span below it, in order of time.
+///
+/// A line has the time since the trace began, the level, and who logged it: a server's line the place in its source, a program's the
+/// logger. Text of several lines is put on one.
+pub fn tree_with(
+    trace: &Trace<'_>,
+    under: Option<&Span<'_>>,
+    logs: &LogsBySpan<'_>,
+    style: &TerminalStyle,
+) -> String {
+    let mut spans = trace.tree();
+    if let Some(top) = under {
+        spans = subtree(spans, top);
+    }
     let fold = style.detail < Detail::Verbose;
     let limit = if fold { ROWS } else { MOST_ROWS };
     let mut page = Page::new(*style);
@@ -46,6 +68,26 @@ pub fn tree(trace: &Trace<'_>, style: &TerminalStyle) -> String {
         branches.truncate(row.depth);
         branches.push(row.is_last);
         columns.print(&mut page, &row, &branches, began);
+        let lead = below(
+            &branches,
+            columns.name / 2,
+            style.ascii,
+            row.span.children().len() > 0,
+        );
+        let lines = |span: &Span<'_>| logs.get(&span.id()).map_or(&[][..], Vec::as_slice);
+        for line in lines(&row.span) {
+            log_line(&mut page, line, &lead, began);
+        }
+        let hidden = &spans[row.hidden.clone()];
+        let hidden: usize = hidden.iter().map(|(_, span)| lines(span).len()).sum();
+        if hidden > 0 {
+            let text = format!(
+                "{} in the other {}",
+                words::plural(hidden, "line"),
+                row.count - 1
+            );
+            page.line(&[(Role::Faint, format!("{lead}{text}"))]);
+        }
         told += row.spans;
     }
     if told < spans.len() {
@@ -54,6 +96,17 @@ pub fn tree(trace: &Trace<'_>, style: &TerminalStyle) -> String {
         page.line(&[(Role::Faint, format!("and {left} more{way}"))]);
     }
     page.finish()
+}
+
+/// The span and those below it.
+fn subtree<'t>(spans: Vec<(usize, Span<'t>)>, top: &Span<'_>) -> Vec<(usize, Span<'t>)> {
+    let mut behind = spans.into_iter().skip_while(|(_, span)| !span.is(top));
+    let Some((depth, first)) = behind.next() else {
+        return Vec::new();
+    };
+    let below = behind.take_while(|(other, _)| *other > depth);
+    let below = below.map(|(other, span)| (other - depth, span));
+    std::iter::once((0, first)).chain(below).collect()
 }
 
 fn head(page: &mut Page, trace: &Trace<'_>, spans: &[(usize, Span<'_>)]) {
@@ -74,6 +127,25 @@ fn head(page: &mut Page, trace: &Trace<'_>, spans: &[(usize, Span<'_>)]) {
     page.paragraph("trace ", "      ", &format!("{}  {rest}", trace.id()));
 }
 
+fn log_line(page: &mut Page, line: &LogLine<'_>, lead: &str, began: u64) {
+    let charset = page.style.charset();
+    let role = match line.level {
+        "ERROR" | "FATAL" | "PANIC" | "DPANIC" => Role::Bad,
+        "WARN" | "WARNING" => Role::Warning,
+        _ => Role::Faint,
+    };
+    let since = words::nanoseconds(line.time_ns.saturating_sub(began));
+    let since = if page.style.ascii {
+        since.replace('µ', "u")
+    } else {
+        since
+    };
+    let text = format!("+{since} {} {}: {}", line.level, line.source, line.text);
+    let room = page.width().saturating_sub(escape::columns(lead));
+    let text = escape::clipped(&text, room, charset);
+    page.line(&[(Role::Faint, lead.to_owned()), (role, text)]);
+}
+
 /// A line: one span, or several equal siblings.
 struct TreeRow<'t> {
     span: Span<'t>,
@@ -85,6 +157,8 @@ struct TreeRow<'t> {
     duration_ns: u64,
     /// The number of spans in this line: the siblings, and the descendants of all but the first.
     spans: usize,
+    /// The places of the siblings but the first, and of their descendants.
+    hidden: Range<usize>,
 }
 
 /// The lines of a trace, one after the other, without recursion.
@@ -153,6 +227,7 @@ impl<'t> Iterator for Rows<'t, '_> {
             count,
             duration_ns: span.duration_ns(),
             spans: 1,
+            hidden: 0..0,
         };
         if count > 1 {
             let (own_end, end) = (self.end(first), self.end(last));
@@ -163,6 +238,7 @@ impl<'t> Iterator for Rows<'t, '_> {
                 .map(|(_, span)| span.duration_ns())
                 .fold(0, u64::saturating_add);
             row.spans += end - own_end;
+            row.hidden = own_end..end;
             self.jumps.push((own_end, end));
         }
         self.at += 1;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use trace_parity::{Cell, Family, Finding, Outcome, Rule, Severity, StepRow, Verdict};
+use trace_parity::{
+    Cell, Family, Finding, Outcome, Rule, Severity, SignalCell, SignalState, StepRow, Verdict,
+};
 
 use crate::run::{Note, Run, Subject};
 
@@ -37,6 +39,31 @@ pub(crate) fn nanoseconds(ns: u64) -> String {
         s if s < 99.95 => format!("{s:.1} {unit}"),
         s => format!("{s:.0} {unit}"),
     }
+}
+
+/// A cell of the table of signals, without its mark: names and numbers, or `missing`.
+pub(crate) fn signal(cell: &SignalCell) -> String {
+    match (cell.state, &cell.name) {
+        (SignalState::Missing, _) => "missing".to_owned(),
+        (_, Some(name)) => format!("{name} ×{}", cell.text),
+        (_, None) => cell.text.clone(),
+    }
+}
+
+/// What it would take to get the signals that are missing, with the examples that lack them.
+pub(crate) fn missing_signals(verdict: &Verdict) -> Vec<(String, Vec<&str>)> {
+    let mut missing: Vec<(String, Vec<&str>)> = Vec::new();
+    for row in &verdict.signals {
+        for (cell, example) in row.cells.iter().zip(&verdict.examples) {
+            let Some(takes) = &cell.takes else { continue };
+            let text = format!("{}: {takes}", row.name);
+            match missing.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, examples)) => examples.push(&example.name),
+                None => missing.push((text, vec![&example.name])),
+            }
+        }
+    }
+    missing
 }
 
 /// Its rules judge each step by itself.

@@ -67,6 +67,22 @@ function fillDots() {
   });
 }
 
+const SIGNALS = { there: ["good", "✓"], renamed: ["known", "~"], missing: ["soft", ""], differs: ["warning", "!"] };
+
+function signalsSection() {
+  if (report.signals.length === 0) return null;
+  return el("section", { id: "signals", "aria-labelledby": "signals-title" },
+    el("header", {}, el("h2", { id: "signals-title" }, "Metrics and logs"), el("p", {}, `What each ${NOUN} sent beside its spans.`)),
+    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": "signals-title" },
+      el("table", { class: "times" },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "signal"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
+        el("tbody", {}, report.signals.map((row) => el("tr", {}, el("th", { scope: "row" }, name(row.name)), row.cells.map((cell) => {
+          const [kind, sign] = SIGNALS[cell.state];
+          return el("td", {}, sign && tag(kind, sign, ""), el("span", { class: cell.state === "missing" ? "soft" : "" }, name(cell.text)),
+            cell.takes && el("details", {}, el("summary", {}, "what it takes"), el("p", { class: "soft" }, sentence(cell.takes))));
+        })))))));
+}
+
 function logsSection() {
   const logs = report.examples.filter((example) => example.exit !== null || example.command);
   if (logs.length === 0) return null;
@@ -106,7 +122,7 @@ function runSection() {
 }
 
 function topBar(sections) {
-  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", stages: "Stages", times: "Times", output: "Output", run: "Run" };
+  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", stages: "Stages", times: "Times", signals: "Signals", output: "Output", run: "Run" };
   const save = el("button", { type: "button", onclick: saveRaw, title: `the captured spans as OTLP JSON, ${bytes(report.raw_bytes)}` },
     "save spans", el("span", { class: "wide-only" }, " as OTLP JSON"));
   const bad = report.findings.some((finding) => finding.severity !== "info");
@@ -223,7 +239,7 @@ async function start() {
   const bad = report.findings.length > 0 && report.verdict !== "consistent";
   const sections = [
     verdictSection(), bad && findingsSection(), tableSection(), tracesSection(), !bad && findingsSection(),
-    expectedSection(), stagesSection(), timesSection(), logsSection(), runSection(),
+    expectedSection(), stagesSection(), timesSection(), signalsSection(), logsSection(), runSection(),
   ].filter(Boolean);
   document.body.prepend(
     el("a", { class: "skip", href: "#verdict" }, "to the verdict"), topBar(sections), el("main", {}, sections), pageFooter());

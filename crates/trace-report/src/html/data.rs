@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use trace_parity::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, Kind, ObservedDivergence, Outcome,
-    Severity, SpanId, Spread, StepRow, StepTiming, TraceId, Traces, Verdict, timing,
+    Severity, SignalCell, SignalRow, SignalState, SpanId, Spread, StepRow, StepTiming, TraceId,
+    Traces, Verdict, timing,
 };
 
 use super::spans::{SpanBlock, SpanPlace, shown};
@@ -44,6 +45,7 @@ pub(super) struct PageData {
     examples: Vec<ExampleView>,
     steps: Vec<StepView>,
     timing: Vec<TimingView>,
+    signals: Vec<SignalView>,
     stages: StagesView,
     findings: Vec<FindingView>,
     /// How many there are in all.
@@ -99,6 +101,20 @@ struct StepView {
     cells: Vec<Option<CellView>>,
     /// The worst that is found in each cell.
     worst: Vec<Option<Severity>>,
+}
+
+/// A row of the table of signals.
+#[derive(Serialize)]
+struct SignalView {
+    name: String,
+    cells: Vec<SignalCellView>,
+}
+
+#[derive(Serialize)]
+struct SignalCellView {
+    state: SignalState,
+    text: String,
+    takes: Option<String>,
 }
 
 /// How long a step takes each example, its repeats taken together.
@@ -203,6 +219,7 @@ impl PageData {
                 .map(|row| step(verdict, row, spans))
                 .collect(),
             timing: timing(verdict).into_iter().map(self::times_of).collect(),
+            signals: verdict.signals.iter().map(signal).collect(),
             stages: StagesView::of(verdict, traces),
             findings: verdict
                 .findings
@@ -226,6 +243,18 @@ impl PageData {
     }
 }
 
+fn signal(row: &SignalRow) -> SignalView {
+    let cell = |cell: &SignalCell| SignalCellView {
+        state: cell.state,
+        text: shown(&words::signal(cell), NAME),
+        takes: cell.takes.as_deref().map(|takes| shown(takes, SENTENCE)),
+    };
+    SignalView {
+        name: shown(&row.name, NAME),
+        cells: row.cells.iter().map(cell).collect(),
+    }
+}
+
 /// The run with its failing examples in front, in every row of the table too.
 fn failing_first(run: &Run) -> Run {
     let mut run = run.clone();
@@ -244,6 +273,12 @@ fn failing_first(run: &Run) -> Run {
         row.cells = order
             .iter()
             .map(|&index| row.cells.get(index).cloned().flatten())
+            .collect();
+    }
+    for row in &mut verdict.signals {
+        row.cells = order
+            .iter()
+            .filter_map(|&index| row.cells.get(index).cloned())
             .collect();
     }
     run

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 
 use trace_parity::{
-    ExampleOutcome, ExampleTiming, ExampleVerdict, Outcome, Severity, Spread, Verdict, timing,
+    ExampleOutcome, ExampleTiming, ExampleVerdict, Outcome, Severity, SignalCell, SignalState,
+    Spread, Verdict, timing,
 };
 
 use super::layout::Page;
@@ -46,6 +47,30 @@ pub(super) fn outcome(page: &mut Page, run: &Run) {
     }
     let examples: Vec<&str> = verdict.examples.iter().map(|e| e.name.as_str()).collect();
     print(page, title, &examples, &rows);
+}
+
+/// What each example sent beside its spans.
+pub(super) fn signals(page: &mut Page, verdict: &Verdict) {
+    if verdict.signals.is_empty() || verdict.outcome == Outcome::CouldNotRun {
+        return;
+    }
+    // Names of metrics are wider than a column.
+    let cell = |cell: &SignalCell| match cell.state {
+        SignalState::There => (Role::Plain, cell.text.clone()),
+        SignalState::Renamed => (Role::Known, format!("~ renamed, {}", cell.text)),
+        SignalState::Missing => (Role::Faint, "missing".to_owned()),
+        SignalState::Differs => (Role::Bad, format!("! {}", cell.text)),
+    };
+    let rows: Vec<TableRow> = verdict
+        .signals
+        .iter()
+        .map(|row| TableRow {
+            label: row.name.clone(),
+            cells: row.cells.iter().map(cell).collect(),
+        })
+        .collect();
+    let examples: Vec<&str> = verdict.examples.iter().map(|e| e.name.as_str()).collect();
+    print(page, "signal", &examples, &rows);
 }
 
 type TimeOf = fn(&ExampleTiming) -> Option<Spread>;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use trace_parity::{
     Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Rule,
-    Severity, SpanId, StepRow, TraceId, Verdict,
+    Severity, SignalCell, SignalRow, SignalState, SpanId, StepRow, TraceId, Verdict,
 };
 use trace_report::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 
@@ -162,6 +162,7 @@ pub(crate) fn consistent() -> Run {
                 .map(|(name, methods)| step(name, methods))
                 .collect(),
             findings: Vec::new(),
+            signals: Vec::new(),
             expected_divergences: vec![
                 divergence(
                     "opentelemetry.instrumentation.grpc",
@@ -301,6 +302,7 @@ pub(crate) fn could_not_run() -> Run {
             .collect(),
         steps: Vec::new(),
         findings: Vec::new(),
+        signals: Vec::new(),
         expected_divergences: Vec::new(),
     };
     run.phases.truncate(3);
@@ -315,6 +317,49 @@ pub(crate) fn could_not_run() -> Run {
 }
 
 /// Every string of a finished run replaced by `text`.
+/// The clean run with metrics and logs of some examples.
+pub(crate) fn with_signals() -> Run {
+    let mut run = consistent();
+    let number = |state: SignalState, text: &str| SignalCell {
+        state,
+        name: None,
+        text: text.to_owned(),
+        takes: None,
+    };
+    let missing = |takes: &str| SignalCell {
+        takes: Some(takes.to_owned()),
+        ..number(SignalState::Missing, "")
+    };
+    let named = |state: SignalState, name: &str, text: &str| SignalCell {
+        name: Some(name.to_owned()),
+        ..number(state, text)
+    };
+    let interceptor = || missing("add a client interceptor that records the histogram");
+    run.verdict.signals = vec![
+        SignalRow {
+            name: "rpc duration".to_owned(),
+            cells: vec![
+                interceptor(),
+                named(SignalState::There, "rpc.client.duration", "22"),
+                interceptor(),
+                named(SignalState::Differs, "rpc.client.duration", "15"),
+                named(SignalState::Renamed, "rpc.client.call.duration", "19"),
+            ],
+        },
+        SignalRow {
+            name: "log ids".to_owned(),
+            cells: vec![
+                number(SignalState::There, "9 of 9"),
+                missing("log through otelslog, with a LoggerProvider set"),
+                number(SignalState::There, "9 of 9"),
+                number(SignalState::There, "12 of 14"),
+                number(SignalState::There, "9 of 9"),
+            ],
+        },
+    ];
+    run
+}
+
 pub(crate) fn hostile(text: &str) -> Run {
     let mut run = context_lost();
     let any = || text.to_owned();
@@ -338,6 +383,14 @@ pub(crate) fn hostile(text: &str) -> Run {
         subject: any(),
         reason: any(),
         examples: vec![any()],
+    };
+    run.verdict.signals = with_signals().verdict.signals;
+    run.verdict.signals[0].name = any();
+    run.verdict.signals[0].cells[0] = SignalCell {
+        state: SignalState::Differs,
+        name: Some(any()),
+        text: any(),
+        takes: Some(any()),
     };
     run.arguments = vec![any()];
     run.notes = vec![Note {

@@ -25,6 +25,7 @@ fn problems(run: &Run) -> Vec<String> {
 fn every_kind_of_run_satisfies_the_schema() {
     let runs = [
         build::consistent(),
+        build::with_signals(),
         build::context_lost(),
         build::example_failed(),
         build::could_not_run(),

@@ -14,6 +14,11 @@ fn consistent() {
 }
 
 #[test]
+fn metrics_and_logs() {
+    assert_snapshot!(markdown(&build::with_signals()));
+}
+
+#[test]
 fn context_lost() {
     assert_snapshot!(markdown(&build::context_lost()));
 }

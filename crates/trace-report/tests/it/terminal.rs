@@ -23,6 +23,22 @@ fn consistent() {
 }
 
 #[test]
+fn metrics_and_logs() {
+    assert_snapshot!(plain(&build::with_signals()));
+}
+
+#[test]
+fn metrics_and_logs_verbose() {
+    let output = with(&build::with_signals(), |style| {
+        style.detail = Detail::Verbose
+    });
+    assert!(
+        output.contains("missing: py, node  rpc duration: add a client interceptor"),
+        "{output}"
+    );
+}
+
+#[test]
 fn consistent_in_color() {
     assert_snapshot!(with(&build::consistent(), |style| style.color = true));
 }

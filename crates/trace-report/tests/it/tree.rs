@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use trace_report::{Detail, TerminalStyle, escape, tree};
+use trace_parity::LogLine;
+use trace_report::{Detail, LogsBySpan, TerminalStyle, escape, tree, tree_with};
 
 use crate::spans::{CLIENT, INTERNAL, SERVER, SpanSpec, span, traces};
 
@@ -47,6 +48,36 @@ fn scenario() -> Vec<SpanSpec> {
 #[test]
 fn polls_are_folded() {
     assert_snapshot!(show(&scenario(), |_| ()));
+}
+
+#[test]
+fn logs_stand_below_their_spans() {
+    let spans = scenario();
+    let traces = traces(&spans);
+    let trace = traces.iter().next().expect("one trace");
+    let line = |time: u64, level: &'static str, text: &'static str| LogLine {
+        time_ns: trace.roots()[0].start_ns() + time * 1_000_000,
+        level,
+        source: "proxy/impl.go:2500",
+        text,
+        is_server: true,
+    };
+    let mut logs = LogsBySpan::new();
+    for span in trace.spans() {
+        let own = match span.name() {
+            "Proxy-Search" => vec![
+                line(2002, "INFO", "searching"),
+                line(2011, "ERROR", "failed\n\x1b[31mto search"),
+            ],
+            "Proxy-GetLoadingProgress" => vec![line(201, "DEBUG", "received")],
+            _ => continue,
+        };
+        logs.insert(span.id(), own);
+    }
+    let style = TerminalStyle::default();
+    assert_snapshot!(tree_with(&trace, None, &logs, &style));
+    let search = trace.spans().find(|span| span.name().ends_with("/Search"));
+    assert_snapshot!(tree_with(&trace, search.as_ref(), &logs, &style));
 }
 
 #[test]
