@@ -50,7 +50,9 @@ pub enum Command {
     #[command(after_help = "Example: {program} accept")]
     Accept(Accept),
     /// Show a trace as a tree
-    #[command(after_help = "Example: {program} trace 4bf92f35")]
+    #[command(
+        after_help = "Example: {program} trace 4bf92f35\n         {program} trace --logs --call Search"
+    )]
     Trace(Trace),
     /// Print the path of a run's page, or open it
     #[command(after_help = "Example: {program} report --open")]
@@ -239,6 +241,12 @@ pub struct Trace {
     /// A trace id or its beginning, a run's id, or a capture file [default: the newest run]
     #[arg(value_name = "ID|RUN|FILE")]
     pub what: Option<String>,
+    /// Show what programs and the server logged in each span
+    #[arg(long)]
+    pub logs: bool,
+    /// Show only the slowest call of this method
+    #[arg(long, value_name = "METHOD")]
+    pub call: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use harness::{Down, Kept, KeptRun, PROGRAM, RunFolder, StackState};
+use harness::{Down, Kept, KeptRun, PROGRAM, RunFolder, Showing, StackState};
 use supervise::{Failure, Result};
 use trace_parity::{Aspect, Change, Rule};
 use trace_report::escape;
@@ -107,7 +107,12 @@ pub(crate) fn accept(arguments: &Accept) -> Result<ExitCode> {
 }
 
 pub(crate) fn trace(arguments: &Trace) -> Result<ExitCode> {
-    let text = harness::trace(&workspace()?, arguments.what.as_deref(), &terminal::style())?;
+    let showing = Showing {
+        logs: arguments.logs,
+        call: arguments.call.clone(),
+    };
+    let what = arguments.what.as_deref();
+    let text = harness::trace(&workspace()?, what, &showing, &terminal::style())?;
     terminal::print_text(&text);
     Ok(ExitCode::SUCCESS)
 }

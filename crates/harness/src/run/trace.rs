@@ -2,24 +2,51 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use supervise::{Failure, Result};
-use trace_parity::{Contract, ExampleTrace, Trace, Traces};
-use trace_report::{Charset, TerminalStyle, escape, tree};
+use trace_parity::{Contract, ExampleTrace, Signals, Span, Trace, Traces};
+use trace_report::{Charset, LogsBySpan, TerminalStyle, escape, tree_with};
 
 use crate::folder::RunFolder;
 use crate::run::judge::{self, CaptureArgument};
+use crate::signals;
 use crate::workspace::Workspace;
 
 /// The most columns that a trace's label takes in a list.
 const LABEL_COLUMNS: usize = 40;
 
+/// How traces are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Showing {
+    /// With what programs and the server logged in each span.
+    pub logs: bool,
+    /// Only the slowest call of this method.
+    pub call: Option<String>,
+}
+
 /// The trace whose id begins with `what`, or the traces of the run or file called so, as text for a terminal.
 ///
 /// Of a run with several traces, they are listed, and the newest one is shown whole.
-pub fn trace(workspace: &Workspace, what: Option<&str>, style: &TerminalStyle) -> Result<String> {
+pub fn trace(
+    workspace: &Workspace,
+    what: Option<&str>,
+    showing: &Showing,
+    style: &TerminalStyle,
+) -> Result<String> {
     if let Some(file) = what.filter(|what| *what == "-" || Path::new(what).exists()) {
-        return of_file(workspace, file, style);
+        return match run_at(file) {
+            Some(run) => {
+                let shown = Shown::of(showing, &run, style)?;
+                all(
+                    &judge::traces_of_run(&run)?,
+                    &run,
+                    workspace.program(),
+                    &shown,
+                )
+            }
+            None => of_file(workspace, file, showing, style),
+        };
     }
     let run = RunFolder::open(workspace, what.unwrap_or("latest"));
     let (run, id) = match (run, what) {
@@ -30,14 +57,89 @@ pub fn trace(workspace: &Workspace, what: Option<&str>, style: &TerminalStyle) -
         (Err(failure), _) => return Err(failure),
     };
     let traces = judge::traces_of_run(&run)?;
+    let shown = Shown::of(showing, &run, style)?;
     match id {
-        Some(id) => one(&traces, id, &run, style),
-        None => all(&traces, &run, workspace.program(), style),
+        Some(id) => one(&traces, id, &run, &shown),
+        None => all(&traces, &run, workspace.program(), &shown),
     }
 }
 
+/// The run whose folder lies at a path.
+fn run_at(path: &str) -> Option<RunFolder> {
+    let path = Path::new(path);
+    let run = RunFolder {
+        id: path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        path: path.to_owned(),
+    };
+    run.manifest().is_file().then_some(run)
+}
+
+/// What a trace is shown with.
+struct Shown<'s> {
+    showing: &'s Showing,
+    signals: Option<Arc<Signals>>,
+    style: &'s TerminalStyle,
+}
+
+impl<'s> Shown<'s> {
+    fn of(showing: &'s Showing, run: &RunFolder, style: &'s TerminalStyle) -> Result<Self> {
+        let signals = if showing.logs {
+            let signals = signals::read(run)?;
+            let any = signals.filter(|all| !all.logs.is_empty() || !all.server_lines.is_empty());
+            Some(any.ok_or_else(|| {
+                let folder = run.path.display();
+                Failure::new(format!("there are no logs in `{folder}`")).hint(
+                    "a run has the server's log where it started the server, and a program's where it exports them \
+                     (`OTEL_LOGS_EXPORTER=otlp`)",
+                )
+            })?)
+        } else {
+            None
+        };
+        Ok(Self {
+            showing,
+            signals,
+            style,
+        })
+    }
+
+    fn tree(&self, trace: &Trace<'_>) -> Result<String> {
+        let slowest = match &self.showing.call {
+            Some(method) => Some(slowest(trace, method)?),
+            None => None,
+        };
+        let signals = self.signals.as_deref();
+        let logs = signals.map_or_else(LogsBySpan::new, |signals| {
+            trace_parity::logs_of(trace, signals)
+        });
+        Ok(tree_with(trace, slowest.as_ref(), &logs, self.style))
+    }
+}
+
+/// The trace's longest span whose name ends with the method.
+fn slowest<'t>(trace: &Trace<'t>, method: &str) -> Result<Span<'t>> {
+    let is_call = |span: &Span<'_>| {
+        let name = span.name().rsplit(['/', '.']).next();
+        name.is_some_and(|name| name.eq_ignore_ascii_case(method))
+    };
+    let calls = trace.spans().filter(is_call);
+    calls.max_by_key(Span::duration_ns).ok_or_else(|| {
+        Failure::new(format!("trace {} has no call of `{method}`", trace.id()))
+            .hint("name a method as in the names of spans: `Search`, `Insert`")
+    })
+}
+
 /// The traces of a file, or of a folder of files: where there are several they are listed, and the longest one is shown whole.
-fn of_file(workspace: &Workspace, file: &str, style: &TerminalStyle) -> Result<String> {
+fn of_file(
+    workspace: &Workspace,
+    file: &str,
+    showing: &Showing,
+    style: &TerminalStyle,
+) -> Result<String> {
     let capture = CaptureArgument {
         name: None,
         path: file.into(),
@@ -56,10 +158,14 @@ fn of_file(workspace: &Workspace, file: &str, style: &TerminalStyle) -> Result<S
         }
         let _ = writeln!(text, "\nthe longest, {}:\n", longest.id());
     }
-    Ok(text + &tree(&longest, style))
+    let folder = RunFolder {
+        id: String::new(),
+        path: Path::new(file).parent().unwrap_or(Path::new("")).to_owned(),
+    };
+    Ok(text + &Shown::of(showing, &folder, style)?.tree(&longest)?)
 }
 
-fn one(traces: &Traces, id: &str, run: &RunFolder, style: &TerminalStyle) -> Result<String> {
+fn one(traces: &Traces, id: &str, run: &RunFolder, shown: &Shown<'_>) -> Result<String> {
     let mut found = traces.find(id);
     let Some(first) = found.next() else {
         return Err(
@@ -70,7 +176,7 @@ fn one(traces: &Traces, id: &str, run: &RunFolder, style: &TerminalStyle) -> Res
     };
     let others: Vec<String> = found.map(|trace| trace.id().to_string()).collect();
     if others.is_empty() {
-        return Ok(tree(&first, style));
+        return shown.tree(&first);
     }
     Err(
         Failure::new(format!("{} traces begin with `{id}`", others.len() + 1))
@@ -83,7 +189,7 @@ fn one(traces: &Traces, id: &str, run: &RunFolder, style: &TerminalStyle) -> Res
     )
 }
 
-fn all(traces: &Traces, run: &RunFolder, program: &str, style: &TerminalStyle) -> Result<String> {
+fn all(traces: &Traces, run: &RunFolder, program: &str, shown: &Shown<'_>) -> Result<String> {
     let of_examples = trace_parity::example_traces(traces, Some(&Contract::builtin()), None);
     let Some(newest) = of_examples
         .iter()
@@ -96,15 +202,15 @@ fn all(traces: &Traces, run: &RunFolder, program: &str, style: &TerminalStyle) -
     let mut text = String::new();
     if of_examples.len() > 1 {
         for trace in &of_examples {
-            let _ = writeln!(text, "{}  {}", trace.trace.id(), label(trace, style));
+            let _ = writeln!(text, "{}  {}", trace.trace.id(), label(trace, shown.style));
         }
         let _ = writeln!(
             text,
             "\nthe newest, {}; `{program} trace ID` shows another:\n",
-            label(newest, style)
+            label(newest, shown.style)
         );
     }
-    text += &tree(&newest.trace, style);
+    text += &shown.tree(&newest.trace)?;
     Ok(text)
 }
 
