@@ -9,6 +9,7 @@ mod mutations;
 mod operators;
 mod random;
 mod scale;
+mod signals;
 mod variation;
 
 use std::fmt::Write as _;
@@ -20,6 +21,7 @@ pub use mutations::{Field, MUTATIONS, Mutant, Mutation};
 pub use operators::OPERATORS;
 pub use random::Random;
 pub use scale::scaled;
+pub use signals::{SIGNAL_FAULTS, SignalFault, SignalFiles, SignalPlace};
 pub use variation::variation;
 
 use edit::{Clean, Edit, Expected};

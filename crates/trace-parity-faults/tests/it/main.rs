@@ -4,4 +4,5 @@ mod clean;
 mod faults;
 mod large;
 mod mutations;
+mod signals;
 mod support;

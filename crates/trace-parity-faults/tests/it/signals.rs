@@ -1,0 +1,188 @@
+//! Each fault in metrics and logs is found by its rule in each language that has the signal, and the clean run raises nothing.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use trace_parity::{
+    Contract, Delivery, ExampleFacts, Exit, Finding, Input, Problem, RunFacts, Severity, Signals,
+    Traces, Verdict, judge, logs_of, read,
+};
+use trace_parity_faults::{SIGNAL_FAULTS, SignalFiles, SignalPlace};
+
+/// A run of the five examples: `scripts/fixtures` makes it anew.
+struct RealRun {
+    traces: Traces,
+    problems: Vec<Problem>,
+    facts: RunFacts,
+    files: SignalFiles,
+}
+
+fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/signals")
+        .join(format!("{name}.gz"));
+    let file =
+        std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .expect("gzip");
+    text
+}
+
+fn requests(text: &str) -> Vec<Value> {
+    let parsed = text.lines().map(serde_json::from_str);
+    parsed.collect::<Result<_, _>>().expect("JSON")
+}
+
+impl RealRun {
+    fn read() -> Self {
+        let capture = file("capture.jsonl");
+        let (traces, problems) = read(&[Input {
+            label: None,
+            bytes: capture.as_bytes(),
+        }]);
+        let alone = judge(&traces, &problems, Some(&Contract::builtin()), None);
+        let examples = alone.examples.iter().map(|example| ExampleFacts {
+            name: example.name.clone(),
+            exit: Exit::Code(0),
+            trace_id: example.trace_id,
+        });
+        let facts = RunFacts {
+            run: Some("fixture".to_owned()),
+            examples: examples.collect(),
+            server_is_own: true,
+            delivery: Some(Delivery::default()),
+            ..RunFacts::default()
+        };
+        Self {
+            traces,
+            problems,
+            facts,
+            files: SignalFiles {
+                metrics: requests(&file("metrics.jsonl")),
+                logs: requests(&file("logs.jsonl")),
+                server_log: file("milvus.log"),
+                pages: ["before.prom", "after.prom"].map(file),
+            },
+        }
+    }
+
+    fn signals(&self, files: &SignalFiles) -> Signals {
+        let lines = |requests: &[Value]| {
+            let lines = requests.iter().map(|request| format!("{request}\n"));
+            lines.collect::<String>()
+        };
+        let mut reader = otlp_signals::Reader::default();
+        reader
+            .metrics("metrics.jsonl", lines(&files.metrics).as_bytes())
+            .unwrap();
+        reader
+            .logs("logs.jsonl", lines(&files.logs).as_bytes())
+            .unwrap();
+        reader
+            .server_log("milvus.log", files.server_log.as_bytes())
+            .unwrap();
+        reader.server_pages(&files.pages[0], &files.pages[1]);
+        reader.finish()
+    }
+
+    fn judged(&self, files: &SignalFiles) -> Verdict {
+        let facts = RunFacts {
+            signals: Some(Arc::new(self.signals(files))),
+            ..self.facts.clone()
+        };
+        judge(
+            &self.traces,
+            &self.problems,
+            Some(&Contract::builtin()),
+            Some(&facts),
+        )
+    }
+}
+
+fn loud(verdict: &Verdict) -> Vec<&Finding> {
+    let findings = verdict.findings.iter();
+    findings
+        .filter(|finding| finding.severity > Severity::Info)
+        .collect()
+}
+
+#[test]
+fn a_clean_run_raises_nothing() {
+    let run = RealRun::read();
+    let verdict = run.judged(&run.files);
+    assert!(loud(&verdict).is_empty(), "{:#?}", loud(&verdict));
+    assert_eq!(verdict.examples.len(), 5);
+}
+
+#[test]
+fn every_line_lies_under_a_span_that_was_open() {
+    const MILLISECOND: u64 = 1_000_000;
+    let run = RealRun::read();
+    let signals = run.signals(&run.files);
+    for example in run.judged(&run.files).examples {
+        let id = example.trace_id.expect("a trace");
+        let trace = run
+            .traces
+            .iter()
+            .find(|trace| trace.id() == id)
+            .expect("it");
+        let logs = logs_of(&trace, &signals);
+        let named = signals
+            .server_lines
+            .iter()
+            .filter(|line| line.trace_id == id.0);
+        let lines = logs.values().flatten().filter(|line| line.is_server);
+        assert_eq!(lines.count(), named.count());
+        for span in trace.spans() {
+            for line in logs.get(&span.id()).into_iter().flatten() {
+                assert_eq!(
+                    line.is_server,
+                    span.service_name() == Some("standalone"),
+                    "{line:?}"
+                );
+                let is_open = span.start_ns() < line.time_ns + MILLISECOND
+                    && line.time_ns <= span.end_ns() + MILLISECOND;
+                assert!(is_open, "{line:?} {}", span.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fault_is_found_by_its_rule() {
+    let run = RealRun::read();
+    let examples = run.judged(&run.files).examples;
+    let mut tried: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for fault in SIGNAL_FAULTS {
+        for example in &examples {
+            let mut files = run.files.clone();
+            let place = SignalPlace {
+                example: &example.name,
+                trace_id: &example.trace_id.expect("a trace").to_string(),
+            };
+            if !(fault.apply)(&mut files, &place) {
+                continue;
+            }
+            assert_ne!(
+                files, run.files,
+                "{} changed nothing in {}",
+                fault.name, example.name
+            );
+            let verdict = run.judged(&files);
+            let found = loud(&verdict);
+            let is_right = !found.is_empty()
+                && found.iter().all(|finding| {
+                    let whose = finding.example.as_deref();
+                    finding.rule == fault.rule && whose.is_none_or(|whose| whose == example.name)
+                });
+            assert!(is_right, "{} in {}: {found:#?}", fault.name, example.name);
+            tried.entry(fault.name).or_default().push(&example.name);
+        }
+    }
+    insta::assert_debug_snapshot!(tried);
+}
