@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use versions::Range;
 
 /// A metric of the semantic conventions.
 #[derive(Debug, Deserialize)]
@@ -56,6 +57,8 @@ struct Lacking {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerCounter {
+    /// The versions that were measured.
+    pub(crate) versions: Range,
     pub(crate) counter: String,
     /// The label that has the method.
     pub(crate) method: String,

@@ -55,6 +55,7 @@ impl RealRun {
             run: Some("fixture".to_owned()),
             examples: examples.collect(),
             server_is_own: true,
+            server_version: Some("2.3.5".to_owned()),
             delivery: Some(Delivery::default()),
             ..RunFacts::default()
         };

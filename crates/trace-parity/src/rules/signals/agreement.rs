@@ -22,7 +22,7 @@ const THOUSAND: std::ops::Range<f64> = 200.0..5000.0;
 
 /// Number and nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct CallTotal {
     count: f64,
     ns: f64,
     /// The end of the last one.
@@ -30,7 +30,7 @@ struct Tally {
 }
 
 /// By method, or by operation.
-type Tallies<'a> = BTreeMap<&'a str, Tally>;
+type CallTotals<'a> = BTreeMap<&'a str, CallTotal>;
 
 /// Counts and sums against those of the spans of the same calls.
 pub(crate) fn disagreeing_counts(view: &View<'_>, drafts: &mut Vec<Draft>) {
@@ -57,7 +57,7 @@ fn compare(
     number: u32,
     known: &KnownMetric,
     metrics: &[&Metric],
-    spans: &Tallies<'_>,
+    spans: &CallTotals<'_>,
     drafts: &mut Vec<Draft>,
 ) {
     let told = of_metrics(known, metrics);
@@ -102,8 +102,8 @@ fn compare(
             _ => "more",
         };
         let mut draft = draft(message, method).case(case);
-        // A sampler leaves spans out and measurements in.
-        if case == "more" && !view.scenario {
+        // A sampler leaves spans out and measurements in, and a service is ended between two exports.
+        if case != "twice" && !view.scenario {
             draft = draft.severity(Severity::Warning);
         }
         drafts.push(draft);
@@ -116,12 +116,12 @@ fn compare(
 
 fn compare_times(
     known: &KnownMetric,
-    told: &Tallies<'_>,
-    spans: &Tallies<'_>,
+    told: &CallTotals<'_>,
+    spans: &CallTotals<'_>,
     draft: impl Fn(String, &str) -> Draft,
     drafts: &mut Vec<Draft>,
 ) {
-    let sum = |all: &Tallies<'_>| all.values().map(|tally| tally.ns).sum::<f64>();
+    let sum = |all: &CallTotals<'_>| all.values().map(|tally| tally.ns).sum::<f64>();
     let count: f64 = spans.values().map(|tally| tally.count).sum();
     let (metric, span) = (sum(told), sum(spans));
     let ratio = metric / span;
@@ -150,8 +150,8 @@ fn compare_times(
 }
 
 /// What the metrics say. Without the attribute, everything is under the empty name.
-fn of_metrics<'m>(known: &KnownMetric, metrics: &[&'m Metric]) -> Tallies<'m> {
-    let mut tallies = Tallies::new();
+fn of_metrics<'m>(known: &KnownMetric, metrics: &[&'m Metric]) -> CallTotals<'m> {
+    let mut tallies = CallTotals::new();
     for metric in metrics {
         let unit = match &*metric.unit {
             "s" => 1e9,
@@ -192,7 +192,7 @@ fn of_spans<'v>(
     number: u32,
     known: &KnownMetric,
     metrics: &[&Metric],
-) -> Tallies<'v> {
+) -> CallTotals<'v> {
     let counted: Vec<(&str, u32)> = match known.counts {
         Some(Counted::Calls) => calls(view, number).collect(),
         Some(Counted::Operations) => operations(view, number, &known.by).collect(),
@@ -203,7 +203,7 @@ fn of_spans<'v>(
         metrics.iter().any(|metric| metric.scope.name == name)
     };
     let any_own = counted.iter().any(|&(_, span)| is_own(span));
-    let mut tallies = Tallies::new();
+    let mut tallies = CallTotals::new();
     for (name, span) in counted
         .into_iter()
         .filter(|&(_, span)| !any_own || is_own(span))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use otlp_signals::{LogRecord, ServerLine};
 
 use crate::draft::Draft;
-use crate::rule::Rule;
+use crate::rule::{Rule, Severity};
 use crate::traces::Status;
 use crate::view::View;
 use crate::view::links::Side;
@@ -101,7 +101,16 @@ fn without_ids(
             .count(without.len())
             .case(case);
         draft.span = view.examples[number as usize].root;
-        drafts.push(draft);
+        drafts.push(weighed(view, draft));
+    }
+}
+
+/// A service logs on threads that no span of an open request belongs to, and is ended while spans are open.
+fn weighed(view: &View<'_>, draft: Draft) -> Draft {
+    if view.scenario {
+        draft
+    } else {
+        draft.severity(Severity::Info)
     }
 }
 
@@ -133,16 +142,13 @@ fn stray_ids(
     }
     for (case, (what, count)) in found {
         let records = if count == 1 { "record" } else { "records" };
-        drafts.push(
-            Draft::new(
-                Rule::LogUncorrelated,
-                format!("{count} log {records} {what}"),
-            )
+        let message = format!("{count} log {records} {what}");
+        let draft = Draft::new(Rule::LogUncorrelated, message)
             .example(number)
             .subject("ids")
             .count(count)
-            .case(case),
-        );
+            .case(case);
+        drafts.push(weighed(view, draft));
     }
 }
 

@@ -8,31 +8,31 @@ use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::semconv;
 use crate::signals::{ServerCounter, server_counter};
-use crate::traces::Kind;
+use crate::traces::{Kind, Status};
 use crate::view::View;
 
 /// Only of a server that nobody else calls, and of which everything came.
 pub(crate) fn server_counts(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    let own = view
-        .facts
-        .is_some_and(|facts| facts.server_is_own && !facts.unsettled);
-    let pages = view
-        .signals
-        .as_ref()
-        .and_then(|signals| signals.all.server_pages.as_ref());
-    let Some((before, after)) = pages.filter(|_| own) else {
+    let counter = server_counter();
+    let is_judged = view.facts.is_some_and(|facts| {
+        let version = facts.server_version.as_deref();
+        let is_known = version.is_some_and(|version| counter.versions.contains(version));
+        is_known && facts.server_is_own && !facts.unsettled
+    });
+    let signals = view.signals.as_ref().filter(|_| is_judged);
+    let Some((before, after)) = signals.and_then(|signals| signals.all.server_pages.as_ref())
+    else {
         return;
     };
-    let counter = server_counter();
     let spans = server_spans(view);
     for (method, counted) in requests(counter, before, after) {
-        let spans = spans.get(method.as_str()).copied().unwrap_or(0);
-        let is_inner = counter.inner.contains(&method) && counted > spans as f64;
-        if counted == spans as f64 || is_inner {
+        let (all, refused) = spans.get(method.as_str()).copied().unwrap_or_default();
+        let is_inner = counter.inner.contains(&method) && counted > all as f64;
+        if is_inner || ((all - refused) as f64..=all as f64).contains(&counted) {
             continue;
         }
         let message = format!(
-            "the server's `{}` counts {counted} requests of `{method}`, and its spans are {spans}",
+            "the server's `{}` counts {counted} requests of `{method}`, and its spans are {all}",
             counter.counter
         );
         drafts.push(
@@ -44,11 +44,7 @@ pub(crate) fn server_counts(view: &View<'_>, drafts: &mut Vec<Draft>) {
 }
 
 /// The requests between the two pages, by method.
-pub(crate) fn requests(
-    counter: &ServerCounter,
-    before: &Page,
-    after: &Page,
-) -> BTreeMap<String, f64> {
+fn requests(counter: &ServerCounter, before: &Page, after: &Page) -> BTreeMap<String, f64> {
     let mut requests: BTreeMap<String, f64> = BTreeMap::new();
     for (page, sign) in [(before, -1.0), (after, 1.0)] {
         let samples = page.samples(&counter.counter).iter();
@@ -63,9 +59,10 @@ pub(crate) fn requests(
     requests
 }
 
-/// The server's spans of requests of the judged service, by method.
-pub(crate) fn server_spans<'v>(view: &'v View<'v>) -> BTreeMap<&'v str, u64> {
-    let mut spans: BTreeMap<&str, u64> = BTreeMap::new();
+/// The server's spans of requests of the judged service by method, and those among them that failed: some were refused before they were
+/// counted.
+fn server_spans<'v>(view: &'v View<'v>) -> BTreeMap<&'v str, (u64, u64)> {
+    let mut spans: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let service = &view.contract.server.rpc_service;
     for trace in view.traces.iter() {
         for span in trace.spans().filter(|span| span.kind() == Kind::Server) {
@@ -74,7 +71,9 @@ pub(crate) fn server_spans<'v>(view: &'v View<'v>) -> BTreeMap<&'v str, u64> {
                 .is_some_and(|name| view.contract.is_server(name));
             let name = semconv::rpc_name(span.name(), service);
             if let Some(name) = name.filter(|name| is_server && name.service == service) {
-                *spans.entry(name.method).or_default() += 1;
+                let (all, refused) = spans.entry(name.method).or_default();
+                *all += 1;
+                *refused += u64::from(span.status() == Status::Error);
             }
         }
     }
