@@ -201,7 +201,9 @@ fn exemplar(message: &ExemplarMessage) -> Exemplar {
 /// The text, cut off behind [`LONGEST_TEXT`] bytes.
 pub(crate) fn clipped(mut text: String) -> String {
     if text.len() > LONGEST_TEXT {
-        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        let mut ends = (0..=LONGEST_TEXT).rev();
+        let end = ends.find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
         text.push('…');
     }
     text

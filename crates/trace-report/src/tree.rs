@@ -9,6 +9,7 @@ use crate::escape::{self, Charset};
 use crate::terminal::layout::Page;
 use crate::terminal::style::{Detail, Role, TerminalStyle};
 use crate::words;
+use crate::wrap::wrap;
 
 /// Spans that are printed unless all are asked for.
 const ROWS: usize = 500;
@@ -24,6 +25,9 @@ const TIME: usize = 8;
 const NARROW: usize = 60;
 /// From this width on, there is room for when each span began.
 const WIDE: usize = 110;
+/// Columns of a log record, over all its lines, and what its further lines begin with.
+const LOG_TEXT: usize = 1_000;
+const LOG_INDENT: &str = "  ";
 
 /// The trace as text, each line ended: parents above children, in order of start, with service, kind and duration.
 ///
@@ -142,8 +146,15 @@ fn log_line(page: &mut Page, line: &LogLine<'_>, lead: &str, began: u64) {
     };
     let text = format!("+{since} {} {}: {}", line.level, line.source, line.text);
     let room = page.width().saturating_sub(escape::columns(lead));
-    let text = escape::clipped(&text, room, charset);
-    page.line(&[(Role::Faint, lead.to_owned()), (role, text)]);
+    let text = escape::clipped(&text, LOG_TEXT, charset);
+    let lines = wrap(&text, [room, room.saturating_sub(LOG_INDENT.len())]);
+    for (index, text) in lines.into_iter().enumerate() {
+        let indent = if index == 0 { "" } else { LOG_INDENT };
+        page.line(&[
+            (Role::Faint, lead.to_owned()),
+            (role, format!("{indent}{text}")),
+        ]);
+    }
 }
 
 /// A line: one span, or several equal siblings.
