@@ -313,7 +313,7 @@ fn uncorrelated(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
 
 fn wrong_ids(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
     change_record(files, place, |record| {
-        record["spanId"] = json!("0123456789abcdef")
+        record["spanId"] = json!("0123456789abcdef");
     })
 }
 
