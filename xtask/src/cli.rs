@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Find the version at which an example's trace changes
     #[command(after_help = "Example: {program} bisect java --axis agent --from 2.20")]
     Bisect(Bisect),
+    /// Measure what each language makes of a failure, and draw the map
+    #[command(after_help = "Example: {program} failures --fault restart --example py")]
+    Failures(Failures),
     /// Check formatting, lints and documentation, in every language
     #[command(after_help = "Example: {program} check")]
     Check,
@@ -199,6 +202,37 @@ pub(crate) enum MapFormat {
     Json,
     Markdown,
     Html,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Failures {
+    /// Only this built-in fault; can be repeated
+    #[arg(long = "fault", value_name = "NAME")]
+    pub(crate) faults: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How often each example runs under each fault
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) repeat: u16,
+    /// Programs at a time
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+    /// Draw the map from earlier measurements, without measuring
+    #[arg(long, conflicts_with_all = ["faults", "only", "folders"])]
+    pub(crate) draw: bool,
+    /// Write docs/failures.md, and its JSON and schema
+    #[arg(long, conflicts_with = "folders")]
+    pub(crate) write: bool,
+    #[arg(long, value_enum, default_value_t = FailuresFormat::Text)]
+    pub(crate) format: FailuresFormat,
+}
+
+/// How the failures map is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailuresFormat {
+    Text,
+    Json,
+    Markdown,
 }
 
 #[derive(Debug, Args)]

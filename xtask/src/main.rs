@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod develop;
+mod failures;
 mod matrix;
 mod test;
 mod wheel;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run(arguments),
         Command::Prepare(arguments) => commands::prepare(&arguments),
         Command::Matrix(arguments) => matrix::matrix(arguments),
+        Command::Failures(arguments) => failures::failures(arguments),
         Command::Bisect(arguments) => matrix::bisect(arguments),
         Command::Check => develop::check(),
         Command::Bench(arguments) => develop::bench(&arguments),

@@ -6,9 +6,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use grpc_witness::{Fault, Plan, Witness};
 use harness::event::Events;
 use harness::folder::RunFolder;
 use harness::manifest::{Manifest, Stats};
+use harness::prepare::example::Example;
 use harness::prepare::task::Versions;
 use harness::run::judge::Captured;
 use harness::run::program::{Start, run_programs};
@@ -47,6 +49,14 @@ pub(super) struct Lab<'a> {
     live: Live,
     up: Option<(RunningStack, Spans)>,
     runs: usize,
+}
+
+/// Programs that ran while a fault was played on each.
+pub(super) struct Played {
+    /// The run's id.
+    pub run: String,
+    pub manifest: Manifest,
+    pub stats: grpc_witness::Stats,
 }
 
 /// The beginning of one variant's part of the capture.
@@ -191,6 +201,94 @@ impl Lab<'_> {
             exit: manifest.examples[0].exit,
             run_seconds: manifest.examples[0].seconds,
             ..Record::new(task.fingerprint.clone(), versions)
+        })
+    }
+
+    /// Runs programs side by side, `jobs` at a time, each through a port of a witness that plays `fault`. The capture and the witness's
+    /// records are in `folder`.
+    pub(super) async fn play(
+        &mut self,
+        fault: &Fault,
+        programs: &[(String, Arc<Example>, Versions)],
+        jobs: usize,
+        folder: &Path,
+    ) -> Result<Played> {
+        clear(folder)?;
+        std::fs::create_dir_all(folder).at("make", folder)?;
+        let up = match self.up.take() {
+            Some(up) => up,
+            None => self.bring_up().await?,
+        };
+        let (stack, spans) = self.up.insert(up);
+        self.runs += 1;
+        let folder = RunFolder {
+            id: format!("{}-{}", self.session.folder.id, self.runs),
+            path: folder.to_owned(),
+        };
+        let names: Vec<&str> = programs.iter().map(|(name, ..)| name.as_str()).collect();
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
+            Settlement::new(self.contract.clone(), Some(&folder.id), &names);
+        let upstream = stack.milvus_uri.trim_start_matches("http://");
+        let witness = Witness::start(grpc_witness::Config {
+            clients: names.iter().map(|&name| name.to_owned()).collect(),
+            faults: Some(Plan {
+                faults: vec![fault.clone()],
+                ..Plan::default()
+            }),
+            ..grpc_witness::Config::new(upstream, folder.wire())
+        });
+        let failed = |error| Failure::new(format!("the witness of `{}`: {error}", fault.name));
+        let witness = witness.await.map_err(failed)?;
+        let clients = witness.clients();
+        stack.own_uris = clients
+            .map(|(name, address)| (name.to_owned(), format!("http://{address}")))
+            .collect();
+        let starts = programs.iter().map(|(name, example, versions)| {
+            let log = folder.logs().join(format!("{name}.log"));
+            let mut start = Start::of_example(
+                &folder.id,
+                name.clone(),
+                example,
+                versions.clone(),
+                stack,
+                None,
+                log,
+            );
+            // A program that fails leaves its collection.
+            if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
+                *collection += &format!("_{}", self.runs);
+            }
+            start
+        });
+        let starts = starts.collect();
+        std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
+        let mut manifest = Manifest::new(&folder.id, harness::time::now_in_millis(), "embedded");
+        manifest.stack = self.session.manifest.stack.clone();
+        let beginning = Beginning::of(&mut self.session).await?;
+        let file = folder.manifest();
+        let told = (&mut manifest, file.as_path());
+        let finished =
+            run_programs(starts, jobs, stack, &self.supervisor, told, self.events).await?;
+        let settled = settle(
+            stack,
+            spans,
+            &self.session.folder,
+            &self.live,
+            &finished,
+            self.events,
+        );
+        manifest.settled = Some(settled.await? == Settling::Settled);
+        stack.own_uris.clear();
+        let stats = witness.stop().await.map_err(failed)?;
+        manifest.faults.clone_from(&stats.faults);
+        manifest.capture = beginning
+            .copy_since(&mut self.session, &folder.path.join("capture.jsonl"))
+            .await?;
+        manifest.write(&folder.manifest())?;
+        Ok(Played {
+            run: folder.id,
+            manifest,
+            stats,
         })
     }
 

@@ -1,4 +1,5 @@
-//! The compatibility map: which versions keep a trace whole. Also `bisect` and `doctor`, which use it.
+//! The compatibility map: which versions keep a trace whole. Also `bisect` and `doctor`, which use it, and the failures map: what each
+//! language makes of a failure.
 //!
 //! `matrix.toml` lists variants of the examples, which differ only in versions and settings. All run against one
 //! Milvus, and each is captured and judged alone. The results stay in a folder per variant, so the map can be drawn
@@ -12,6 +13,7 @@ pub mod doctor;
 mod draw;
 mod environment;
 pub mod init;
+mod failures;
 mod known;
 mod lab;
 mod map;
@@ -29,6 +31,10 @@ mod text;
 
 pub use around::{Around, Leak, ScopeSpans};
 pub use bisect::{BisectOptions, Bisection, Border, Probe, bisect};
+pub use failures::{
+    Attempt, Breach, CallSpan, Expectation, FAILURES_SCHEMA, FailureMap, FailureOptions, FaultCell,
+    FaultRow, Round, Seen, failures, failures_map, failures_markdown, write_failures,
+};
 pub use known::{KnownBad, known_bad};
 pub use map::{AxisInfo, Entry, Found, FoundFinding, JSON_SCHEMA, Language, Machine, Map, SCHEMA};
 pub use markdown::markdown;
