@@ -8,13 +8,13 @@ mod facts;
 mod page;
 mod table;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use grpc_witness::{CallRecord, Fault, Line};
 use harness::event::{Event, Events};
+use harness::manifest::Manifest;
 use harness::prepare::example::Example;
 use harness::prepare::preflight;
 use harness::prepare::task::{Task, Versions};
@@ -25,13 +25,16 @@ use harness::workspace::Workspace;
 use supervise::{Exit, Failure, Interrupt, IoContext, Result, disk};
 use trace_parity::Contract;
 
-use crate::lab::{Lab, Played, in_lab};
+use crate::lab::{Lab, in_lab};
 use crate::map::Machine;
 
 pub use expect::{Breach, Expectation};
 pub use facts::{Attempt, CallSpan, Round};
 pub use page::failures_markdown;
 pub use table::{FAILURES_SCHEMA, FailureMap, FaultCell, FaultRow, Seen};
+
+/// The folder of a fault's latest run, in the fault's own.
+const RUN: &str = "run";
 
 /// Options of a measurement.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +75,7 @@ pub fn failures_map(workspace: &Workspace) -> Result<FailureMap> {
     let published = published(workspace)?;
     let mut rows = Vec::new();
     for fault in harness::builtin_faults(&contract)? {
-        let own = row(workspace, &fault.name)?;
+        let own = row(workspace, &fault)?;
         let earlier = published.iter().flat_map(|map| &map.faults);
         let earlier = || earlier.clone().find(|row| row.name == fault.name).cloned();
         if let Some(row) = own.or_else(earlier) {
@@ -135,13 +138,10 @@ async fn measure(
     let programs = rounds(examples, versions, options.repeat);
     for (done, fault) in (1..).zip(faults) {
         let folder = folder(lab.workspace, &fault.name);
-        let played = lab
-            .play(fault, &programs, options.jobs, &folder.join("run"))
+        lab.play(fault, &programs, options.jobs, &folder.join(RUN))
             .await?;
-        let measured = read_row(fault, &programs, &played, &folder.join("run"))?;
-        let row = match row(lab.workspace, &fault.name)? {
-            Some(earlier) => measured.beside(earlier),
-            None => measured,
+        let Some(row) = row(lab.workspace, fault)? else {
+            return Err(Failure::new(format!("`{}` left no run", fault.name)));
         };
         disk::write_json(&folder.join("row.json"), &row)?;
         lab.events.emit(Event::Note(format!(
@@ -175,46 +175,42 @@ fn rounds(
 }
 
 /// The facts of a fault's run.
-fn read_row(
-    fault: &Fault,
-    programs: &[(String, Arc<Example>, Versions)],
-    played: &Played,
-    folder: &Path,
-) -> Result<FaultRow> {
+fn read_row(fault: &Fault, folder: &Path) -> Result<FaultRow> {
+    let manifest = Manifest::read(&folder.join("manifest.json"))?;
     let captured = Captured::of(&harness::RunFolder {
-        id: played.run.clone(),
+        id: manifest.run.clone(),
         path: folder.to_owned(),
     })?;
     let wire = wire(&folder.join("wire.jsonl"))?;
-    let mut cells: BTreeMap<&str, FaultCell> = BTreeMap::new();
-    for (name, example, _) in programs {
-        let program = played
-            .manifest
-            .examples
-            .iter()
-            .find(|one| one.name == *name);
-        let program = program.ok_or_else(|| Failure::new(format!("`{name}` never ran")))?;
-        let mut counts = played.stats.faults.iter();
+    let mut cells: Vec<FaultCell> = Vec::new();
+    for program in &manifest.examples {
+        let name = &program.name;
+        let mut counts = manifest.faults.iter();
+        let ids = (manifest.run.as_str(), name.as_str());
         let round = Round {
             exit: exit(program.exit.unwrap_or(Exit::NotStarted)),
             prints_trace_id: program.trace_id.is_some(),
             is_played: counts.any(|one| one.client.as_ref() == Some(name) && one.played > 0),
-            ..Round::of(&captured.traces, &wire, (&played.run, name), &fault.methods)
+            ..Round::of(&captured.traces, &wire, ids, &fault.methods)
         };
-        let cell = cells.entry(&example.name).or_insert_with(|| FaultCell {
-            example: example.name.clone(),
-            seen: Vec::new(),
-            breaches: Vec::new(),
+        // The first round has the example's own name.
+        let example =
+            trace_parity::base_of(name, |base| cells.iter().any(|cell| cell.example == base));
+        let index = cells.iter().position(|cell| cell.example == example);
+        let index = index.unwrap_or_else(|| {
+            cells.push(FaultCell {
+                example: example.to_owned(),
+                seen: Vec::new(),
+                breaches: Vec::new(),
+            });
+            cells.len() - 1
         });
-        cell.add(round, program.seconds);
+        cells[index].add(round, program.seconds);
     }
-    let order = |example: &str| programs.iter().position(|(_, one, _)| one.name == example);
-    let mut cells: Vec<FaultCell> = cells.into_values().collect();
-    cells.sort_by_key(|cell| order(&cell.example));
     Ok(FaultRow {
         name: fault.name.clone(),
         about: fault.about.clone().unwrap_or_default(),
-        measured: harness::time::now(),
+        measured: manifest.started,
         cells,
     })
 }
@@ -246,13 +242,19 @@ fn folder(workspace: &Workspace, fault: &str) -> PathBuf {
     workspace.state().join("failures").join(fault)
 }
 
-/// The latest measurement of a fault in this checkout.
-fn row(workspace: &Workspace, fault: &str) -> Result<Option<FaultRow>> {
-    let path = folder(workspace, fault).join("row.json");
-    if !path.exists() {
-        return Ok(None);
+/// The latest measurement of a fault in this checkout, with examples that only an earlier one has.
+fn row(workspace: &Workspace, fault: &Fault) -> Result<Option<FaultRow>> {
+    let folder = folder(workspace, &fault.name);
+    // One that an earlier version wrote is left out.
+    let earlier = std::fs::read(folder.join("row.json")).ok();
+    let earlier = earlier.and_then(|bytes| serde_json::from_slice::<FaultRow>(&bytes).ok());
+    let run = folder.join(RUN);
+    if !run.join("manifest.json").exists() {
+        return Ok(earlier);
     }
-    let text = std::fs::read_to_string(&path).at("read", &path)?;
-    // One of an earlier version is measured again.
-    Ok(serde_json::from_str(&text).ok())
+    let latest = read_row(fault, &run)?;
+    Ok(Some(match earlier {
+        Some(earlier) => latest.beside(earlier),
+        None => latest,
+    }))
 }

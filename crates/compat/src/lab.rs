@@ -51,14 +51,6 @@ pub(super) struct Lab<'a> {
     runs: usize,
 }
 
-/// Programs that ran while a fault was played on each.
-pub(super) struct Played {
-    /// The run's id.
-    pub run: String,
-    pub manifest: Manifest,
-    pub stats: grpc_witness::Stats,
-}
-
 /// The beginning of one variant's part of the capture.
 struct Beginning {
     lengths: [u64; 3],
@@ -212,7 +204,7 @@ impl Lab<'_> {
         programs: &[(String, Arc<Example>, Versions)],
         jobs: usize,
         folder: &Path,
-    ) -> Result<Played> {
+    ) -> Result<()> {
         clear(folder)?;
         std::fs::create_dir_all(folder).at("make", folder)?;
         let up = match self.up.take() {
@@ -280,16 +272,11 @@ impl Lab<'_> {
         manifest.settled = Some(settled.await? == Settling::Settled);
         stack.own_uris.clear();
         let stats = witness.stop().await.map_err(failed)?;
-        manifest.faults.clone_from(&stats.faults);
+        manifest.faults = stats.faults;
         manifest.capture = beginning
-            .copy_since(&mut self.session, &folder.path.join("capture.jsonl"))
+            .copy_since(&mut self.session, &folder.path)
             .await?;
-        manifest.write(&folder.manifest())?;
-        Ok(Played {
-            run: folder.id,
-            manifest,
-            stats,
-        })
+        manifest.write(&folder.manifest())
     }
 
     /// The variant's reports, which the map links to.

@@ -203,14 +203,12 @@ fn breaches_of(round: &Round) -> Vec<Breach> {
             );
         }
     }
-    let inserts = round.spans.iter().filter(|span| {
-        span.name.ends_with("/Insert")
-            && span
-                .server
-                .as_deref()
-                .is_some_and(|status| status != "ERROR")
-    });
-    let inserts = inserts.count();
+    let inserts = round
+        .spans
+        .iter()
+        .filter(|span| span.name.ends_with("/Insert"));
+    let inserts = inserts.flat_map(|span| &span.servers);
+    let inserts = inserts.filter(|status| *status != "ERROR").count();
     if inserts > 1 {
         breach(
             Expectation::DoneOnce,
@@ -264,7 +262,7 @@ mod tests {
             codes: [("rpc.grpc.status_code".to_owned(), code.to_owned())].into(),
             error_type: None,
             has_exception: false,
-            server: None,
+            servers: Vec::new(),
         }
     }
 
@@ -334,7 +332,7 @@ mod tests {
                 for span in 0..2 {
                     round.spans.push(CallSpan {
                         name: "s.S/Insert".to_owned(),
-                        server: Some("UNSET".to_owned()),
+                        servers: vec!["UNSET".to_owned()],
                         ..round.spans[span].clone()
                     });
                 }

@@ -51,8 +51,8 @@ pub struct CallSpan {
     pub codes: BTreeMap<String, String>,
     pub error_type: Option<String>,
     pub has_exception: bool,
-    /// The status of the server's span below it; `None` if there is no such span.
-    pub server: Option<String>,
+    /// The statuses of the server's spans below it, one for each attempt that arrived.
+    pub servers: Vec<String>,
 }
 
 /// The attributes that hold a call's status.
@@ -83,11 +83,6 @@ impl Round {
             has("milvus_otel.run", run) && has("service.instance.id", name)
         };
         let spans: Vec<Span<'_>> = traces.iter().flat_map(|trace| trace.spans()).collect();
-        let servers: HashMap<String, &Span<'_>> = spans
-            .iter()
-            .filter(|span| span.kind() == Kind::Server)
-            .filter_map(|span| Some((span.parent_id()?.to_string(), span)))
-            .collect();
         let own: Vec<&Span<'_>> = spans.iter().filter(|span| own(span)).collect();
         let root = own.iter().find(|span| span.parent_id().is_none());
         let mut calls: Vec<&&Span<'_>> = own
@@ -114,10 +109,7 @@ impl Round {
                 .iter()
                 .map(|call| Attempt::of(call, span_of(call)))
                 .collect(),
-            spans: calls
-                .iter()
-                .map(|span| CallSpan::of(span, servers.get(&span.id().to_string()).copied()))
-                .collect(),
+            spans: calls.iter().map(|span| CallSpan::of(span)).collect(),
             root_is_error: root.map(|root| root.status() == trace_parity::Status::Error),
             root_has_exception: root.is_some_and(|root| has_exception(root)),
             ..Self::default()
@@ -167,7 +159,7 @@ impl Attempt {
 }
 
 impl CallSpan {
-    fn of(span: &Span<'_>, server: Option<&Span<'_>>) -> Self {
+    fn of(span: &Span<'_>) -> Self {
         let text = |key: &str| {
             let mut attributes = span.attributes();
             let found = attributes.find(|(known, _)| *known == key);
@@ -183,7 +175,11 @@ impl CallSpan {
             codes: codes.collect(),
             error_type: text("error.type"),
             has_exception: has_exception(span),
-            server: server.map(|server| server.status().to_string()),
+            servers: span
+                .children()
+                .filter(|below| below.kind() == Kind::Server)
+                .map(|server| server.status().to_string())
+                .collect(),
         }
     }
 }

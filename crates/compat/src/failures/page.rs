@@ -139,7 +139,7 @@ fn known(map: &FailureMap) -> String {
 fn section(row: &FaultRow) -> String {
     let mut text = format!(
         "\n## {}\n\n{}\n\n\
-         | example | on the wire | spans | description | exception event | `error.type` | server's span | root | trace id | exit | seconds | breaks |\n\
+         | example | on the wire | spans | description | exception event | `error.type` | server's spans | root | trace id | exit | seconds | breaks |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|\n",
         row.name,
         inline(&row.about)
@@ -167,9 +167,7 @@ fn section(row: &FaultRow) -> String {
                 each(round, |span| span.description.clone()),
                 each(round, |span| yes(span.has_exception)),
                 each(round, |span| span.error_type.clone().unwrap_or_default()),
-                each(round, |span| {
-                    span.server.clone().unwrap_or_else(|| "none".to_owned())
-                }),
+                each(round, servers),
                 root(round),
                 yes(round.prints_trace_id),
                 round.exit.clone(),
@@ -227,6 +225,13 @@ fn codes(span: &CallSpan) -> String {
     match codes.is_empty() {
         true => "no code".to_owned(),
         false => codes.join(" and "),
+    }
+}
+
+fn servers(span: &CallSpan) -> String {
+    match span.servers.is_empty() {
+        true => "none".to_owned(),
+        false => span.servers.join(" and "),
     }
 }
 

@@ -196,3 +196,105 @@ impl Round {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::failures::page::failures_markdown;
+
+    fn docs(name: &str) -> String {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        std::fs::read_to_string(docs.join(name)).expect(name)
+    }
+
+    fn published() -> FailureMap {
+        serde_json::from_str(&docs("failures.json")).expect("a map")
+    }
+
+    #[test]
+    fn the_json_is_as_its_schema_says() {
+        let schema: serde_json::Value = serde_json::from_str(FAILURES_SCHEMA).expect("a schema");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        let map: serde_json::Value = serde_json::from_str(&docs("failures.json")).expect("JSON");
+        let errors: Vec<String> = validator
+            .iter_errors(&map)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        assert_eq!(docs("failures.schema.json"), FAILURES_SCHEMA);
+    }
+
+    #[test]
+    fn the_page_and_the_breaches_are_those_of_the_facts() {
+        let published = published();
+        let drawn = FailureMap::drawn(
+            published.server.clone(),
+            published.machine.clone(),
+            published.faults.clone(),
+        );
+        let drawn = drawn.expect("a map");
+        assert!(
+            drawn.json() == docs("failures.json"),
+            "run `cargo xtask failures --draw --write`"
+        );
+        assert!(
+            failures_markdown(&drawn) == docs("failures.md"),
+            "run `cargo xtask failures --draw --write`"
+        );
+    }
+
+    #[test]
+    fn every_difference_has_a_reason_and_none_is_ours() {
+        let map = published();
+        assert_eq!(map.unexpected(), [""; 0]);
+        assert_eq!(map.stale, [""; 0]);
+        for row in &map.faults {
+            let own = row.cells.iter().find(|cell| cell.example == "rust");
+            let own = own.expect("the Rust client");
+            assert!(own.breaches.is_empty(), "{}: {:?}", row.name, own.breaches);
+        }
+    }
+
+    #[test]
+    fn a_known_difference_that_no_longer_occurs_is_stale() {
+        let mut map = published();
+        let is_known =
+            |cell: &FaultCell| cell.breaches.iter().any(|breach| breach.reason.is_some());
+        let known = map
+            .faults
+            .iter()
+            .flat_map(|row| &row.cells)
+            .filter(|cell| is_known(cell));
+        assert!(known.count() > 0);
+        for cell in map.faults.iter_mut().flat_map(|row| &mut row.cells) {
+            cell.seen.clear();
+        }
+        let drawn = FailureMap::drawn(map.server, map.machine, map.faults).expect("a map");
+        assert_eq!(drawn.stale.len(), Known::all().expect("known.toml").len());
+    }
+
+    #[test]
+    fn rounds_that_are_alike_are_counted() {
+        let mut cell = FaultCell {
+            example: "py".to_owned(),
+            seen: Vec::new(),
+            breaches: Vec::new(),
+        };
+        let round = |exit: &str| Round {
+            exit: exit.to_owned(),
+            ..Round::default()
+        };
+        for (exit, seconds) in [("1", 1.0), ("0", 2.0), ("0", 3.0)] {
+            cell.add(round(exit), seconds);
+        }
+        let told: Vec<(&str, &[f64])> = cell
+            .seen
+            .iter()
+            .map(|seen| (seen.round.exit.as_str(), seen.seconds.as_slice()))
+            .collect();
+        assert_eq!(told, [("0", &[2.0, 3.0][..]), ("1", &[1.0][..])]);
+        assert_eq!(cell.outcome(), "well / fails");
+    }
+}
