@@ -174,9 +174,12 @@ fn rounds(
     numbered.collect()
 }
 
-/// The facts of a fault's run.
-fn read_row(fault: &Fault, folder: &Path) -> Result<FaultRow> {
+/// The facts of a fault's run; `None` if it was interrupted.
+fn read_row(fault: &Fault, folder: &Path) -> Result<Option<FaultRow>> {
     let manifest = Manifest::read(&folder.join("manifest.json"))?;
+    if manifest.settled.is_none() {
+        return Ok(None);
+    }
     let captured = Captured::of(&harness::RunFolder {
         id: manifest.run.clone(),
         path: folder.to_owned(),
@@ -207,12 +210,12 @@ fn read_row(fault: &Fault, folder: &Path) -> Result<FaultRow> {
         });
         cells[index].add(round, program.seconds);
     }
-    Ok(FaultRow {
+    Ok(Some(FaultRow {
         name: fault.name.clone(),
         about: fault.about.clone().unwrap_or_default(),
         measured: manifest.started,
         cells,
-    })
+    }))
 }
 
 fn wire(path: &Path) -> Result<Vec<CallRecord>> {
@@ -253,8 +256,8 @@ fn row(workspace: &Workspace, fault: &Fault) -> Result<Option<FaultRow>> {
         return Ok(earlier);
     }
     let latest = read_row(fault, &run)?;
-    Ok(Some(match earlier {
-        Some(earlier) => latest.beside(earlier),
-        None => latest,
-    }))
+    Ok(match (latest, earlier) {
+        (Some(latest), Some(earlier)) => Some(latest.beside(earlier)),
+        (latest, earlier) => latest.or(earlier),
+    })
 }
