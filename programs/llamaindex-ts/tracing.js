@@ -1,0 +1,19 @@
+// Load this file first: node --import ./tracing.js search.js
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
+import { registerInstrumentations } from '@opentelemetry/instrumentation';
+import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
+import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+
+const provider = new NodeTracerProvider({
+  spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+});
+provider.register();
+process.once('beforeExit', () => provider.shutdown());
+
+export function instrumentGrpc() {
+  registerInstrumentations({ instrumentations: [new GrpcInstrumentation()] });
+}
+
+if (process.env.SETUP !== 'late') {
+  instrumentGrpc();
+}
