@@ -38,6 +38,10 @@ struct Document {
 #[derive(Deserialize)]
 struct LanguagePart {
     name: String,
+    #[serde(default)]
+    folder: Option<PathBuf>,
+    #[serde(default)]
+    is_program: bool,
     axes: Vec<AxisPart>,
     variants: Vec<VariantPart>,
 }
@@ -122,10 +126,55 @@ pub(crate) fn known_bad_of(file: &Path, pins: &Pins) -> Vec<KnownBad> {
             .filter_map(|one| one.found.as_ref());
         found.any(|found| found.outcome == Outcome::Whole)
     };
-    let languages = PUBLISHED.examples.iter().filter(has_whole);
+    let examples = PUBLISHED.examples.iter().filter(|one| !one.is_program);
+    let languages = examples.filter(has_whole);
     languages
         .flat_map(|language| judged(language, file, pins))
         .collect()
+}
+
+/// A framework in a lock file that leaves calls untraced in the set-up that its documentation has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Framework {
+    /// With its version, where one is pinned.
+    pub package: String,
+    pub outcome: Outcome,
+    pub why: String,
+    /// The program that was measured.
+    pub program: PathBuf,
+    pub cure: Option<String>,
+}
+
+/// The frameworks among the packages, by the published map.
+pub(crate) fn frameworks(pins: &Pins) -> Vec<Framework> {
+    let programs = PUBLISHED.examples.iter().filter(|one| one.is_program);
+    programs
+        .filter_map(|program| framework(program, pins))
+        .collect()
+}
+
+fn framework(program: &LanguagePart, pins: &Pins) -> Option<Framework> {
+    let mut packages = program.axes.iter().map(|axis| axis.packages.first());
+    let package = packages.next()??;
+    let mut all = [package].into_iter().chain(packages.flatten());
+    let with_milvus = all.any(|one| one.contains("milvus") && pins.names(one));
+    if !pins.names(package) || !with_milvus {
+        return None;
+    }
+    let as_documented = program.variants.iter().find(|one| one.is_plain())?;
+    let found = as_documented.found.as_ref()?;
+    let advice = as_documented.advice.as_deref().and_then(Advice::by_id);
+    let version = pins.version(package).map(|version| format!(" {version}"));
+    found.outcome.is_silent_loss().then(|| Framework {
+        package: format!("`{package}`{}", version.unwrap_or_default()),
+        outcome: found.outcome,
+        why: as_documented
+            .reason
+            .clone()
+            .unwrap_or_else(|| found.message.clone()),
+        program: program.folder.clone().unwrap_or_default(),
+        cure: advice.map(|advice| advice.cure.clone()),
+    })
 }
 
 /// The versions of an example's packages in its newest variant that keeps the trace whole, by the version of `package`.

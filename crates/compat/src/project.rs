@@ -80,9 +80,22 @@ pub fn read(list: &Path) -> Result<Reading> {
             cure: conflict.cure.clone(),
         })
     });
+    let frameworks = known::frameworks(&pins).into_iter().map(|one| Warning {
+        what: format!(
+            "{} in `{}`: {} in the set-up of its documentation ({}), {}",
+            one.package,
+            list.display(),
+            one.outcome,
+            one.program.display(),
+            one.why
+        ),
+        cure: one.cure.unwrap_or_else(|| {
+            "docs/compatibility.md has the set-up that sees all calls".to_owned()
+        }),
+    });
     Ok(Reading {
         has_pins: !pins.is_empty(),
-        warnings: of_the_map.chain(conflicts).collect(),
+        warnings: of_the_map.chain(conflicts).chain(frameworks).collect(),
     })
 }
 
@@ -144,16 +157,49 @@ mod tests {
             "PyMilvus == 2.5.9 ; python_version > '3'",
             &["`pymilvus` 2.5.9"],
         );
+        let (langchain, llama) = (
+            "`langchain-milvus` 0.4.0",
+            "`llama-index-vector-stores-milvus`",
+        );
         let both = "langchain-milvus==0.4.0\nllama-index-vector-stores-milvus\n";
-        check(both, &["`langchain-milvus` 0.4.0"]);
+        check(both, &[langchain, langchain, llama]);
         check(
             "langchain-milvus==0.4.0\npymilvus==2.6.17\n",
-            &["`langchain-milvus` 0.4.0"],
+            &[langchain, langchain],
         );
         check(
             "langchain-milvus==0.3.3\nllama-index-vector-stores-milvus\n",
-            &[],
+            &["`langchain-milvus` 0.3.3", llama],
         );
+    }
+
+    #[test]
+    fn frameworks_that_leave_calls_untraced_are_told_with_their_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("requirements.txt");
+        let check = |text: &str, expected: Option<&str>| {
+            std::fs::write(&list, text).unwrap();
+            let warnings = read(&list).unwrap().warnings;
+            let cures: Vec<&str> = warnings.iter().map(|one| one.cure.as_str()).collect();
+            assert_eq!(
+                cures.len(),
+                usize::from(expected.is_some()),
+                "{text}: {warnings:?}"
+            );
+            for part in expected {
+                assert!(cures[0].contains(part), "{text}: {cures:?}");
+            }
+        };
+        check(
+            "langchain-milvus==0.4.0\n",
+            Some("GrpcAioInstrumentorClient"),
+        );
+        check(
+            "fastapi\npymilvus==3.0.2\n",
+            Some("GrpcAioInstrumentorClient"),
+        );
+        check("fastapi\n", None);
+        check("milvus-haystack==0.1.0\n", None);
     }
 
     #[test]
