@@ -30,7 +30,7 @@ pub enum Command {
                       and OTEL_LOGS_EXPORTER unless they are set, and an empty standard input. Ctrl-C ends it and judges its spans; a second Ctrl-C gives up. With a --format\n\
                       other than text its standard output goes to standard error."
     )]
-    Exec(Exec),
+    Exec(Box<Exec>),
     /// Judge captured traces side by side
     #[command(after_help = "Example: {program} compare before=old.jsonl after=new.jsonl")]
     Compare(Compare),

@@ -63,7 +63,7 @@ impl Command {
                 ))
             }
             Self::KeepStack => commands::keep_stack(),
-            Self::Exec(arguments) => exec::exec(arguments),
+            Self::Exec(arguments) => exec::exec(*arguments),
             Self::Compare(arguments) => commands::compare(&arguments),
             Self::Diff(arguments) => commands::diff(&arguments),
             Self::Breakdown(arguments) => breakdown::breakdown(&arguments),
