@@ -186,7 +186,7 @@ mod tests {
                 usize::from(expected.is_some()),
                 "{text}: {warnings:?}"
             );
-            for part in expected {
+            if let Some(part) = expected {
                 assert!(cures[0].contains(part), "{text}: {cures:?}");
             }
         };

@@ -30,6 +30,7 @@ mod layer;
 #[cfg(any(feature = "metrics", feature = "logs"))]
 mod providers;
 mod resource;
+mod setup_error;
 mod silence;
 mod variable;
 mod warnings;
@@ -37,6 +38,7 @@ mod warnings;
 pub use counting::LostSpans;
 #[cfg(any(feature = "tracing", feature = "logs"))]
 pub use layer::WithoutTransport;
+pub use setup_error::SetupError;
 
 use counting::{CountingExporter, CountingProcessor, Counts};
 use exporter::{TRACES, exporter};
@@ -49,11 +51,10 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
 #[cfg(any(feature = "metrics", feature = "logs"))]
 use providers::Providers;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use variable::{is_true, variable};
+use variable::{is_true, listed};
 use warnings::{Untold, Warnings};
 
 /// The longest time that a shutdown waits for the export.
@@ -94,29 +95,6 @@ pub struct Telemetry {
 pub struct TelemetryBuilder {
     service_name: Option<String>,
     attributes: Vec<KeyValue>,
-}
-
-/// Why the set-up failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// The environment asks for an exporter that can't be made.
-    #[error("cannot make an exporter: {0}")]
-    Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// There is no thread for the exporter.
-    #[error("cannot start the thread that sends spans: {0}")]
-    Thread(#[source] io::Error),
-    /// A variable has a value that means nothing here.
-    #[error("`{variable}` is `{value}`, which is none of {known}")]
-    #[non_exhaustive]
-    Unknown {
-        /// The variable.
-        variable: &'static str,
-        /// Its value.
-        value: String,
-        /// The values that it may have.
-        known: &'static str,
-    },
 }
 
 impl Telemetry {
@@ -324,39 +302,6 @@ impl TelemetryBuilder {
             runtime: Some(runtime),
         })
     }
-}
-
-/// What the items of a variable's list mean. Unknown ones are skipped with a warning, as OpenTelemetry asks for, as
-/// long as another one is left.
-fn listed<T>(
-    name: &'static str,
-    default: &str,
-    known: &'static str,
-    warnings: &mut Warnings,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Vec<T>, SetupError> {
-    let list = variable(name).unwrap_or_else(|| default.to_owned());
-    let mut meant = Vec::new();
-    for item in list
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-    {
-        match read(item) {
-            Some(meaning) => meant.push(meaning),
-            None => warnings.add(format!(
-                "`{item}` in `{name}` is skipped: it is none of {known}"
-            )),
-        }
-    }
-    if meant.is_empty() {
-        return Err(SetupError::Unknown {
-            variable: name,
-            value: list,
-            known,
-        });
-    }
-    Ok(meant)
 }
 
 fn propagator(warnings: &mut Warnings) -> Result<TextMapCompositePropagator, SetupError> {

@@ -91,14 +91,14 @@ pub(super) struct Known {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct ExpectationFile {
     #[serde(default)]
     known: Vec<Known>,
 }
 
 impl Known {
     pub(super) fn all() -> Result<Vec<Self>> {
-        let file: std::result::Result<File, _> = toml::from_str(KNOWN);
+        let file: std::result::Result<ExpectationFile, _> = toml::from_str(KNOWN);
         let file = file.map_err(|error| {
             Failure::new(format!("failures/known.toml: {error}")).hint("mend the file")
         })?;
@@ -304,7 +304,7 @@ mod tests {
             &|round| {
                 round
                     .attempts
-                    .insert(0, attempt(Some("UNAVAILABLE"), Some(0)))
+                    .insert(0, attempt(Some("UNAVAILABLE"), Some(0)));
             },
             &["attempts-told: one span for 2 attempts: UNAVAILABLE, UNAVAILABLE"],
         );

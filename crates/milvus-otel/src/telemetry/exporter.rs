@@ -1,7 +1,7 @@
 //! The exporters that the environment asks for, of each signal.
 
-use super::SetupError;
-use super::variable::variable;
+use super::setup_error::SetupError;
+use super::variable::{listed, variable};
 use super::warnings::Warnings;
 
 /// A signal's own variables, and its exporter where the first is unset.
@@ -69,7 +69,7 @@ impl Signal {
             _ => None,
         };
         let known = "`otlp`, `none`";
-        let exporters = super::listed(self.exporter, self.default, known, warnings, read)?;
+        let exporters = listed(self.exporter, self.default, known, warnings, read)?;
         Ok(exporters.contains(&true))
     }
 

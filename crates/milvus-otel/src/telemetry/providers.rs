@@ -1,7 +1,7 @@
 //! The providers of metrics and logs, each where the environment asks for its signal.
 
-use super::SetupError;
 use super::exporter::exporter;
+use super::setup_error::SetupError;
 use super::warnings::Warnings;
 use opentelemetry_sdk::Resource;
 #[cfg(feature = "logs")]

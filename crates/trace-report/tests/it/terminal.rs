@@ -30,7 +30,7 @@ fn metrics_and_logs() {
 #[test]
 fn metrics_and_logs_verbose() {
     let output = with(&build::with_signals(), |style| {
-        style.detail = Detail::Verbose
+        style.detail = Detail::Verbose;
     });
     assert!(
         output.contains("missing: py, node  rpc duration: add a client interceptor"),
