@@ -50,7 +50,7 @@ impl Operations {
             span_name = format!("{name} {collection}");
         }
         #[cfg(feature = "metrics")]
-        let timer = Timer {
+        let timer = OperationTimer {
             layer: self.layer.clone(),
             attributes: attributes.clone(),
             began: Instant::now(),
@@ -91,12 +91,12 @@ struct OperationSpan {
     context: Context,
     outcome: Option<std::result::Result<(), ErrorKind>>,
     #[cfg(feature = "metrics")]
-    timer: Timer,
+    timer: OperationTimer,
 }
 
 /// An operation whose time is taken.
 #[cfg(feature = "metrics")]
-struct Timer {
+struct OperationTimer {
     layer: GrpcTraceLayer,
     attributes: Vec<KeyValue>,
     began: Instant,
@@ -134,7 +134,7 @@ fn status_code(failure: &ErrorKind) -> Option<KeyValue> {
 }
 
 #[cfg(feature = "metrics")]
-impl Timer {
+impl OperationTimer {
     fn stop(&mut self, failure: Option<&ErrorKind>) {
         let took = self.began.elapsed();
         if let Some(failure) = failure {
