@@ -20,6 +20,11 @@ pub struct RunFolder {
     pub path: PathBuf,
 }
 
+/// Makes a folder that only its user can read: what programs and servers print may be private.
+pub(crate) fn make_private(path: &Path) -> Result<()> {
+    DirBuilder::new().mode(0o700).create(path).at("make", path)
+}
+
 impl RunFolder {
     /// Makes a new one and points `runs/latest` at it.
     pub fn make(workspace: &Workspace) -> Result<Self> {
@@ -30,11 +35,7 @@ impl RunFolder {
         let folder = Self { id, path };
         workspace.make_runs()?;
         for path in [&folder.path, &folder.logs()] {
-            // The output of programs may be private.
-            DirBuilder::new()
-                .mode(0o700)
-                .create(path)
-                .at("make", path)?;
+            make_private(path)?;
         }
         folder.become_latest(&workspace.latest_run())?;
         Ok(folder)

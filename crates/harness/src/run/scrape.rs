@@ -1,7 +1,8 @@
 //! Milvus's own metrics, before the programs of a run and after them.
 
-use supervise::{IoContext, Result, disk};
+use supervise::{Result, disk};
 
+use crate::folder::make_private;
 use crate::spans::http::{self, Url};
 use crate::stack::session::Session;
 
@@ -41,7 +42,9 @@ pub async fn scrape(
         }
     };
     let folder = session.folder.server_metrics();
-    std::fs::create_dir_all(&folder).at("make", &folder)?;
+    if !folder.is_dir() {
+        make_private(&folder)?;
+    }
     let file = folder.join(moment.file_name());
     disk::write_whole(&file, session.manifest.secrets.redacted(&text).as_bytes())?;
     let name = file.strip_prefix(&session.folder.path).unwrap_or(&file);
