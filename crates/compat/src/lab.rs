@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use grpc_witness::{Fault, Plan, Witness};
+use grpc_witness::{Fault, Plan};
 use harness::event::Events;
 use harness::folder::RunFolder;
 use harness::manifest::{Manifest, Stats};
@@ -21,7 +21,7 @@ use harness::spans::live::{Live, fresh};
 use harness::spans::source::Spans;
 use harness::stack::bring_up::{Place, RunningStack, StackChoice};
 use harness::stack::embedded;
-use harness::stack::session::Session;
+use harness::stack::session::{Session, Witnessing};
 use harness::workspace::Workspace;
 use supervise::{Failure, Interrupt, IoContext, Result, Supervisor};
 use trace_parity::{Contract, Settlement};
@@ -134,58 +134,13 @@ impl Lab<'_> {
     }
 
     async fn run(&mut self, task: &Task, ready: Ready) -> Result<Record> {
-        let up = match self.up.take() {
-            Some(up) => up,
-            None => self.bring_up().await?,
-        };
-        let (stack, spans) = self.up.insert(up);
-        self.runs += 1;
-        let run = format!("{}-{}", self.session.folder.id, self.runs);
-        let folder = RunFolder {
-            id: run,
-            path: task.folder.clone(),
-        };
-        let name = ready.example.name.clone();
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
-            Settlement::new(self.contract.clone(), Some(&folder.id), &[&name]);
+        let folder = self.next_run(&task.folder).await?;
+        let (name, versions) = (ready.example.name.clone(), ready.versions.clone());
         let log = task.folder.join("program.log");
-        let versions = ready.versions.clone();
-        let mut start = Start::of_example(
-            &folder.id,
-            name,
-            &ready.example,
-            ready.versions,
-            stack,
-            None,
-            log,
-        );
-        // Another variant must not find the collection of a failed program.
-        if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
-            *collection += &format!("_{}", self.runs);
-        }
-        let now = harness::time::now_in_millis();
-        let mut manifest = Manifest::new(&folder.id, now, "embedded");
-        manifest.stack = self.session.manifest.stack.clone();
+        let start = self.start(&folder, name, &ready.example, ready.versions, log);
+        let mut manifest = self.manifest(&folder);
         manifest.general_rules = task.recipe.program.is_some();
-
-        let beginning = Beginning::of(&mut self.session).await?;
-        let told = (&mut manifest, folder.manifest());
-        let told = (told.0, told.1.as_path());
-        let finished =
-            run_programs(vec![start], 1, stack, &self.supervisor, told, self.events).await?;
-        let settling = settle(
-            stack,
-            spans,
-            &self.session.folder,
-            &self.live,
-            &finished,
-            self.events,
-        )
-        .await?;
-        manifest.settled = Some(settling == Settling::Settled);
-        manifest.capture = beginning
-            .copy_since(&mut self.session, &task.folder)
-            .await?;
+        let finished = self.capture(&folder, &mut manifest, vec![start], 1).await?;
         manifest.write(&folder.manifest())?;
         let contract = (!manifest.general_rules).then_some(self.contract);
         self.report(&folder, &manifest, contract, finished)?;
@@ -207,78 +162,99 @@ impl Lab<'_> {
     ) -> Result<()> {
         clear(folder)?;
         std::fs::create_dir_all(folder).at("make", folder)?;
-        let up = match self.up.take() {
-            Some(up) => up,
-            None => self.bring_up().await?,
-        };
-        let (stack, spans) = self.up.insert(up);
-        self.runs += 1;
-        let folder = RunFolder {
-            id: format!("{}-{}", self.session.folder.id, self.runs),
-            path: folder.to_owned(),
-        };
-        let names: Vec<&str> = programs.iter().map(|(name, ..)| name.as_str()).collect();
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
-            Settlement::new(self.contract.clone(), Some(&folder.id), &names);
-        let upstream = stack.milvus_uri.trim_start_matches("http://");
-        let witness = Witness::start(grpc_witness::Config {
-            clients: names.iter().map(|&name| name.to_owned()).collect(),
+        let folder = self.next_run(folder).await?;
+        let witnessing = Witnessing {
             faults: Some(Plan {
                 faults: vec![fault.clone()],
                 ..Plan::default()
             }),
-            ..grpc_witness::Config::new(upstream, folder.wire())
-        });
-        let failed = |error| Failure::new(format!("the witness of `{}`: {error}", fault.name));
-        let witness = witness.await.map_err(failed)?;
-        let clients = witness.clients();
-        stack.own_uris = clients
-            .map(|(name, address)| (name.to_owned(), format!("http://{address}")))
-            .collect();
+            clients: programs.iter().map(|(name, ..)| name.clone()).collect(),
+            ..Witnessing::default()
+        };
+        let milvus_uri = &self.stack().milvus_uri;
+        let started = witnessing.start(milvus_uri, folder.wire(), 0).await;
+        let (witness, (_, uris)) = started?;
+        self.stack().own_uris = uris;
+        std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
         let starts = programs.iter().map(|(name, example, versions)| {
             let log = folder.logs().join(format!("{name}.log"));
-            let mut start = Start::of_example(
-                &folder.id,
-                name.clone(),
-                example,
-                versions.clone(),
-                stack,
-                None,
-                log,
-            );
-            // A program that fails leaves its collection.
-            if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
-                *collection += &format!("_{}", self.runs);
-            }
-            start
+            self.start(&folder, name.clone(), example, versions.clone(), log)
         });
         let starts = starts.collect();
-        std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
-        let mut manifest = Manifest::new(&folder.id, harness::time::now_in_millis(), "embedded");
-        manifest.stack = self.session.manifest.stack.clone();
-        let beginning = Beginning::of(&mut self.session).await?;
-        let file = folder.manifest();
-        let told = (&mut manifest, file.as_path());
-        let finished =
-            run_programs(starts, jobs, stack, &self.supervisor, told, self.events).await?;
-        let settled = settle(
-            stack,
-            spans,
-            &self.session.folder,
-            &self.live,
-            &finished,
-            self.events,
-        );
-        manifest.settled = Some(settled.await? == Settling::Settled);
-        stack.own_uris.clear();
-        let stats = witness.stop().await.map_err(failed)?;
+        let mut manifest = self.manifest(&folder);
+        self.capture(&folder, &mut manifest, starts, jobs).await?;
+        self.stack().own_uris.clear();
+        let stats = witness
+            .stop()
+            .await
+            .map_err(|error| Failure::new(format!("the witness of `{}`: {error}", fault.name)))?;
         manifest.faults = stats.faults;
-        manifest.capture = beginning
-            .copy_since(&mut self.session, &folder.path)
-            .await?;
         manifest.write(&folder.manifest())
     }
 
+    /// The folder of the next run, with Milvus and the capture up.
+    async fn next_run(&mut self, folder: &Path) -> Result<RunFolder> {
+        if self.up.is_none() {
+            self.up = Some(self.bring_up().await?);
+        }
+        self.runs += 1;
+        Ok(RunFolder {
+            id: format!("{}-{}", self.session.folder.id, self.runs),
+            path: folder.to_owned(),
+        })
+    }
+
+    fn stack(&mut self) -> &mut RunningStack {
+        let (stack, _) = self.up.as_mut().expect("the run began with it");
+        stack
+    }
+
+    fn start(
+        &mut self,
+        run: &RunFolder,
+        name: String,
+        example: &Example,
+        versions: Versions,
+        log: PathBuf,
+    ) -> Start {
+        let stack = self.stack();
+        let mut start = Start::of_example(&run.id, name, example, versions, stack, None, log);
+        // A program that fails leaves its collection, which another run must not find.
+        if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
+            *collection += &format!("_{}", self.runs);
+        }
+        start
+    }
+
+    fn manifest(&self, run: &RunFolder) -> Manifest {
+        let now = harness::time::now_in_millis();
+        let mut manifest = Manifest::new(&run.id, now, "embedded");
+        manifest.stack = self.session.manifest.stack.clone();
+        manifest
+    }
+
+    /// Runs programs, `jobs` at a time, until their last spans have come, and copies what was captured meanwhile into the run's folder.
+    async fn capture(
+        &mut self,
+        run: &RunFolder,
+        manifest: &mut Manifest,
+        starts: Vec<Start>,
+        jobs: usize,
+    ) -> Result<Vec<ExampleRun>> {
+        let names: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
+            Settlement::new(self.contract.clone(), Some(&run.id), &names);
+        let (stack, spans) = self.up.as_mut().expect("the run began with it");
+        let beginning = Beginning::of(&mut self.session).await?;
+        let (supervisor, events, file) = (&self.supervisor, self.events, run.manifest());
+        let told = (&mut *manifest, file.as_path());
+        let finished = run_programs(starts, jobs, stack, supervisor, told, events).await?;
+        let folder = &self.session.folder;
+        let settling = settle(stack, spans, folder, &self.live, &finished, events).await?;
+        manifest.settled = Some(settling == Settling::Settled);
+        manifest.capture = beginning.copy_since(&mut self.session, &run.path).await?;
+        Ok(finished)
+    }
     /// The variant's reports, which the map links to.
     fn report(
         &self,

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
+use otlp_capture::Signal;
 use supervise::{Failure, IoContext, Result};
 
 use crate::workspace::Workspace;
@@ -41,6 +42,16 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// The folder of a run at any path. Its id is the folder's name.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let name = path.file_name().unwrap_or_default();
+        Self {
+            id: name.to_string_lossy().into_owned(),
+            path,
+        }
+    }
+
     /// The run of that id, or the newest for `latest`.
     pub fn open(workspace: &Workspace, id: &str) -> Result<Self> {
         let path = workspace.runs().join(id);
@@ -52,12 +63,7 @@ impl RunFolder {
                     .hint("`{program} list` shows the runs that are kept"));
             }
         };
-        let id = path
-            .file_name()
-            .expect("it is a folder in `runs`")
-            .to_string_lossy()
-            .into_owned();
-        Ok(Self { id, path })
+        Ok(Self::at(path))
     }
 
     /// All runs that are kept, oldest first.
@@ -68,10 +74,7 @@ impl RunFolder {
             .flatten();
         let mut runs: Vec<Self> = entries
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            .map(|entry| Self {
-                id: entry.file_name().to_string_lossy().into_owned(),
-                path: entry.path(),
-            })
+            .map(|entry| Self::at(entry.path()))
             .collect();
         runs.sort_by(|a, b| a.id.cmp(&b.id));
         runs
@@ -99,9 +102,10 @@ impl RunFolder {
         self.path.join("manifest.json")
     }
 
-    /// Milvus's own metrics before and after the programs.
-    pub fn server_metrics(&self) -> PathBuf {
-        self.path.join("server-metrics")
+    /// Milvus's own metrics before the programs, and after them.
+    pub fn server_metrics(&self) -> [PathBuf; 2] {
+        let folder = self.path.join("server-metrics");
+        ["before.prom", "after.prom"].map(|file| folder.join(file))
     }
 
     /// The calls that a witness saw, where there was one.
@@ -128,17 +132,17 @@ impl RunFolder {
 
     /// The captured traces, oldest file first; several where a long capture was rotated.
     pub fn captures(&self) -> Vec<PathBuf> {
-        files_of(&self.path, "capture")
+        self.files_of(Signal::Traces)
     }
 
     /// The captured metrics, oldest file first.
     pub fn metrics(&self) -> Vec<PathBuf> {
-        files_of(&self.path, "metrics")
+        self.files_of(Signal::Metrics)
     }
 
     /// The captured log records, oldest file first.
     pub fn program_logs(&self) -> Vec<PathBuf> {
-        files_of(&self.path, "logs")
+        self.files_of(Signal::Logs)
     }
 
     /// What a server of the run's own wrote.
@@ -146,32 +150,33 @@ impl RunFolder {
         self.logs().join("milvus.log")
     }
 
+    /// The signal's file and those that were rotated, oldest first.
+    fn files_of(&self, signal: Signal) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten();
+        let mut rotated: Vec<(u64, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let number = name
+                    .to_str()?
+                    .strip_prefix(signal.file_stem())?
+                    .strip_prefix('-')?
+                    .strip_suffix(".jsonl")?;
+                Some((number.parse().ok()?, entry.path()))
+            })
+            .collect();
+        rotated.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let newest = self.path.join(signal.file_name(0));
+        rotated
+            .into_iter()
+            .map(|(_, path)| path)
+            .chain(newest.is_file().then_some(newest))
+            .collect()
+    }
+
     fn become_latest(&self, latest: &Path) -> Result<()> {
         let new = latest.with_extension(&self.id);
         std::os::unix::fs::symlink(&self.id, &new).at("make", &new)?;
         std::fs::rename(&new, latest).at("write", latest)
     }
-}
-
-/// The file `STEM.jsonl` and those that were rotated, oldest first.
-fn files_of(folder: &Path, stem: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut rotated: Vec<(u64, PathBuf)> = entries
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let number = name
-                .to_str()?
-                .strip_prefix(stem)?
-                .strip_prefix('-')?
-                .strip_suffix(".jsonl")?;
-            Some((number.parse().ok()?, entry.path()))
-        })
-        .collect();
-    rotated.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-    let newest = folder.join(format!("{stem}.jsonl"));
-    rotated
-        .into_iter()
-        .map(|(_, path)| path)
-        .chain(newest.is_file().then_some(newest))
-        .collect()
 }

@@ -152,10 +152,7 @@ impl Manifest {
 
     /// Reads a run's manifest with what only a verdict needs: what a witness recorded, metrics and logs.
     pub fn read_whole(path: &Path) -> Result<Self> {
-        let folder = RunFolder {
-            id: String::new(),
-            path: path.parent().unwrap_or(Path::new("")).to_owned(),
-        };
+        let folder = RunFolder::at(path.parent().unwrap_or(Path::new("")));
         Ok(Self {
             signals: signals::read(&folder)?,
             wire: read_wire(&path.with_file_name(WIRE_FILE))?,

@@ -27,8 +27,7 @@ pub fn read(folder: &RunFolder) -> Result<Option<Arc<Signals>>> {
             .server_log(&name(&log), open(&log)?)
             .at("read", &log)?;
     }
-    let [before, after] =
-        ["before.prom", "after.prom"].map(|file| folder.server_metrics().join(file));
+    let [before, after] = folder.server_metrics();
     if before.is_file() && after.is_file() {
         let page = |path: &Path| std::fs::read_to_string(path).at("read", path);
         reader.server_pages(&page(&before)?, &page(&after)?);

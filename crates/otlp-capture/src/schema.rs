@@ -23,14 +23,19 @@ impl Signal {
     /// Every signal, in the order of the file names.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
-    /// The name of the signal's file `number`. Number 0 is the current file; rotated files are
-    /// numbered from 1, the newest first.
-    pub fn file_name(self, number: u32) -> std::string::String {
-        let stem = match self {
+    /// What the names of the signal's files begin with.
+    pub fn file_stem(self) -> &'static str {
+        match self {
             Signal::Traces => "capture",
             Signal::Metrics => "metrics",
             Signal::Logs => "logs",
-        };
+        }
+    }
+
+    /// The name of the signal's file `number`. Number 0 is the current file; rotated files are
+    /// numbered from 1, the newest first.
+    pub fn file_name(self, number: u32) -> std::string::String {
+        let stem = self.file_stem();
         match number {
             0 => format!("{stem}.jsonl"),
             _ => format!("{stem}-{number}.jsonl"),

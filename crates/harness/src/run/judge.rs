@@ -381,10 +381,7 @@ fn load(capture: &CaptureArgument) -> Result<Vec<Loaded>> {
     if !capture.path.is_dir() {
         return read_all(name, std::slice::from_ref(&capture.path));
     }
-    let folder = RunFolder {
-        id: String::new(),
-        path: capture.path.clone(),
-    };
+    let folder = RunFolder::at(&capture.path);
     let mut captures = folder.captures();
     if captures.is_empty() {
         captures = files_in(&capture.path)?;

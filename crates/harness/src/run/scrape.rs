@@ -13,15 +13,6 @@ pub enum Moment {
     After,
 }
 
-impl Moment {
-    fn file_name(self) -> &'static str {
-        match self {
-            Self::Before => "before.prom",
-            Self::After => "after.prom",
-        }
-    }
-}
-
 /// Writes what Milvus says of itself into the run's folder and names the file in the manifest. Returns a sentence if
 /// Milvus's `page` of metrics couldn't be read. Without a page, nothing is asked.
 pub async fn scrape(
@@ -41,11 +32,14 @@ pub async fn scrape(
             )));
         }
     };
-    let folder = session.folder.server_metrics();
-    if !folder.is_dir() {
-        make_private(&folder)?;
+    let [before, after] = session.folder.server_metrics();
+    let file = match moment {
+        Moment::Before => before,
+        Moment::After => after,
+    };
+    if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+        make_private(folder)?;
     }
-    let file = folder.join(moment.file_name());
     disk::write_whole(&file, session.manifest.secrets.redacted(&text).as_bytes())?;
     let name = file.strip_prefix(&session.folder.path).unwrap_or(&file);
     let name = name.to_string_lossy().into_owned();
@@ -87,10 +81,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_kept_without_secrets_and_a_missing_one_is_told() {
         let root = tempfile::tempdir().expect("a folder");
-        let folder = RunFolder {
-            id: "run".to_owned(),
-            path: root.path().to_owned(),
-        };
+        let folder = RunFolder::at(root.path());
         let mut session = Session::open_in(folder, Supervisor::default(), "embedded");
         session.manifest.secrets = Secrets::new(["hush-hush"]);
         let good =

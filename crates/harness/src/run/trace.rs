@@ -66,15 +66,7 @@ pub fn trace(
 
 /// The run whose folder lies at a path.
 fn run_at(path: &str) -> Option<RunFolder> {
-    let path = Path::new(path);
-    let run = RunFolder {
-        id: path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-        path: path.to_owned(),
-    };
+    let run = RunFolder::at(path);
     run.manifest().is_file().then_some(run)
 }
 
@@ -158,10 +150,7 @@ fn of_file(
         }
         let _ = writeln!(text, "\nthe longest, {}:\n", longest.id());
     }
-    let folder = RunFolder {
-        id: String::new(),
-        path: Path::new(file).parent().unwrap_or(Path::new("")).to_owned(),
-    };
+    let folder = RunFolder::at(Path::new(file).parent().unwrap_or(Path::new("")));
     Ok(text + &Shown::of(showing, &folder, style)?.tree(&longest)?)
 }
 

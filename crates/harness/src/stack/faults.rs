@@ -17,6 +17,9 @@ pub fn builtin(contract: &Contract) -> Result<Vec<Fault>> {
 
 /// The plan of all `arguments` together. Each is a built-in fault's name or a plan's file; `None` if there are none.
 pub fn plan(arguments: &[String], contract: &Contract) -> Result<Option<Plan>> {
+    if arguments.is_empty() {
+        return Ok(None);
+    }
     let mut plan = Plan::default();
     let known = builtin(contract)?;
     for argument in arguments {
@@ -52,7 +55,7 @@ pub fn plan(arguments: &[String], contract: &Contract) -> Result<Option<Plan>> {
                 .hint("records tell faults by their names: rename one"),
         );
     }
-    Ok((plan != Plan::default()).then_some(plan))
+    Ok(Some(plan))
 }
 
 fn read(text: &str, contract: &Contract) -> std::result::Result<Plan, PlanError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,9 @@ pub struct Witnessing {
     pub clients: Vec<String>,
 }
 
+/// The URI that leads through a witness, and those of its named clients.
+pub type WitnessUris = (String, BTreeMap<String, String>);
+
 impl WireOptions {
     /// The witness that is asked for; steps in plans stand for the contract's methods.
     pub fn witnessing(&self, contract: &Contract) -> Result<Option<Witnessing>> {
@@ -85,6 +89,39 @@ impl WireOptions {
             faults,
             clients: Vec::new(),
         }))
+    }
+}
+
+impl Witnessing {
+    /// Starts a witness before the Milvus at `milvus_uri`, with its records in that file. Port 0 is a free one.
+    pub async fn start(
+        &self,
+        milvus_uri: &str,
+        records: PathBuf,
+        port: u16,
+    ) -> Result<(Witness, WitnessUris)> {
+        let upstream = milvus_uri.strip_prefix("http://").unwrap_or(milvus_uri);
+        if upstream.contains("://") {
+            return Err(Failure::new(format!(
+                "`--witness` can't be used with `{milvus_uri}`: the witness can't read TLS"
+            ))
+            .hint("leave `--witness` out, or give Milvus's address without TLS"));
+        }
+        let upstream = upstream.trim_end_matches('/');
+        let mut config = grpc_witness::Config::new(upstream, records);
+        config.listen.set_port(port);
+        config.mends = self.mends;
+        config.faults.clone_from(&self.faults);
+        config.clients.clone_from(&self.clients);
+        let witness = Witness::start(config).await.map_err(|error| {
+            Failure::new(format!("the witness can't start: {error}"))
+                .hint("`ss -ltnp` names the holder of the port")
+        })?;
+        let uri = |address| format!("http://{address}");
+        let clients = witness.clients();
+        let clients = clients.map(|(name, address)| (name.to_owned(), uri(address)));
+        let uris = (uri(witness.address()), clients.collect());
+        Ok((witness, uris))
     }
 }
 
@@ -199,35 +236,16 @@ impl Session {
         Ok(endpoints)
     }
 
-    /// Starts a witness before the Milvus at `milvus_uri`; returns the URI that leads through it, and those of named clients. Port 0 is a
-    /// free one.
+    /// Puts a witness before the Milvus at `milvus_uri`. Port 0 is a free one.
     pub async fn witness(
         &mut self,
         witnessing: &Witnessing,
         milvus_uri: &str,
         port: u16,
-    ) -> Result<(String, BTreeMap<String, String>)> {
-        let upstream = milvus_uri.strip_prefix("http://").unwrap_or(milvus_uri);
-        if upstream.contains("://") {
-            return Err(Failure::new(format!(
-                "`--witness` can't be used with `{milvus_uri}`: the witness can't read TLS"
-            ))
-            .hint("leave `--witness` out, or give Milvus's address without TLS"));
-        }
-        let upstream = upstream.trim_end_matches('/');
-        let mut config = grpc_witness::Config::new(upstream, self.folder.wire());
-        config.listen.set_port(port);
-        config.mends = witnessing.mends;
-        config.faults.clone_from(&witnessing.faults);
-        config.clients.clone_from(&witnessing.clients);
-        let witness = Witness::start(config).await.map_err(|error| {
-            Failure::new(format!("the witness can't start: {error}"))
-                .hint("`ss -ltnp` names the holder of the port")
-        })?;
-        let uri = |address| format!("http://{address}");
-        let clients = witness.clients();
-        let clients = clients.map(|(name, address)| (name.to_owned(), uri(address)));
-        let uris = (uri(witness.address()), clients.collect());
+    ) -> Result<WitnessUris> {
+        let (witness, uris) = witnessing
+            .start(milvus_uri, self.folder.wire(), port)
+            .await?;
         self.witness = Some(witness);
         Ok(uris)
     }
