@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use grpc_witness::{CallRecord, Fault, Line};
 use harness::event::{Event, Events};
+use harness::folder::RunFolder;
 use harness::manifest::Manifest;
 use harness::prepare::example::Example;
 use harness::prepare::preflight;
@@ -175,16 +176,13 @@ fn rounds(
 }
 
 /// The facts of a fault's run; `None` if it was interrupted.
-fn read_row(fault: &Fault, folder: &Path) -> Result<Option<FaultRow>> {
-    let manifest = Manifest::read(&folder.join("manifest.json"))?;
+fn read_row(fault: &Fault, run: &RunFolder) -> Result<Option<FaultRow>> {
+    let manifest = Manifest::read(&run.manifest())?;
     if manifest.settled.is_none() {
         return Ok(None);
     }
-    let captured = Captured::of(&harness::RunFolder {
-        id: manifest.run.clone(),
-        path: folder.to_owned(),
-    })?;
-    let wire = wire(&folder.join("wire.jsonl"))?;
+    let captured = Captured::of(run)?;
+    let wire = wire(&run.wire())?;
     let mut cells: Vec<FaultCell> = Vec::new();
     for program in &manifest.examples {
         let name = &program.name;
@@ -194,7 +192,7 @@ fn read_row(fault: &Fault, folder: &Path) -> Result<Option<FaultRow>> {
             exit: exit(program.exit.unwrap_or(Exit::NotStarted)),
             prints_trace_id: program.trace_id.is_some(),
             is_played: counts.any(|one| one.client.as_ref() == Some(name) && one.played > 0),
-            ..Round::of(&captured.traces, &wire, ids, &fault.methods)
+            ..Round::of(&captured.traces, &wire, ids, fault)
         };
         // The first round has the example's own name.
         let example =
@@ -251,8 +249,8 @@ fn row(workspace: &Workspace, fault: &Fault) -> Result<Option<FaultRow>> {
     // One that an earlier version wrote is left out.
     let earlier = std::fs::read(folder.join("row.json")).ok();
     let earlier = earlier.and_then(|bytes| serde_json::from_slice::<FaultRow>(&bytes).ok());
-    let run = folder.join(RUN);
-    if !run.join("manifest.json").exists() {
+    let run = RunFolder::at(folder.join(RUN));
+    if !run.manifest().exists() {
         return Ok(earlier);
     }
     let latest = read_row(fault, &run)?;

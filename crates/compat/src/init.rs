@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use supervise::{Failure, IoContext, Result};
 
-use crate::pins::{self, Pins};
 use crate::{known, project};
 
 /// The advice for one language of a project.
@@ -74,17 +73,13 @@ pub fn advise(folder: &Path) -> Result<Vec<Advised>> {
     let mut advised: Vec<Advised> = Vec::new();
     let lists = project::lists_around(folder);
     for list in &lists {
-        let text = std::fs::read_to_string(list).at("read", list)?;
-        let pins = pins::pins(list, &text)?;
+        let reading = project::read(list)?;
         let new = |setup: &&Setup| advised.iter().all(|one| one.language != setup.language);
         let found = TABLE.iter().filter(new);
         let found: Vec<Advised> = found
-            .filter_map(|setup| setup.for_list(list, &pins))
+            .filter_map(|setup| setup.for_list(list, &reading))
             .collect();
         advised.extend(found);
-    }
-    for one in &mut advised {
-        one.warnings = project::read(&one.file)?.warnings;
     }
     if advised.is_empty() {
         return Err(no_client(folder, &lists));
@@ -114,7 +109,8 @@ fn no_client(folder: &Path, lists: &[PathBuf]) -> Failure {
 }
 
 impl Setup {
-    fn for_list(&'static self, list: &Path, pins: &Pins) -> Option<Advised> {
+    fn for_list(&'static self, list: &Path, reading: &project::Reading) -> Option<Advised> {
+        let pins = &reading.pins;
         let client = self.clients.iter().find(|client| pins.names(client))?;
         let version = pins.version(client).map(|version| format!(" {version}"));
         let versions = known::newest_whole(&self.example, &self.packages[0]);
@@ -134,7 +130,7 @@ impl Setup {
             lines: self.lines.trim(),
             reasons: &self.reasons,
             command: &self.command,
-            warnings: Vec::new(),
+            warnings: reading.warnings.clone(),
             prepare: &self.prepare,
         })
     }

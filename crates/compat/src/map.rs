@@ -123,6 +123,26 @@ pub struct FoundFinding {
     pub count: u64,
 }
 
+/// The first and last day of times in RFC 3339.
+pub(crate) fn first_and_last_day<'t>(
+    times: impl Iterator<Item = &'t str>,
+) -> Option<(&'t str, &'t str)> {
+    let days = times.map(|time| time.get(..10).unwrap_or(time));
+    days.fold(None, |found, day| match found {
+        None => Some((day, day)),
+        Some((first, last)) => Some((day.min(first), day.max(last))),
+    })
+}
+
+/// Such as `on 2026-11-22`, or `from 2026-11-22 to 2026-11-24`.
+pub(crate) fn on_days(days: Option<(&str, &str)>) -> String {
+    match days {
+        Some((first, last)) if first == last => format!("on {first}"),
+        Some((first, last)) => format!("from {first} to {last}"),
+        None => "never".to_owned(),
+    }
+}
+
 impl Map {
     pub fn entries(&self) -> impl Iterator<Item = (&Language, &Entry)> {
         self.examples
@@ -141,14 +161,9 @@ impl Map {
     }
 
     /// The first and last day of the measurements, such as `2026-11-22`.
-    pub fn days(&self) -> Option<(String, String)> {
-        let mut days: Vec<String> = self
-            .entries()
-            .filter_map(|(_, entry)| entry.found.as_ref())
-            .map(|found| found.measured.chars().take(10).collect())
-            .collect();
-        days.sort();
-        Some((days.first()?.clone(), days.last()?.clone()))
+    pub fn days(&self) -> Option<(&str, &str)> {
+        let found = self.entries().filter_map(|(_, entry)| entry.found.as_ref());
+        first_and_last_day(found.map(|found| found.measured.as_str()))
     }
 
     /// The number of variants per outcome, the best first.

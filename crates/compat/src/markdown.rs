@@ -3,7 +3,7 @@
 use trace_report::escape;
 
 use crate::around::ScopeSpans;
-use crate::map::{Entry, Found, Language, Map};
+use crate::map::{Entry, Found, Language, Map, on_days};
 use crate::outcome::Outcome;
 
 /// Enough for a sentence, not for a log.
@@ -50,11 +50,7 @@ pub fn markdown(map: &Map) -> String {
 }
 
 fn head(map: &Map) -> String {
-    let days = match map.days() {
-        Some((first, last)) if first == last => format!("on {first}"),
-        Some((first, last)) => format!("from {first} to {last}"),
-        None => "never".to_owned(),
-    };
+    let days = on_days(map.days());
     let counts: Vec<String> = map
         .counts()
         .into_iter()

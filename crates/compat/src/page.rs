@@ -43,7 +43,7 @@ pub fn page(map: &Map) -> String {
 
 fn head(map: &Map) -> String {
     let days = match map.days() {
-        Some((first, last)) if first == last => first,
+        Some((first, last)) if first == last => first.to_owned(),
         Some((first, last)) => format!("{first} to {last}"),
         None => "never".to_owned(),
     };

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use supervise::{IoContext, Result};
 
 use crate::conflict::Conflict;
-use crate::{known, pins};
+use crate::known;
+use crate::pins::{self, Pins};
 
 /// Where Gradle keeps its version catalog.
 const CATALOG: &str = "gradle/libs.versions.toml";
@@ -22,8 +23,7 @@ pub struct Warning {
 /// What is known of the versions in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// It pins something.
-    pub has_pins: bool,
+    pub(crate) pins: Pins,
     pub warnings: Vec<Warning>,
 }
 
@@ -93,10 +93,8 @@ pub fn read(list: &Path) -> Result<Reading> {
             "docs/compatibility.md has the set-up that sees all calls".to_owned()
         }),
     });
-    Ok(Reading {
-        has_pins: !pins.is_empty(),
-        warnings: of_the_map.chain(conflicts).chain(frameworks).collect(),
-    })
+    let warnings = of_the_map.chain(conflicts).chain(frameworks).collect();
+    Ok(Reading { pins, warnings })
 }
 
 /// Known problems of the versions that the current folder's project pins, and of those in the projects of the files

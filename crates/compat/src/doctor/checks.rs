@@ -168,7 +168,7 @@ fn versions(patient: &Patient) -> Vec<Check> {
         let list = list.strip_prefix(".").unwrap_or(&list);
         match project::read(list) {
             Ok(reading) => {
-                read += usize::from(reading.has_pins);
+                read += usize::from(!reading.pins.is_empty());
                 let told =
                     |one: project::Warning| Check::with_cure(Status::Note, one.what, one.cure);
                 checks.extend(reading.warnings.into_iter().map(told));

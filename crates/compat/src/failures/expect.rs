@@ -223,18 +223,12 @@ fn disagreement(span: &CallSpan, failure: &str) -> Option<String> {
     if span.codes.is_empty() {
         return Some("no code".to_owned());
     }
-    let is_it = |code: &str| {
-        code.eq_ignore_ascii_case(failure)
-            || code
-                .parse::<u32>()
-                .is_ok_and(|code| grpc_witness::Status(code).name() == failure)
-    };
-    let others = span.codes.values().filter(|code| !is_it(code));
-    let others: Vec<String> = others
-        .map(|code| match code.parse::<u32>() {
-            Ok(number) => grpc_witness::Status(number).name().to_owned(),
-            Err(_) => code.clone(),
-        })
+    let names = span.codes.values().map(|code| match code.parse() {
+        Ok(number) => grpc_witness::Status(number).name(),
+        Err(_) => code,
+    });
+    let others: Vec<&str> = names
+        .filter(|name| !name.eq_ignore_ascii_case(failure))
         .collect();
     (!others.is_empty()).then(|| others.join(", "))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use grpc_witness::{CallRecord, Ending, Party};
+use grpc_witness::{CallRecord, Ending, Fault, Party};
 use serde::{Deserialize, Serialize};
 use trace_parity::{Kind, Span, Traces};
 
@@ -67,14 +67,13 @@ const CODES: [&str; 4] = [
 const DESCRIPTION: usize = 160;
 
 impl Round {
-    /// The round of the program `name` in `run`. `methods` are the fault's; all, if it is empty.
+    /// The round of the program `name` in `run`.
     pub(super) fn of(
         traces: &Traces,
         wire: &[CallRecord],
         (run, name): (&str, &str),
-        methods: &[String],
+        fault: &Fault,
     ) -> Self {
-        let is_of = |method: &str| methods.is_empty() || methods.iter().any(|one| one == method);
         let own = |span: &Span<'_>| {
             let has = |key: &str, value: &str| {
                 let mut attributes = span.resource_attributes();
@@ -87,7 +86,7 @@ impl Round {
         let root = own.iter().find(|span| span.parent_id().is_none());
         let mut calls: Vec<&&Span<'_>> = own
             .iter()
-            .filter(|span| span.kind() == Kind::Client && is_of(method_of(span.name())))
+            .filter(|span| span.kind() == Kind::Client && fault.is_of(span.name()))
             .collect();
         calls.sort_by_key(|span| span.start_ns());
         let by_id: HashMap<String, usize> = (0..)
@@ -96,7 +95,7 @@ impl Round {
             .collect();
         let mut sent: Vec<&CallRecord> = wire
             .iter()
-            .filter(|call| call.client.as_deref() == Some(name) && is_of(method_of(&call.path)))
+            .filter(|call| call.client.as_deref() == Some(name) && fault.is_of(&call.path))
             .collect();
         sent.sort_by_key(|call| call.headers_unix_nano);
         let span_of = |call: &CallRecord| {

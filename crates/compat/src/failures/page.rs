@@ -5,6 +5,7 @@ use trace_report::escape;
 use super::expect::Expectation;
 use super::facts::{CallSpan, Round};
 use super::table::{FailureMap, FaultCell, FaultRow};
+use crate::map::{first_and_last_day, on_days};
 
 /// Enough for a sentence, not for a log.
 const CELL: usize = 300;
@@ -25,13 +26,9 @@ pub fn failures_markdown(map: &FailureMap) -> String {
 }
 
 fn head(map: &FailureMap) -> String {
-    let mut days: Vec<&str> = map.faults.iter().map(|row| &row.measured[..10]).collect();
-    days.sort_unstable();
-    let days = match (days.first(), days.last()) {
-        (Some(first), Some(last)) if first == last => format!("on {first}"),
-        (Some(first), Some(last)) => format!("from {first} to {last}"),
-        _ => "never".to_owned(),
-    };
+    let days = on_days(first_and_last_day(
+        map.faults.iter().map(|row| row.measured.as_str()),
+    ));
     let mut text = format!(
         "<!-- Made by `cargo xtask failures --write`. -->\n\
          # What each language makes of a failure\n\n\
@@ -50,20 +47,14 @@ fn head(map: &FailureMap) -> String {
             .map(|row| row.cells.len())
             .max()
             .unwrap_or(0),
-        cells(map).map(|(_, cell)| count(cell)).sum::<usize>(),
-        cells(map).filter(|(_, cell)| cell.seen.len() == 1).count(),
-        cells(map).count(),
+        map.cells().map(|(_, cell)| count(cell)).sum::<usize>(),
+        map.cells().filter(|(_, cell)| cell.seen.len() == 1).count(),
+        map.cells().count(),
     );
     for expectation in Expectation::ALL {
         text += &format!("| {expectation} | {} |\n", expectation.about());
     }
     text
-}
-
-fn cells(map: &FailureMap) -> impl Iterator<Item = (&FaultRow, &FaultCell)> {
-    map.faults
-        .iter()
-        .flat_map(|row| row.cells.iter().map(move |cell| (row, cell)))
 }
 
 fn count(cell: &FaultCell) -> usize {
@@ -104,7 +95,8 @@ fn glance(map: &FailureMap) -> String {
 }
 
 fn known(map: &FailureMap) -> String {
-    let breaches: Vec<_> = cells(map)
+    let breaches: Vec<_> = map
+        .cells()
         .flat_map(|(row, cell)| cell.breaches.iter().map(move |breach| (row, cell, breach)))
         .collect();
     let mut reasons: Vec<&str> = breaches

@@ -57,52 +57,52 @@ impl FailureMap {
     /// Judges the rows.
     pub(super) fn drawn(server: String, machine: Machine, rows: Vec<FaultRow>) -> Result<Self> {
         let known = Known::all()?;
-        let mut faults = rows;
-        for row in &mut faults {
+        let mut map = Self {
+            schema: SCHEMA.to_owned(),
+            server,
+            machine,
+            faults: rows,
+            stale: Vec::new(),
+            unmeasured: UNMEASURED
+                .map(|(what, reason)| Unmeasured {
+                    what: what.to_owned(),
+                    reason: reason.to_owned(),
+                })
+                .into(),
+        };
+        for row in &mut map.faults {
             for cell in &mut row.cells {
                 let rounds: Vec<Round> = cell.seen.iter().map(|seen| seen.round.clone()).collect();
                 cell.breaches = breaches(&row.name, &cell.example, &rounds, &known);
             }
         }
-        let cells = || {
-            faults
-                .iter()
-                .flat_map(|row| row.cells.iter().map(move |cell| (row, cell)))
-        };
-        let stale = known.iter().filter(|known| {
-            let mut own = cells().filter(|(row, cell)| known.is_of(&row.name, &cell.example));
-            let was_measured = cells().any(|(row, cell)| known.is_of(&row.name, &cell.example));
-            let is_it = |breach: &Breach| breach.expectation == known.expectation;
-            was_measured && !own.any(|(_, cell)| cell.breaches.iter().any(is_it))
-        });
-        let stale = stale
-            .map(|known| format!("{} {} {}", known.fault, known.example, known.expectation))
-            .collect();
-        let unmeasured = UNMEASURED.map(|(what, reason)| Unmeasured {
-            what: what.to_owned(),
-            reason: reason.to_owned(),
-        });
-        Ok(Self {
-            schema: SCHEMA.to_owned(),
-            server,
-            machine,
-            faults,
-            stale,
-            unmeasured: unmeasured.into(),
-        })
+        let stale = known.iter().filter(|known| map.is_stale(known));
+        let stale =
+            stale.map(|known| format!("{} {} {}", known.fault, known.example, known.expectation));
+        map.stale = stale.collect();
+        Ok(map)
+    }
+
+    /// Whether the places of a known difference were measured, and none has it.
+    fn is_stale(&self, known: &Known) -> bool {
+        let own = self
+            .cells()
+            .filter(|(row, cell)| known.is_of(&row.name, &cell.example));
+        let own: Vec<&FaultCell> = own.map(|(_, cell)| cell).collect();
+        let mut breaches = own.iter().flat_map(|cell| &cell.breaches);
+        !own.is_empty() && breaches.all(|breach| breach.expectation != known.expectation)
+    }
+
+    pub(super) fn cells(&self) -> impl Iterator<Item = (&FaultRow, &FaultCell)> {
+        let rows = self.faults.iter();
+        rows.flat_map(|row| row.cells.iter().map(move |cell| (row, cell)))
     }
 
     /// Breaches without a known reason, as `fault example: breach`.
     pub fn unexpected(&self) -> Vec<String> {
-        let cells = self.faults.iter().flat_map(|row| {
-            let cells = row.cells.iter();
-            cells.map(move |cell| (row, cell))
-        });
-        let told = cells.flat_map(|(row, cell)| {
-            let unknown = cell
-                .breaches
-                .iter()
-                .filter(|breach| breach.reason.is_none());
+        let told = self.cells().flat_map(|(row, cell)| {
+            let breaches = cell.breaches.iter();
+            let unknown = breaches.filter(|breach| breach.reason.is_none());
             unknown.map(move |breach| {
                 let (expectation, message) = (breach.expectation, &breach.message);
                 format!("{} {}: {expectation}: {message}", row.name, cell.example)
