@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::json::{DataPoint, ExemplarMessage, KeyValue, ResourceMessage, ScopeMessage};
+use crate::json::{
+    DataPoint, ExemplarMessage, Float, Integer, KeyValue, ResourceMessage, ScopeMessage,
+};
 use crate::model::{
     Attributes, Exemplar, Kind, LogRecord, Metric, Point, Problem, Resource, Scope, Series,
     ServerLine, Signals, Temporality,
@@ -114,8 +116,7 @@ impl Reader {
     }
 
     fn point_of(&mut self, message: DataPoint) -> Point {
-        let number = message.as_int.map(|value| value.0 as f64);
-        let value = number.or(message.as_double.map(|value| value.0));
+        let value = number(message.as_int, message.as_double);
         let bounds: Vec<f64> = message
             .explicit_bounds
             .iter()
@@ -187,9 +188,15 @@ impl Reader {
     }
 }
 
+/// A value, which is written as one or the other.
+fn number(whole: Option<Integer>, float: Option<Float>) -> Option<f64> {
+    whole
+        .map(|value| value.0 as f64)
+        .or(float.map(|value| value.0))
+}
+
 fn exemplar(message: &ExemplarMessage) -> Exemplar {
-    let number = message.as_int.map(|value| value.0 as f64);
-    let value = number.or(message.as_double.map(|value| value.0));
+    let value = number(message.as_int, message.as_double);
     Exemplar {
         time: message.time_unix_nano.unsigned(),
         value: value.unwrap_or(0.0),

@@ -86,17 +86,23 @@ fn attribute<'v>(holder: &'v Value, key: &str) -> Option<&'v str> {
     pair["value"]["stringValue"].as_str()
 }
 
-fn of_example(group: &Value, example: &str) -> bool {
-    attribute(&group["resource"], "service.instance.id") == Some(example)
+/// What the example sent: the elements under the keys of its groups.
+fn sent<'f>(
+    requests: &'f mut [Value],
+    place: &SignalPlace<'_>,
+    [groups, below @ ..]: [&str; 3],
+) -> Vec<&'f mut Value> {
+    let groups = each(requests.iter_mut().collect(), &[groups]);
+    let own = groups.into_iter().filter(|group| {
+        attribute(&group["resource"], "service.instance.id") == Some(place.example)
+    });
+    each(own.collect(), &below)
 }
 
 /// The example's metrics of how long calls take.
 fn durations<'f>(files: &'f mut SignalFiles, place: &SignalPlace<'_>) -> Vec<&'f mut Value> {
-    let groups = each(files.metrics.iter_mut().collect(), &["resourceMetrics"]);
-    let own = groups
-        .into_iter()
-        .filter(|group| of_example(group, place.example));
-    let metrics = each(own.collect(), &["scopeMetrics", "metrics"]);
+    let keys = ["resourceMetrics", "scopeMetrics", "metrics"];
+    let metrics = sent(&mut files.metrics, place, keys);
     let is_duration = |metric: &&mut Value| metric["name"] == OLD || metric["name"] == NEW;
     metrics.into_iter().filter(is_duration).collect()
 }
@@ -106,17 +112,27 @@ fn points(metric: &mut Value) -> &mut Vec<Value> {
     points.expect("a histogram with points")
 }
 
-/// Changes every point; `false` where there is none.
+/// Changes every metric of how long calls take; `false` where there is none.
+fn change_metrics(
+    files: &mut SignalFiles,
+    place: &SignalPlace<'_>,
+    mut change: impl FnMut(&mut Value),
+) -> bool {
+    let metrics = durations(files, place);
+    let any = !metrics.is_empty();
+    metrics.into_iter().for_each(&mut change);
+    any
+}
+
+/// Changes every point of these metrics.
 fn change_points(
     files: &mut SignalFiles,
     place: &SignalPlace<'_>,
     mut change: impl FnMut(&mut Value),
 ) -> bool {
-    let mut metrics = durations(files, place);
-    for metric in &mut metrics {
+    change_metrics(files, place, |metric| {
         points(metric).iter_mut().for_each(&mut change);
-    }
-    !metrics.is_empty()
+    })
 }
 
 fn integer(value: &Value) -> u64 {
@@ -130,11 +146,8 @@ fn set_integer(point: &mut Value, key: &str, value: u64) {
 
 /// The example's log records that carry ids.
 fn marked<'f>(files: &'f mut SignalFiles, place: &SignalPlace<'_>) -> Vec<&'f mut Value> {
-    let groups = each(files.logs.iter_mut().collect(), &["resourceLogs"]);
-    let own = groups
-        .into_iter()
-        .filter(|group| of_example(group, place.example));
-    let records = each(own.collect(), &["scopeLogs", "logRecords"]);
+    let keys = ["resourceLogs", "scopeLogs", "logRecords"];
+    let records = sent(&mut files.logs, place, keys);
     let is_marked = |record: &&mut Value| record["traceId"] == place.trace_id;
     records.into_iter().filter(is_marked).collect()
 }
@@ -150,13 +163,10 @@ fn change_record(
 }
 
 fn unit(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
-    let metrics = durations(files, place);
-    let any = !metrics.is_empty();
-    for metric in metrics {
+    change_metrics(files, place, |metric| {
         let other = if metric["unit"] == "s" { "ms" } else { "s" };
         metric["unit"] = json!(other);
-    }
-    any
+    })
 }
 
 /// Bounds of a unit that is a thousand times smaller: everything is in the first bucket above zero.
@@ -183,9 +193,7 @@ fn bounds(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
 
 /// The other generation of the conventions, right in itself.
 fn name(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
-    let metrics = durations(files, place);
-    let any = !metrics.is_empty();
-    for metric in metrics {
+    change_metrics(files, place, |metric| {
         let (name, unit, factor) = if metric["name"] == OLD {
             (NEW, "s", 1e-3)
         } else {
@@ -199,8 +207,7 @@ fn name(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
             let scaled = bounds.filter_map(Value::as_f64).map(|bound| bound * factor);
             point["explicitBounds"] = scaled.collect();
         }
-    }
-    any
+    })
 }
 
 fn lost_attribute(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
@@ -240,9 +247,7 @@ fn late_flush(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
 
 /// Puts an earlier point before each, between its start and its time.
 fn put_before(files: &mut SignalFiles, place: &SignalPlace<'_>, change: fn(&mut Value)) -> bool {
-    let metrics = durations(files, place);
-    let any = !metrics.is_empty();
-    for metric in metrics {
+    change_metrics(files, place, |metric| {
         let all = points(metric);
         let earlier = all.iter().map(|point| {
             let mut point = point.clone();
@@ -255,8 +260,7 @@ fn put_before(files: &mut SignalFiles, place: &SignalPlace<'_>, change: fn(&mut 
         let mut both: Vec<Value> = earlier.collect();
         both.append(all);
         *all = both;
-    }
-    any
+    })
 }
 
 /// Cumulative points, said to be deltas.
@@ -279,9 +283,7 @@ fn reset(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
 /// A series for each measurement.
 fn cardinality(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
     let mut next = 0x5eed_u64;
-    let metrics = durations(files, place);
-    let any = !metrics.is_empty();
-    for metric in metrics {
+    change_metrics(files, place, |metric| {
         let mut split = Vec::new();
         for point in points(metric).drain(..) {
             let count = integer(&point["count"]);
@@ -297,8 +299,7 @@ fn cardinality(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {
             }
         }
         *points(metric) = split;
-    }
-    any
+    })
 }
 
 fn uncorrelated(files: &mut SignalFiles, place: &SignalPlace<'_>) -> bool {

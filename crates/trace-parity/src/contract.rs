@@ -9,7 +9,7 @@ use toml::Spanned;
 use versions::Range;
 
 use crate::rule::{Family, Rule, Severity};
-use crate::traces::{Kind, Status, Value};
+use crate::traces::{Kind, Span, Status, Value};
 
 /// The format that [`Contract::parse`] reads.
 const SCHEMA: &str = "milvus-otel.contract/1";
@@ -220,6 +220,12 @@ impl Contract {
             .services
             .iter()
             .any(|known| known == service_name)
+    }
+
+    /// Whether the span's service is one of the server's.
+    pub(crate) fn is_server_span(&self, span: &Span<'_>) -> bool {
+        let service = span.service_name();
+        service.is_some_and(|name| self.is_server(name))
     }
 }
 

@@ -78,7 +78,6 @@ impl JoinedCalls<'_> {
     /// Whether the span is one of the server's, by the contract's names of services.
     #[must_use]
     pub fn is_server(&self, span: Span<'_>) -> bool {
-        span.service_name()
-            .is_some_and(|name| self.view.contract.is_server(name))
+        self.view.contract.is_server_span(&span)
     }
 }

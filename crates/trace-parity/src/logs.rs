@@ -49,7 +49,9 @@ pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, 
                 is_server: false,
             });
     }
-    let servers: Vec<&Span<'_>> = spans.iter().filter(|span| is_server(span)).collect();
+    let contract = Contract::shared_builtin();
+    let servers = spans.iter().filter(|span| contract.is_server_span(span));
+    let servers: Vec<&Span<'_>> = servers.collect();
     for line in signals
         .server_lines
         .iter()
@@ -77,7 +79,15 @@ pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, 
     found
 }
 
-fn is_server(span: &Span<'_>) -> bool {
-    span.service_name()
-        .is_some_and(|name| Contract::shared_builtin().is_server(name))
+impl LogLine<'_> {
+    /// Whether its level is that of a failure.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        is_failure(self.level)
+    }
+}
+
+/// Whether a log's level is that of a failure.
+pub(crate) fn is_failure(level: &str) -> bool {
+    matches!(level, "ERROR" | "DPANIC" | "PANIC" | "FATAL")
 }

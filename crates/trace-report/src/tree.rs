@@ -134,7 +134,7 @@ fn head(page: &mut Page, trace: &Trace<'_>, spans: &[(usize, Span<'_>)]) {
 fn log_line(page: &mut Page, line: &LogLine<'_>, lead: &str, began: u64) {
     let charset = page.style.charset();
     let role = match line.level {
-        "ERROR" | "FATAL" | "PANIC" | "DPANIC" => Role::Bad,
+        _ if line.is_failure() => Role::Bad,
         "WARN" | "WARNING" => Role::Warning,
         _ => Role::Faint,
     };

@@ -214,8 +214,8 @@ fn fault(
 }
 
 impl Fault {
-    /// Whether it is about calls of `path`.
-    pub(crate) fn is_of(&self, path: &str) -> bool {
+    /// Whether it is about calls of `path`, such as `/package.Service/Method`.
+    pub fn is_of(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or_default();
         let is_it = |method: &String| method == name || method == path;
         self.methods.is_empty() || self.methods.iter().any(is_it)

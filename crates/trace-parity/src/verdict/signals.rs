@@ -7,7 +7,7 @@ use crate::rule::{Family, Rule, Severity};
 use crate::signals::{known_metric, takes};
 use crate::traces::Value;
 use crate::view::View;
-use crate::view::signals::SignalView;
+use crate::view::signals::{Names, SignalView};
 
 use super::model::{SignalCell, SignalRow, SignalState};
 
@@ -21,20 +21,31 @@ pub(super) fn signals(view: &View<'_>, drafts: &[Draft]) -> Vec<SignalRow> {
         return Vec::new();
     };
     let numbers = || view.examples().map(|(number, _)| number);
+    let names = signals.names();
     let row = |name: &str, cell: &dyn Fn(u32) -> SignalCell| SignalRow {
         name: name.to_owned(),
         cells: numbers().map(cell).collect(),
     };
     let metrics = METRICS.map(|signal| {
         row(signal, &|number| {
-            metric(view, signals, drafts, number, signal)
+            metric(view, (signals, names.get(signal)), drafts, number, signal)
         })
     });
     let rest = [
-        row("exemplars", &|number| exemplars(view, signals, number)),
-        row("logs", &|number| logs(view, signals, number)),
+        row("exemplars", &|number| {
+            let leading = exemplars(signals, number);
+            counted(view, number, "exemplars", leading)
+        }),
+        row("logs", &|number| {
+            let records = signals.logs_of(number).count();
+            counted(view, number, "logs", records)
+        }),
         row("log ids", &|number| log_ids(view, signals, drafts, number)),
-        row("server log", &|number| server_log(signals, number)),
+        // Lines that name a trace of the example.
+        row("server log", &|number| {
+            let lines = signals.server_lines_of(number).count();
+            counted(view, number, "server log", lines)
+        }),
     ];
     let rows = metrics.into_iter().chain(rest);
     let is_sent = |row: &SignalRow| {
@@ -62,10 +73,17 @@ fn there(text: String) -> SignalCell {
     }
 }
 
+fn counted(view: &View<'_>, number: u32, signal: &str, count: usize) -> SignalCell {
+    match count {
+        0 => missing(view, number, signal),
+        count => there(count.to_string()),
+    }
+}
+
 /// The name and the number of measurements.
 fn metric(
     view: &View<'_>,
-    signals: &SignalView<'_>,
+    (signals, all_names): (&SignalView<'_>, Option<&Names>),
     drafts: &[Draft],
     number: u32,
     signal: &str,
@@ -91,8 +109,8 @@ fn metric(
         .filter(|draft| draft.rule.family() == Family::Signals && draft.severity > Severity::Info)
         .map(|draft| draft.rule)
         .collect();
-    let most = usual(signals, signal);
-    let is_renamed = most.is_some_and(|most| !names.contains(&most));
+    let usual = all_names.and_then(Names::usual);
+    let is_renamed = usual.is_some_and(|(usual, _)| !names.contains(&usual));
     SignalCell {
         state: if rules.iter().any(|rule| *rule != Rule::MetricRenamed) {
             SignalState::Differs
@@ -107,45 +125,15 @@ fn metric(
     }
 }
 
-/// The name that most examples give the signal.
-fn usual<'v>(signals: &SignalView<'v>, signal: &str) -> Option<&'v str> {
-    let by: BTreeSet<(&str, u32)> = signals
-        .metrics
-        .iter()
-        .filter(|(_, metric)| {
-            known_metric(&metric.name).is_some_and(|known| known.signal == signal)
-        })
-        .map(|&(number, metric)| (&*metric.name, number))
-        .collect();
-    let times = |name: &str| by.iter().filter(|(known, _)| *known == name).count();
-    let most = by.iter().map(|(name, _)| times(name)).max()?;
-    let names: BTreeSet<&str> = by.iter().map(|(name, _)| *name).collect();
-    let mut usual = names.into_iter().filter(|name| times(name) == most);
-    match (usual.next(), usual.next()) {
-        (usual, None) => usual,
-        _ => None,
-    }
-}
-
 /// Those that lead to a trace.
-fn exemplars(view: &View<'_>, signals: &SignalView<'_>, number: u32) -> SignalCell {
+fn exemplars(signals: &SignalView<'_>, number: u32) -> usize {
     let points = signals
         .metrics_of(number)
         .flat_map(|metric| &metric.series)
         .flat_map(|series| &series.points);
     let exemplars = points.flat_map(|point| &point.exemplars);
     let leading = exemplars.filter(|one| signals.traces.contains_key(&one.trace_id));
-    match leading.count() {
-        0 => missing(view, number, "exemplars"),
-        count => there(count.to_string()),
-    }
-}
-
-fn logs(view: &View<'_>, signals: &SignalView<'_>, number: u32) -> SignalCell {
-    match signals.logs_of(number).count() {
-        0 => missing(view, number, "logs"),
-        count => there(count.to_string()),
-    }
+    leading.count()
 }
 
 /// Records that lead to a trace, of all.
@@ -168,19 +156,6 @@ fn log_ids(view: &View<'_>, signals: &SignalView<'_>, drafts: &[Draft], number: 
             SignalState::There
         },
         ..there(format!("{leading} of {all}"))
-    }
-}
-
-/// Lines of the server's log that name a trace of the example.
-fn server_log(signals: &SignalView<'_>, number: u32) -> SignalCell {
-    match signals.server_lines_of(number).count() {
-        0 => SignalCell {
-            state: SignalState::Missing,
-            name: None,
-            text: String::new(),
-            takes: None,
-        },
-        count => there(count.to_string()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Metrics and logs sorted into examples.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use otlp_signals::{LogRecord, Metric, Resource, ServerLine, Signals};
 
 use crate::contract::Contract;
 use crate::facts::RunFacts;
+use crate::signals::{KnownMetric, known_metric};
 use crate::traces::{Traces, Value};
 
 use super::examples::{Example, instance_of};
@@ -78,23 +79,56 @@ impl<'a> SignalView<'a> {
     }
 
     pub(crate) fn metrics_of(&self, example: u32) -> impl Iterator<Item = &'a Metric> {
-        let own = self.metrics.iter().filter(move |(of, _)| *of == example);
-        own.map(|(_, metric)| *metric)
+        of(&self.metrics, example)
     }
 
     pub(crate) fn logs_of(&self, example: u32) -> impl Iterator<Item = &'a LogRecord> {
-        let own = self.logs.iter().filter(move |(of, _)| *of == example);
-        own.map(|(_, record)| *record)
+        of(&self.logs, example)
     }
 
     /// The lines of the server's log, by example.
     pub(crate) fn server_lines_of(&self, example: u32) -> impl Iterator<Item = &'a ServerLine> {
-        let own = self
-            .server_lines
-            .iter()
-            .filter(move |(of, _)| *of == example);
-        own.map(|(_, line)| *line)
+        of(&self.server_lines, example)
     }
+
+    /// The metrics that conventions know, with the numbers of their examples.
+    pub(crate) fn known_metrics(
+        &self,
+    ) -> impl Iterator<Item = (u32, &'static KnownMetric, &'a Metric)> {
+        let metrics = self.metrics.iter();
+        metrics.filter_map(|&(number, metric)| Some((number, known_metric(&metric.name)?, metric)))
+    }
+
+    /// The names that examples give each signal, with the numbers of the examples.
+    pub(crate) fn names(&self) -> BTreeMap<&'static str, Names> {
+        let mut all: BTreeMap<&str, Names> = BTreeMap::new();
+        for (number, known, _) in self.known_metrics() {
+            let names = all.entry(&known.signal).or_default();
+            names.0.entry(&known.name).or_default().insert(number);
+        }
+        all
+    }
+}
+
+/// The names of one signal, and the examples that use each.
+#[derive(Debug, Default)]
+pub(crate) struct Names(pub(crate) BTreeMap<&'static str, BTreeSet<u32>>);
+
+impl Names {
+    /// The name that more examples use than any other, and these examples.
+    pub(crate) fn usual(&self) -> Option<(&'static str, &BTreeSet<u32>)> {
+        let most = self.0.values().map(BTreeSet::len).max()?;
+        let mut usual = self.0.iter().filter(|(_, by)| by.len() == most);
+        match (usual.next(), usual.next()) {
+            (Some((&name, by)), None) => Some((name, by)),
+            _ => None,
+        }
+    }
+}
+
+fn of<'a, T>(all: &[(u32, &'a T)], example: u32) -> impl Iterator<Item = &'a T> {
+    let own = all.iter().filter(move |(of, _)| *of == example);
+    own.map(|(_, one)| *one)
 }
 
 /// The examples by what the resources of their spans say; `None` where two say the same.
@@ -114,10 +148,7 @@ fn identities<'a>(
                 continue;
             }
             let span = traces.span(span);
-            if span
-                .service_name()
-                .is_some_and(|name| contract.is_server(name))
-            {
+            if contract.is_server_span(&span) {
                 continue;
             }
             let attribute = |wanted: &str| {

@@ -235,9 +235,7 @@ fn operations<'v>(
     let spans = traces.flat_map(|&trace| view.traces.traces[trace as usize].spans());
     spans.filter_map(move |index| {
         let span = view.traces.span(index);
-        let is_server = span
-            .service_name()
-            .is_some_and(|name| view.contract.is_server(name));
+        let is_server = view.contract.is_server_span(&span);
         let (_, value) = span.attributes().find(|(known, _)| *known == key)?;
         Some((value.as_str().filter(|_| !is_server)?, index))
     })

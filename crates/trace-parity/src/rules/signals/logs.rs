@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use otlp_signals::{LogRecord, ServerLine};
 
 use crate::draft::Draft;
+use crate::logs::is_failure;
 use crate::rule::{Rule, Severity};
 use crate::traces::Status;
 use crate::view::View;
@@ -152,16 +153,13 @@ fn stray_ids(
     }
 }
 
-/// Levels of the server's log that are failures.
-const FAILURES: [&str; 4] = ["ERROR", "DPANIC", "PANIC", "FATAL"];
-
 /// Errors in the server's log for a trace in which no span says so.
 pub(crate) fn unseen_errors(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let Some(signals) = &view.signals else { return };
     for (number, _) in view.examples() {
         let mut by_trace: BTreeMap<u32, Vec<&ServerLine>> = BTreeMap::new();
         for line in signals.server_lines_of(number) {
-            if FAILURES.contains(&line.level.as_str()) {
+            if is_failure(&line.level) {
                 let trace = signals.traces[&line.trace_id];
                 by_trace.entry(trace).or_default().push(line);
             }

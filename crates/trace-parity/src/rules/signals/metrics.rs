@@ -87,20 +87,11 @@ fn names_of(signal: &str) -> String {
 /// The metric has the name of another generation than most examples use.
 pub(crate) fn renamed(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let Some(signals) = &view.signals else { return };
-    let mut used: BTreeMap<&str, BTreeMap<&str, BTreeSet<u32>>> = BTreeMap::new();
-    for (number, known, _) in known_metrics(signals) {
-        let forms = used.entry(&known.signal).or_default();
-        forms.entry(&known.name).or_default().insert(number);
-    }
-    for (signal, forms) in used {
-        let Some(most) = forms.values().map(BTreeSet::len).max() else {
+    for (signal, names) in signals.names() {
+        let Some((usual, by)) = names.usual() else {
             continue;
         };
-        let mut usual = forms.iter().filter(|(_, by)| by.len() == most);
-        let (Some((&usual, by)), None) = (usual.next(), usual.next()) else {
-            continue;
-        };
-        for (&name, others) in forms.iter().filter(|(name, _)| **name != usual) {
+        for (&name, others) in names.0.iter().filter(|(name, _)| **name != usual) {
             for &example in others.difference(by) {
                 let conventions =
                     |name: &str| known_metric(name).map_or("", |known| known.conventions.as_str());
@@ -118,14 +109,6 @@ pub(crate) fn renamed(view: &View<'_>, drafts: &mut Vec<Draft>) {
             }
         }
     }
-}
-
-/// The example's metrics that conventions know.
-fn known_metrics<'v>(
-    signals: &'v SignalView<'v>,
-) -> impl Iterator<Item = (u32, &'static KnownMetric, &'v Metric)> {
-    let metrics = signals.metrics.iter();
-    metrics.filter_map(|&(number, metric)| Some((number, known_metric(&metric.name)?, metric)))
 }
 
 /// Names the scope that made the metric, where it made spans, too.
@@ -155,7 +138,7 @@ pub(super) fn scope_of(view: &View<'_>, metric: &Metric) -> Option<u32> {
 /// Units that contradict the convention, and buckets in which all measurements look alike.
 pub(crate) fn units(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let Some(signals) = &view.signals else { return };
-    for (number, known, metric) in known_metrics(signals) {
+    for (number, known, metric) in signals.known_metrics() {
         let draft = |message: String, subject: String| {
             let draft = Draft::new(Rule::MetricUnit, message)
                 .example(number)
@@ -227,7 +210,7 @@ fn unresolved(known: &KnownMetric, metric: &Metric) -> Option<(u64, f64)> {
 /// Attributes that the convention asks for and a series lacks, under the names of all generations.
 pub(crate) fn attributes(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let Some(signals) = &view.signals else { return };
-    for (number, known, metric) in known_metrics(signals) {
+    for (number, known, metric) in signals.known_metrics() {
         for wanted in &known.attributes {
             let names: Vec<&str> = std::iter::once(wanted.as_str())
                 .chain(semconv::names_of(wanted))

@@ -66,9 +66,7 @@ fn server_spans<'v>(view: &'v View<'v>) -> BTreeMap<&'v str, (u64, u64)> {
     let service = &view.contract.server.rpc_service;
     for trace in view.traces.iter() {
         for span in trace.spans().filter(|span| span.kind() == Kind::Server) {
-            let is_server = span
-                .service_name()
-                .is_some_and(|name| view.contract.is_server(name));
+            let is_server = view.contract.is_server_span(&span);
             let name = semconv::rpc_name(span.name(), service);
             if let Some(name) = name.filter(|name| is_server && name.service == service) {
                 let (all, refused) = spans.entry(name.method).or_default();
