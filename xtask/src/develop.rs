@@ -25,7 +25,8 @@ pub(crate) fn check() -> Result<ExitCode> {
         )
         .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
-    for example in Example::select(&workspace, &[], &[])? {
+    let programs = workspace.root().join("programs");
+    for example in Example::select(&workspace, &[programs], &[])? {
         check_example(&shell, &example)?;
     }
     Ok(ExitCode::SUCCESS)
