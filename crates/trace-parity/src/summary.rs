@@ -197,7 +197,7 @@ fn add(view: &View<'_>, call: &Call<'_>, summary: &mut CallSummary) {
     summary.names.insert(span.name().to_owned());
     summary.kinds.insert(span.kind().to_string());
     summary.failed |= span.status() == Status::Error;
-    summary.joined &= call.server.is_some();
+    summary.joined &= call.server().is_some();
     let attributes = span
         .attributes()
         .map(|(key, value): (&str, Value<'_>)| (key.to_owned(), value.type_name()));

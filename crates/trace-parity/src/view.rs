@@ -15,7 +15,7 @@ use crate::contract::{Contract, ServerOrphan};
 use crate::facts::RunFacts;
 use crate::read::Problem;
 use crate::traces::{Status, Traces};
-use calls::{Call, Ghost};
+use calls::{Answer, Call, Ghost};
 use examples::Example;
 use join::Uncalled;
 use links::{Links, Orphans, Side};
@@ -95,7 +95,7 @@ impl<'a> View<'a> {
         let signals = facts.and_then(|facts| SignalView::new(traces, contract, facts, &examples));
         let answers = (0..)
             .zip(&calls)
-            .flat_map(|(index, call)| call.answers().map(move |server| (server, index)))
+            .flat_map(|(index, call)| call.answer.span().map(move |server| (server, index)))
             .collect();
         View {
             reader,
@@ -200,7 +200,7 @@ impl<'a> View<'a> {
     /// The call that a server span answers from where it shouldn't be.
     pub(crate) fn astray_call(&self, server: u32) -> Option<u32> {
         let call = &self.calls[*self.answers.get(&server)? as usize];
-        (call.astray == Some(server)).then_some(call.span)
+        (call.answer == Answer::Astray(server)).then_some(call.span)
     }
 
     /// Whether another call of its method in its step has a server span and ended well.
@@ -209,7 +209,7 @@ impl<'a> View<'a> {
         calls.any(|other| {
             other.step == call.step
                 && other.method == call.method
-                && other.server.is_some()
+                && other.server().is_some()
                 && self.traces.record(other.span).status != Status::Error
         })
     }
@@ -221,7 +221,9 @@ impl<'a> View<'a> {
                 .parent(*span)
                 .filter(|&above| above != call.span)
         };
-        let mut between: Vec<u32> = std::iter::successors(call.server, above).skip(1).collect();
+        let mut between: Vec<u32> = std::iter::successors(call.server(), above)
+            .skip(1)
+            .collect();
         between.reverse();
         between
     }

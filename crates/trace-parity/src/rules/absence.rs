@@ -2,7 +2,7 @@
 
 use crate::semconv::GrpcStatus;
 use crate::view::View;
-use crate::view::calls::Call;
+use crate::view::calls::{Answer, Call};
 use crate::view::links::Side;
 
 /// Why a call can have no server span.
@@ -35,12 +35,12 @@ pub(super) fn absence(view: &View<'_>, call: &Call<'_>) -> Option<Absence> {
 }
 
 pub(super) fn is_open(call: &Call<'_>) -> bool {
-    call.judged && call.answered_by().is_none() && call.wrong.is_none()
+    call.judged && call.answer == Answer::None
 }
 
 /// The server's spans that name an absent parent within a call's time: the parent can only have been the call's own server span.
 pub(super) fn swallowed(view: &View<'_>, call: &Call<'_>) -> Vec<u32> {
-    if call.astray.is_some() {
+    if call.astray().is_some() {
         return Vec::new();
     }
     let own = view.traces.record(call.span);

@@ -8,7 +8,7 @@ use crate::rule::{Rule, Severity};
 use crate::semconv::names_of;
 use crate::traces::{Kind, Status};
 use crate::view::View;
-use crate::view::calls::{Call, Ghost};
+use crate::view::calls::{Answer, Call, Ghost};
 use crate::view::examples::Example;
 use crate::view::join::Uncalled;
 use crate::view::links::{Side, range_of};
@@ -341,8 +341,8 @@ fn address(view: &View<'_>, span: u32) -> String {
 pub(crate) fn context_lost(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (index, example) in view.examples() {
         let calls = view.calls_of(example);
-        let lost: Vec<&Call<'_>> = calls.iter().filter(|call| call.lost.is_some()).collect();
-        let (Some(first), Some(server)) = (lost.first(), lost.first().and_then(|call| call.lost))
+        let lost: Vec<&Call<'_>> = calls.iter().filter(|call| call.lost().is_some()).collect();
+        let (Some(first), Some(server)) = (lost.first(), lost.first().and_then(|call| call.lost()))
         else {
             continue;
         };
@@ -378,7 +378,7 @@ pub(crate) fn context_replaced(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let calls = view.calls_of(example);
         let replaced: Vec<(&Call<'_>, u32)> = calls
             .iter()
-            .filter_map(|call| Some((call, call.replaced?)))
+            .filter_map(|call| Some((call, call.replaced()?)))
             .collect();
         let Some(&(first, server)) = replaced.first() else {
             continue;
@@ -482,7 +482,7 @@ fn ran(view: &View<'_>, index: u32, example: &Example<'_>) -> Option<Ran> {
         .map(|&trace| view.traces.traces[trace as usize].first)
         .chain(example.root)
         .map(|span| view.traces.record(span));
-    let carries = |call: &&Call<'_>| call.server.or(call.astray).is_some();
+    let carries = |call: &&Call<'_>| call.server().or(call.astray()).is_some();
     Some(Ran {
         example: index,
         from: tops.clone().map(|top| top.start).min()?,
@@ -558,7 +558,9 @@ fn roots_without_calls(view: &View<'_>, example: &Example<'_>) -> Vec<u32> {
 pub(crate) fn wrong_server(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let mut told: HashSet<u32> = HashSet::new();
     for call in &view.calls {
-        let Some(server) = call.wrong else { continue };
+        let Answer::Wrong(server) = call.answer else {
+            continue;
+        };
         told.insert(server);
         let answer = view.traces.span(server);
         let ((message, subject), case) = match view.links.side(server) {

@@ -59,7 +59,7 @@ fn difference(view: &View<'_>, call: &Call<'_>) -> Option<Difference> {
         step.is_some_and(|step| step.retries || step.hedging) && view.is_answered_in_its_step(call);
     let (client, server) = (
         ended(view, call.span),
-        call.server.map(|server| ended(view, server)),
+        call.server().map(|server| ended(view, server)),
     );
     let status = view.reader.grpc_status(call.span);
     let says = || {
@@ -164,7 +164,7 @@ fn sent_again(view: &View<'_>, call: &Call<'_>) -> Option<u32> {
     let behind = calls.partition_point(|other| view.traces.record(other.span).start < end);
     let mut later = calls[behind..].iter().filter(|other| other.judged);
     let next = later.find(|other| other.method == call.method)?;
-    next.server.map(|_| next.span)
+    next.server().map(|_| next.span)
 }
 
 fn why(view: &View<'_>, call: &Call<'_>) -> String {

@@ -66,7 +66,7 @@ pub(crate) fn late_parts(view: &View<'_>, drafts: &mut Vec<Draft>) {
             let calls = view.calls_of(example).iter();
             let answered: Vec<_> = calls
                 .filter(|call| {
-                    call.server.is_some() && late.methods.iter().any(|name| name == call.method)
+                    call.server().is_some() && late.methods.iter().any(|name| name == call.method)
                 })
                 .collect();
             let Some(first) = answered.first() else {

@@ -63,7 +63,7 @@ pub(crate) fn contexts(view: &View<'_>, drafts: &mut Vec<Draft>) {
 }
 
 fn fate<'a>(view: &View<'_>, call: &Call<'_>, sent: &'a WireCall) -> Option<Fate<'a>> {
-    if call.server.is_some() {
+    if call.server().is_some() {
         return None;
     }
     let traceparents = sent.traceparents();
@@ -80,7 +80,7 @@ fn fate<'a>(view: &View<'_>, call: &Call<'_>, sent: &'a WireCall) -> Option<Fate
     if !parsed.iter().flatten().any(is_right) {
         return Some(Fate::Changed { sent: first });
     }
-    call.lost.or(call.replaced)?;
+    call.lost().or(call.replaced())?;
     if sent.stripped.iter().any(|name| name == "traceparent") {
         let fault = sent.fault.as_deref().unwrap_or_default();
         return Some(Fate::Stripped { fault });

@@ -192,7 +192,7 @@ fn example_verdict(
         traces: traces_of(view, example),
         spans: spans.sum(),
         client_rpcs: calls.len() as u64,
-        joined: calls.iter().filter(|call| call.server.is_some()).count() as u64,
+        joined: calls.iter().filter(|call| call.server().is_some()).count() as u64,
         other_calls: calls
             .iter()
             .filter(|call| call.step.is_none())
@@ -253,11 +253,11 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
                 cell.through.push(name.to_owned());
             }
         }
-        cell.joined += u64::from(call.server.is_some());
+        cell.joined += u64::from(call.server().is_some());
         cell.calls.push(cell_call(view, call));
         let time = |span: u32| view.traces.span(span).duration_ns();
         cell.client_ns = cell.client_ns.saturating_add(time(call.span));
-        cell.server_ns = cell.server_ns.saturating_add(call.server.map_or(0, time));
+        cell.server_ns = cell.server_ns.saturating_add(call.server().map_or(0, time));
     }
     let points_here =
         |draft: &&Draft| draft.severity >= Severity::Warning && draft.step == Some(step);
@@ -272,12 +272,11 @@ fn cell_call(view: &View<'_>, call: &Call<'_>) -> CellCall {
     };
     CellCall {
         client: ids(call.span),
-        server: call.server.map(ids),
+        server: call.server().map(ids),
         elsewhere: call
-            .astray
-            .or(call.lost)
-            .or(call.replaced)
-            .or(call.wrong)
+            .answer
+            .span()
+            .filter(|_| call.server().is_none())
             .map(ids),
     }
 }

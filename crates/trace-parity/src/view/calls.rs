@@ -8,6 +8,40 @@ use super::examples::Example;
 use super::links::{Links, Side};
 use super::reader::{Form, Reader};
 
+/// The server span that has to do with a call, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    None,
+    /// It answers the call: a child, or one below it through other spans.
+    Joined(u32),
+    /// It answers the call and hangs elsewhere in the example's traces, or names it from a trace of nobody's.
+    Astray(u32),
+    /// It began a trace of its own and fits.
+    Lost(u32),
+    /// It fits and lies in a foreign trace, under a parent that isn't in the input.
+    Replaced(u32),
+    /// A child on the server's side that answers something else, where none answers this call.
+    Wrong(u32),
+}
+
+impl Answer {
+    pub(crate) fn span(self) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::Joined(span)
+            | Self::Astray(span)
+            | Self::Lost(span)
+            | Self::Replaced(span)
+            | Self::Wrong(span) => Some(span),
+        }
+    }
+
+    /// Nothing answers the call yet.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::None | Self::Wrong(_))
+    }
+}
+
 /// One client RPC span.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
@@ -23,16 +57,7 @@ pub(crate) struct Call<'a> {
     pub(crate) said_service: Option<&'a str>,
     /// What it calls, once the server span has had its say.
     pub(crate) method: &'a str,
-    /// The server span that answers it: a child, or one below it through other spans.
-    pub(crate) server: Option<u32>,
-    /// A child on the server's side that answers something else, where none answers this call.
-    pub(crate) wrong: Option<u32>,
-    /// A server span that answers it and hangs elsewhere in the example's traces, or names it from a trace of nobody's.
-    pub(crate) astray: Option<u32>,
-    /// A server span that began a trace of its own and fits.
-    pub(crate) lost: Option<u32>,
-    /// A server span that fits and lies in a foreign trace, under a parent that isn't in the input.
-    pub(crate) replaced: Option<u32>,
+    pub(crate) answer: Answer,
     /// How often it was sent, by the spans between the call and the server; 0 where nothing says.
     pub(crate) attempts: u32,
     pub(crate) step: Option<u16>,
@@ -79,11 +104,7 @@ pub(crate) fn find<'a>(
                     .said
                     .or(words.named.map(|named| named.method))
                     .unwrap_or_default(),
-                server: None,
-                wrong: None,
-                astray: None,
-                lost: None,
-                replaced: None,
+                answer: Answer::None,
                 attempts: 0,
                 step: None,
             });
@@ -100,21 +121,40 @@ impl Call<'_> {
         self.judged && self.form == Form::Rpc
     }
 
-    /// All server spans that have to do with it.
-    pub(crate) fn answers(&self) -> impl Iterator<Item = u32> + use<> {
-        [
-            self.server,
-            self.astray,
-            self.lost,
-            self.replaced,
-            self.wrong,
-        ]
-        .into_iter()
-        .flatten()
+    /// The server span that it is joined to.
+    pub(crate) fn server(&self) -> Option<u32> {
+        match self.answer {
+            Answer::Joined(server) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// A server span that answers it from elsewhere in the example's traces.
+    pub(crate) fn astray(&self) -> Option<u32> {
+        match self.answer {
+            Answer::Astray(server) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// A server span without a parent that fits.
+    pub(crate) fn lost(&self) -> Option<u32> {
+        match self.answer {
+            Answer::Lost(server) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// A server span of a foreign trace that fits.
+    pub(crate) fn replaced(&self) -> Option<u32> {
+        match self.answer {
+            Answer::Replaced(server) => Some(server),
+            _ => None,
+        }
     }
 
     /// Its server span, wherever that is.
     pub(crate) fn answered_by(&self) -> Option<u32> {
-        self.server.or(self.astray).or(self.lost).or(self.replaced)
+        self.answer.span().filter(|_| !self.answer.is_open())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::contract::Contract;
 use crate::traces::{Kind, Status, Traces};
 
-use super::calls::{Call, Ghost};
+use super::calls::{Answer, Call, Ghost};
 use super::links::{Links, Side, range_of};
 use super::reader::Reader;
 
@@ -65,8 +65,8 @@ pub(crate) fn join<'a>(
             });
         foreign.extend(by_other);
         let open = range_of(calls, example, |call| call.example);
-        let open = calls[open].iter_mut();
-        let left = assign(traces, open, unclaimed, |call| &mut call.astray);
+        let open = calls[open].iter_mut().filter(|call| call.answer.is_open());
+        let left = assign(traces, open, unclaimed, Answer::Astray);
         let parents_call = |span: u32| {
             let parent = traces.parent(span)?;
             call_of.get(&parent).map(|&call| &calls[call as usize])
@@ -82,16 +82,12 @@ pub(crate) fn join<'a>(
             step: None,
         }));
     }
-    for call in calls.iter_mut().filter(|call| call.answered_by().is_some()) {
-        call.wrong = None;
-    }
-    let open = calls.iter_mut().filter(|call| call.wrong.is_none());
-    let uncalled = assign(traces, open, rootless, |call| &mut call.lost);
-    let open = calls
-        .iter_mut()
-        .filter(|call| call.wrong.is_none() && call.lost.is_none());
+    let unanswered = |call: &&mut Call<'_>| call.answer == Answer::None;
+    let open = calls.iter_mut().filter(unanswered);
+    let uncalled = assign(traces, open, rootless, Answer::Lost);
+    let open = calls.iter_mut().filter(unanswered);
     let mut unexported = Vec::new();
-    for left in assign(traces, open, foreign, |call| &mut call.replaced) {
+    for left in assign(traces, open, foreign, Answer::Replaced) {
         // A call whose own span isn't there, in a trace of an example's.
         match links.example_of(traces, left.span) {
             Some(example) => ghosts.push(Ghost {
@@ -134,6 +130,7 @@ fn answer<'a>(
             && traces.service_name(span) == traces.service_name(call.span)
     };
     let mut attempts = 0;
+    let mut wrong = None;
     let mut best: Option<((bool, bool), u32)> = None;
     open.clear();
     open.push(call.span);
@@ -156,7 +153,7 @@ fn answer<'a>(
                 || (method != call.said && method != named)
             {
                 if above == call.span {
-                    call.wrong = call.wrong.or(Some(child));
+                    wrong = wrong.or(Some(child));
                 }
                 continue;
             }
@@ -168,7 +165,10 @@ fn answer<'a>(
             }
         }
     }
-    call.server = best.map(|(_, child)| child);
+    call.answer = match best {
+        Some((_, child)) => Answer::Joined(child),
+        None => wrong.map_or(Answer::None, Answer::Wrong),
+    };
     call.attempts = attempts;
 }
 
@@ -195,8 +195,9 @@ fn join_shared(
                 continue;
             };
             let call = &mut calls[call as usize];
-            if call.judged && links.side(other) == Side::Server && is_shared(traces, own, other) {
-                call.server = call.server.or(Some(other));
+            let open = call.judged && call.answer.is_open();
+            if open && links.side(other) == Side::Server && is_shared(traces, own, other) {
+                call.answer = Answer::Joined(other);
             }
         }
     }
@@ -210,7 +211,7 @@ fn unclaimed<'a>(
     reader: &Reader<'a>,
     calls: &[Call<'a>],
 ) -> (BTreeMap<u32, Vec<Uncalled<'a>>>, Vec<Uncalled<'a>>) {
-    let mut claimed: Vec<u32> = calls.iter().filter_map(|call| call.server).collect();
+    let mut claimed: Vec<u32> = calls.iter().filter_map(Call::server).collect();
     claimed.sort_unstable();
     let mut own: BTreeMap<u32, Vec<Uncalled<'a>>> = BTreeMap::new();
     let mut nobodys = Vec::new();
@@ -265,8 +266,8 @@ fn adopt_named<'a>(traces: &Traces, calls: &mut [Call<'a>], nobodys: &mut Vec<Un
             continue;
         };
         adopted.push(server);
-        if call.server.is_none() {
-            call.astray = Some(server);
+        if call.answer.is_open() {
+            call.answer = Answer::Astray(server);
         }
     }
     adopted.sort_unstable();
@@ -278,7 +279,7 @@ fn assign<'a, 'c>(
     traces: &Traces,
     calls: impl Iterator<Item = &'c mut Call<'a>>,
     unclaimed: Vec<Uncalled<'a>>,
-    slot: for<'x> fn(&'x mut Call<'a>) -> &'x mut Option<u32>,
+    place: fn(u32) -> Answer,
 ) -> Vec<Uncalled<'a>>
 where
     'a: 'c,
@@ -293,14 +294,9 @@ where
     for pool in by_method.values_mut() {
         pool.seal();
     }
-    let mut open: Vec<&mut Call<'a>> = calls
-        .filter(|call| call.judged && call.server.is_none() && call.astray.is_none())
-        .collect();
+    let mut open: Vec<&mut Call<'a>> = calls.filter(|call| call.judged).collect();
     for slack in [0, SKEW_NS] {
-        for call in &mut open {
-            if slot(call).is_some() {
-                continue;
-            }
+        open.retain_mut(|call| {
             let record = traces.record(call.span);
             let (from, to) = (
                 record.start.saturating_sub(slack),
@@ -311,8 +307,9 @@ where
                 .into_iter()
                 .flatten()
                 .find_map(|method| by_method.get_mut(method)?.take(from, to));
-            *slot(call) = found;
-        }
+            call.answer = found.map_or(call.answer, place);
+            found.is_none()
+        });
     }
     let mut left: Vec<Uncalled<'a>> = by_method.into_values().flat_map(Pool::left).collect();
     left.sort_by_key(|span| (span.start, span.span));

@@ -115,7 +115,7 @@ fn starts(traces: &Traces, root: Option<u32>, call: &Call<'_>) -> u64 {
     };
     let within = |time: &u64| (root.start..=root.end).contains(time);
     let served = call
-        .server
+        .server()
         .map(|server| traces.record(server).start)
         .filter(within);
     served.filter(|_| !within(&start)).unwrap_or(start)

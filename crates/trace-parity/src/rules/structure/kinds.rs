@@ -57,7 +57,7 @@ pub(crate) fn wrong_kind(view: &View<'_>, drafts: &mut Vec<Draft>) {
             ));
         }
         let is_told = |server: &u32| answers.contains_key(&view.traces.record(*server).resource);
-        if let Some(server) = call.server.filter(|server| !is_told(server)) {
+        if let Some(server) = call.server().filter(|server| !is_told(server)) {
             drafts.extend(kind_of(
                 view,
                 call.example,
@@ -86,7 +86,7 @@ fn shifted(view: &View<'_>) -> ByResource {
 /// Resources whose answers are all of kind INTERNAL, beside a span without a kind: INTERNAL alone is a kind that was never given.
 fn shifted_answers(view: &View<'_>) -> ByResource {
     let calls = view.calls.iter().filter(|call| call.judged);
-    let answers = calls.filter_map(|call| Some((call.example, call.server?)));
+    let answers = calls.filter_map(|call| Some((call.example, call.server()?)));
     let mut shifted = all_of_kind(view, answers, Kind::Internal);
     let without_kind = LazyCell::new(|| resources_without_kind(view));
     shifted.retain(|resource, _| without_kind.contains(resource));

@@ -189,7 +189,7 @@ fn misplaced_answers(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let calls = view.calls_of(example).iter();
         let misplaced: Vec<(&Call<'_>, u32, u32)> = calls
             .filter_map(|call| {
-                let server = call.astray?;
+                let server = call.astray()?;
                 Some((call, server, view.traces.parent(server)?))
             })
             .collect();

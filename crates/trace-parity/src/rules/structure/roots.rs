@@ -105,7 +105,7 @@ pub(crate) fn several_traces(view: &View<'_>, drafts: &mut Vec<Draft>) {
         let calls = view.calls_of(example).iter();
         explains.extend(
             calls
-                .filter(|call| call.astray.is_some())
+                .filter(|call| call.astray().is_some())
                 .map(|call| call.span),
         );
         let mut draft = Draft::new(Rule::SeveralTraces, message);

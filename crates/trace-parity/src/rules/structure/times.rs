@@ -267,7 +267,7 @@ fn adrift(view: &View<'_>, example: &Example<'_>, bad: &HashSet<u32>) -> Vec<(u3
         .calls_of(example)
         .iter()
         .filter(|call| !bad.contains(&call.span));
-    let joined = calls.filter_map(|call| call.server.map(|server| (call, server)));
+    let joined = calls.filter_map(|call| call.server().map(|server| (call, server)));
     let offsets: Vec<(u32, &str, i128)> = joined
         .filter(|(_, server)| !bad.contains(server))
         .map(|(call, server)| (server, call.method, distance(view, call.span, server)))
