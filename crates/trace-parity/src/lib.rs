@@ -16,6 +16,7 @@ mod intern;
 mod joined;
 mod judge;
 mod logs;
+mod operations;
 mod precedence;
 mod read;
 mod rule;
@@ -47,8 +48,8 @@ pub use settlement::{Progress, Settlement};
 pub use timing::{ExampleTiming, Spread, StepTiming, base_of, timing};
 pub use traces::{Attributes, Event, Kind, Link, Nested, Span, Status, Trace, Traces, Value};
 pub use verdict::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome,
-    SignalCell, SignalRow, SignalState, StepRow, Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, OperationCell,
+    OperationRow, Outcome, SignalCell, SignalRow, SignalState, StepRow, Verdict,
 };
 pub use view::examples::{ExampleTrace, example_traces};
 pub use wire::{Wire, WireCall, WireError};

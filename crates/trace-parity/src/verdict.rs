@@ -2,10 +2,11 @@
 
 mod assemble;
 mod model;
+mod operations;
 mod signals;
 
 pub(crate) use assemble::assemble;
 pub use model::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome,
-    SignalCell, SignalRow, SignalState, StepRow, Verdict,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, OperationCell,
+    OperationRow, Outcome, SignalCell, SignalRow, SignalState, StepRow, Verdict,
 };

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use trace_parity::{
-    Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Severity,
-    SignalCell, SignalRow, SignalState, SpanId, Spread, StepTiming, TraceId, timing,
+    Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, OperationCell,
+    OperationRow, Outcome, Severity, SignalCell, SignalRow, SignalState, SpanId, Spread,
+    StepTiming, TraceId, timing,
 };
 
 use crate::run::{ExampleRun, Note, Run};
@@ -38,6 +39,7 @@ struct Report<'a> {
     phases: Vec<ReportPhase<'a>>,
     examples: Vec<ReportExample<'a>>,
     steps: Vec<ReportStep<'a>>,
+    operations: Vec<ReportOperation<'a>>,
     timing: Vec<ReportTiming>,
     findings: Vec<ReportFinding<'a>>,
     signals: Vec<ReportSignal<'a>>,
@@ -114,6 +116,22 @@ struct ReportTimes {
 }
 
 #[derive(Serialize)]
+struct ReportOperation<'a> {
+    name: &'a str,
+    examples: BTreeMap<&'a str, Option<ReportOperationCell<'a>>>,
+}
+
+#[derive(Serialize)]
+struct ReportOperationCell<'a> {
+    calls: u64,
+    joined: u64,
+    spans: u64,
+    without_calls: u64,
+    names: &'a [String],
+    conventions: &'a [String],
+}
+
+#[derive(Serialize)]
 struct ReportSignal<'a> {
     name: &'a str,
     examples: BTreeMap<&'a str, ReportSignalCell<'a>>,
@@ -185,6 +203,11 @@ impl<'a> Report<'a> {
                         cells: Cells(names.iter().copied().zip(cells).collect()),
                     }
                 })
+                .collect(),
+            operations: verdict
+                .operations
+                .iter()
+                .map(|row| ReportOperation::of(row, &names))
                 .collect(),
             timing: timing(verdict).into_iter().map(ReportTiming::of).collect(),
             findings: verdict
@@ -287,6 +310,24 @@ impl ReportTiming {
             step: step.step,
             per_poll: step.per_poll,
             examples: examples.collect(),
+        }
+    }
+}
+
+impl<'a> ReportOperation<'a> {
+    fn of(row: &'a OperationRow, names: &[&'a str]) -> Self {
+        let cell = |cell: &'a OperationCell| ReportOperationCell {
+            calls: cell.calls,
+            joined: cell.joined,
+            spans: cell.spans,
+            without_calls: cell.without_calls,
+            names: &cell.names,
+            conventions: &cell.forms,
+        };
+        let cells = row.cells.iter().map(|of| of.as_ref().map(cell));
+        Self {
+            name: &row.name,
+            examples: names.iter().copied().zip(cells).collect(),
         }
     }
 }

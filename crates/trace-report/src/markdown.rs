@@ -136,6 +136,40 @@ fn rows_of_examples(verdict: &Verdict) -> String {
             example.joined.to_string(),
         ]
     }));
+    let counts = format_table(&rows);
+    let operations = operations(verdict);
+    if operations.is_empty() {
+        return counts;
+    }
+    format!("{counts}\n{operations}")
+}
+
+/// What each program did, where no contract has steps; empty without a call.
+fn operations(verdict: &Verdict) -> String {
+    if verdict.operations.is_empty() || verdict.examples.len() > MOST_COLUMNS {
+        return String::new();
+    }
+    let names = verdict
+        .examples
+        .iter()
+        .map(|example| escape::code_span(&example.name, NAME));
+    let mut rows: Vec<Vec<String>> = vec![
+        std::iter::once("operation".to_owned())
+            .chain(names)
+            .collect(),
+    ];
+    rows.extend(verdict.operations.iter().map(|row| {
+        let cells = row.cells.iter().map(|cell| match cell {
+            None => "–".to_owned(),
+            Some(cell) if cell.joined < cell.calls => {
+                format!("❌ {}", escape::markdown(&words::operation(cell), NAME))
+            }
+            Some(cell) => escape::markdown(&words::operation(cell), NAME),
+        });
+        std::iter::once(escape::markdown(&row.name, NAME))
+            .chain(cells)
+            .collect()
+    }));
     format_table(&rows)
 }
 

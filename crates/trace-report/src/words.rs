@@ -3,7 +3,8 @@
 use std::fmt;
 
 use trace_parity::{
-    Cell, Family, Finding, Outcome, Rule, Severity, SignalCell, SignalState, StepRow, Verdict,
+    Cell, Family, Finding, OperationCell, Outcome, Rule, Severity, SignalCell, SignalState,
+    StepRow, Verdict,
 };
 
 use crate::run::{Note, Run, Subject};
@@ -39,6 +40,27 @@ pub(crate) fn nanoseconds(ns: u64) -> String {
         s if s < 99.95 => format!("{s:.1} {unit}"),
         s => format!("{s:.0} {unit}"),
     }
+}
+
+/// An operation's calls: `3/4 joined`.
+pub(crate) fn operation(cell: &OperationCell) -> String {
+    let joined = match cell.calls {
+        0 => "no call".to_owned(),
+        calls if cell.joined < calls => format!("{}/{calls} joined", cell.joined),
+        calls => format!("{calls} joined"),
+    };
+    match cell.without_calls {
+        some if some > 0 && cell.calls > 0 => format!("{joined}, {some} no call"),
+        _ => joined,
+    }
+}
+
+/// The program's own words for an operation: `milvus.search (database conventions)`; empty where no span of its tells of one.
+pub(crate) fn told_as(cell: &OperationCell) -> String {
+    if cell.names.is_empty() {
+        return String::new();
+    }
+    format!("{} ({})", cell.names.join(", "), cell.forms.join(", "))
 }
 
 /// A cell of the table of signals, without its mark: names and numbers, or `missing`.

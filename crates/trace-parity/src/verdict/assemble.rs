@@ -16,6 +16,7 @@ use super::model::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
     Verdict,
 };
+use super::operations::operations;
 use super::signals::signals;
 
 /// The verdict over the findings that stand and the divergences that were shown.
@@ -32,6 +33,11 @@ pub(crate) fn assemble(view: &View<'_>, drafts: &[Draft], expected: &[ShownDiver
             steps(view, &seen)
         } else {
             Vec::new()
+        },
+        operations: if view.scenario {
+            Vec::new()
+        } else {
+            operations(view)
         },
         findings,
         signals: signals(view, drafts),

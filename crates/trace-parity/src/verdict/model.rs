@@ -40,6 +40,8 @@ pub struct Verdict {
     pub examples: Vec<ExampleVerdict>,
     /// In the contract's order. Empty without a contract.
     pub steps: Vec<StepRow>,
+    /// In the order of a store's life, from `create` to `drop`. Empty with a contract.
+    pub operations: Vec<OperationRow>,
     /// Worst first, then by example and by position in the trace.
     pub findings: Vec<Finding>,
     /// What the examples sent beside spans; empty where that is nothing.
@@ -76,6 +78,31 @@ pub struct StepRow {
     pub name: String,
     /// One per example, in the order of [`Verdict::examples`]; `None` where the example has no such step.
     pub cells: Vec<Option<Cell>>,
+}
+
+/// One operation on the vector store, whatever programs and frameworks call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationRow {
+    pub name: String,
+    /// One per example, in the order of [`Verdict::examples`]; `None` where the example does no such operation.
+    pub cells: Vec<Option<OperationCell>>,
+}
+
+/// What one example did in one operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperationCell {
+    /// Client RPC spans that do it: those below a span that tells of it, else those whose method is one of its own.
+    pub calls: u64,
+    /// How many of them have their server span.
+    pub joined: u64,
+    /// Spans of the program that tell of it.
+    pub spans: u64,
+    /// How many of these have no call below.
+    pub without_calls: u64,
+    /// The names of these spans, each once.
+    pub names: Vec<String>,
+    /// The conventions that these spans follow, such as `OpenInference`.
+    pub forms: Vec<String>,
 }
 
 /// One signal of every example.

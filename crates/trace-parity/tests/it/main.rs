@@ -9,6 +9,7 @@ mod fixtures;
 mod foreign;
 mod hints;
 mod kinds;
+mod operations;
 mod programs;
 mod readers;
 mod shapes;

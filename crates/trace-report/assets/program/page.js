@@ -67,6 +67,17 @@ function fillDots() {
   });
 }
 
+function operationsSection() {
+  if (report.operations.length === 0) return null;
+  return el("section", { id: "operations", "aria-labelledby": "operations-title" },
+    el("header", {}, el("h2", { id: "operations-title" }, "Operations"), el("p", {}, `The calls of each ${NOUN}, by what it did with the vector store.`)),
+    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": "operations-title" },
+      el("table", { class: "times" },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "operation"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
+        el("tbody", {}, report.operations.map((row) => el("tr", {}, el("th", { scope: "row" }, name(row.name)), row.cells.map((cell) =>
+          el("td", {}, cell === null ? "–" : [el("span", { class: cell.bad ? "bad" : "" }, cell.text), cell.told && el("div", { class: "soft" }, sentence(cell.told))]))))))));
+}
+
 const SIGNALS = { there: ["good", "✓"], renamed: ["known", "~"], missing: ["soft", ""], differs: ["warning", "!"] };
 
 function signalsSection() {
@@ -122,7 +133,7 @@ function runSection() {
 }
 
 function topBar(sections) {
-  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", stages: "Stages", times: "Times", signals: "Signals", output: "Output", run: "Run" };
+  const titles = { steps: report.steps.length > 0 ? "Steps" : "Calls", findings: "Findings", traces: "Traces", expected: "Expected", stages: "Stages", operations: "Operations", times: "Times", signals: "Signals", output: "Output", run: "Run" };
   const save = el("button", { type: "button", onclick: saveRaw, title: `the captured spans as OTLP JSON, ${bytes(report.raw_bytes)}` },
     "save spans", el("span", { class: "wide-only" }, " as OTLP JSON"));
   const bad = report.findings.some((finding) => finding.severity !== "info");
@@ -238,7 +249,7 @@ function restore() {
 async function start() {
   const bad = report.findings.length > 0 && report.verdict !== "consistent";
   const sections = [
-    verdictSection(), bad && findingsSection(), tableSection(), tracesSection(), !bad && findingsSection(),
+    verdictSection(), bad && findingsSection(), tableSection(), operationsSection(), tracesSection(), !bad && findingsSection(),
     expectedSection(), stagesSection(), timesSection(), signalsSection(), logsSection(), runSection(),
   ].filter(Boolean);
   document.body.prepend(

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use trace_parity::{
-    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, Kind, ObservedDivergence, Outcome,
-    Severity, SignalCell, SignalRow, SignalState, SpanId, Spread, StepRow, StepTiming, TraceId,
-    Traces, Verdict, timing,
+    Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, Kind, ObservedDivergence,
+    OperationCell, OperationRow, Outcome, Severity, SignalCell, SignalRow, SignalState, SpanId,
+    Spread, StepRow, StepTiming, TraceId, Traces, Verdict, timing,
 };
 
 use super::spans::{SpanBlock, SpanPlace, shown};
@@ -44,6 +44,7 @@ pub(super) struct PageData {
     phases: Vec<PhaseView>,
     examples: Vec<ExampleView>,
     steps: Vec<StepView>,
+    operations: Vec<OperationView>,
     timing: Vec<TimingView>,
     signals: Vec<SignalView>,
     stages: StagesView,
@@ -101,6 +102,20 @@ struct StepView {
     cells: Vec<Option<CellView>>,
     /// The worst that is found in each cell.
     worst: Vec<Option<Severity>>,
+}
+
+/// What programs did with the vector store.
+#[derive(Serialize)]
+struct OperationView {
+    name: String,
+    cells: Vec<Option<OperationCellView>>,
+}
+
+#[derive(Serialize)]
+struct OperationCellView {
+    text: String,
+    told: String,
+    bad: bool,
 }
 
 /// A row of the table of signals.
@@ -218,6 +233,7 @@ impl PageData {
                 .iter()
                 .map(|row| step(verdict, row, spans))
                 .collect(),
+            operations: verdict.operations.iter().map(operation).collect(),
             timing: timing(verdict).into_iter().map(self::times_of).collect(),
             signals: verdict.signals.iter().map(signal).collect(),
             stages: StagesView::of(verdict, traces),
@@ -240,6 +256,18 @@ impl PageData {
                 .collect(),
             raw_bytes,
         }
+    }
+}
+
+fn operation(row: &OperationRow) -> OperationView {
+    let cell = |cell: &OperationCell| OperationCellView {
+        text: words::operation(cell),
+        told: shown(&words::told_as(cell), SENTENCE),
+        bad: cell.joined < cell.calls,
+    };
+    OperationView {
+        name: shown(&row.name, NAME),
+        cells: row.cells.iter().map(|of| of.as_ref().map(cell)).collect(),
     }
 }
 
@@ -270,6 +298,12 @@ fn failing_first(run: &Run) -> Run {
         .map(|&index| verdict.examples[index].clone())
         .collect();
     for row in &mut verdict.steps {
+        row.cells = order
+            .iter()
+            .map(|&index| row.cells.get(index).cloned().flatten())
+            .collect();
+    }
+    for row in &mut verdict.operations {
         row.cells = order
             .iter()
             .map(|&index| row.cells.get(index).cloned().flatten())

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 
 use trace_parity::{
-    ExampleOutcome, ExampleTiming, ExampleVerdict, Outcome, Severity, SignalCell, SignalState,
-    Spread, Verdict, timing,
+    ExampleOutcome, ExampleTiming, ExampleVerdict, OperationCell, OperationRow, Outcome, Severity,
+    SignalCell, SignalState, Spread, Verdict, timing,
 };
 
 use super::layout::Page;
@@ -38,6 +38,8 @@ pub(super) fn outcome(page: &mut Page, run: &Run) {
     let title = if rows.is_empty() { "" } else { "step" };
     if rows.is_empty() {
         rows.extend(counts(page, verdict));
+        let operations = verdict.operations.iter();
+        rows.extend(operations.map(|row| operation_row(page, row)));
     }
     rows.push(per_example(page, "vocabulary", verdict, vocabulary));
     if verdict.outcome != Outcome::Consistent {
@@ -158,6 +160,19 @@ fn step_row(page: &Page, verdict: &Verdict, row: &trace_parity::StepRow) -> Tabl
     TableRow {
         label: row.name.clone(),
         cells: cells.collect(),
+    }
+}
+
+fn operation_row(page: &Page, row: &OperationRow) -> TableRow {
+    let cell = |cell: &Option<OperationCell>| match cell {
+        None => nothing(page),
+        Some(cell) if cell.joined < cell.calls => (Role::Bad, words::operation(cell)),
+        Some(cell) if cell.without_calls > 0 => (Role::Warning, words::operation(cell)),
+        Some(cell) => (Role::Plain, words::operation(cell)),
+    };
+    TableRow {
+        label: row.name.clone(),
+        cells: row.cells.iter().map(cell).collect(),
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use trace_parity::{
-    Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, Outcome, Rule,
-    Severity, SignalCell, SignalRow, SignalState, SpanId, StepRow, TraceId, Verdict,
+    Cell, ExampleOutcome, ExampleVerdict, Exit, Finding, ObservedDivergence, OperationCell,
+    OperationRow, Outcome, Rule, Severity, SignalCell, SignalRow, SignalState, SpanId, StepRow,
+    TraceId, Verdict,
 };
 use trace_report::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 
@@ -161,6 +162,7 @@ pub(crate) fn consistent() -> Run {
                 .iter()
                 .map(|(name, methods)| step(name, methods))
                 .collect(),
+            operations: Vec::new(),
             findings: Vec::new(),
             signals: Vec::new(),
             expected_divergences: vec![
@@ -301,6 +303,7 @@ pub(crate) fn could_not_run() -> Run {
             })
             .collect(),
         steps: Vec::new(),
+        operations: Vec::new(),
         findings: Vec::new(),
         signals: Vec::new(),
         expected_divergences: Vec::new(),
@@ -316,7 +319,50 @@ pub(crate) fn could_not_run() -> Run {
     run
 }
 
-/// Every string of a finished run replaced by `text`.
+/// Two programs judged without a contract: one on a framework whose spans have no call below them.
+pub(crate) fn with_operations() -> Run {
+    let mut run = consistent();
+    run.subject = Subject::Programs;
+    run.arguments = vec!["exec".to_owned()];
+    run.verdict.steps.clear();
+    run.verdict.expected_divergences.clear();
+    run.verdict.examples.truncate(2);
+    let calls = |joined: u64, calls: u64| OperationCell {
+        calls,
+        joined,
+        ..OperationCell::default()
+    };
+    let told = |name: &str, form: &str, spans: u64, without_calls: u64| OperationCell {
+        spans,
+        without_calls,
+        names: vec![name.to_owned()],
+        forms: vec![form.to_owned()],
+        ..calls(2, 2)
+    };
+    let unseen = OperationCell {
+        calls: 0,
+        joined: 0,
+        ..told("VectorStoreRetriever", "OpenInference", 1, 1)
+    };
+    let row = |name: &str, cells: [Option<OperationCell>; 2]| OperationRow {
+        name: name.to_owned(),
+        cells: cells.to_vec(),
+    };
+    run.verdict.operations = vec![
+        row("create", [Some(calls(2, 2)), Some(calls(1, 2))]),
+        row(
+            "insert",
+            [
+                Some(told("milvus.insert", "database conventions", 2, 1)),
+                None,
+            ],
+        ),
+        row("search", [Some(unseen), Some(calls(1, 1))]),
+        row("other calls", [Some(calls(9, 9)), Some(calls(7, 7))]),
+    ];
+    run
+}
+
 /// The clean run with metrics and logs of some examples.
 pub(crate) fn with_signals() -> Run {
     let mut run = consistent();
@@ -360,6 +406,7 @@ pub(crate) fn with_signals() -> Run {
     run
 }
 
+/// Every string of a finished run replaced by `text`.
 pub(crate) fn hostile(text: &str) -> Run {
     let mut run = context_lost();
     let any = || text.to_owned();
@@ -370,6 +417,15 @@ pub(crate) fn hostile(text: &str) -> Run {
     for cell in run.verdict.steps[1].cells.iter_mut().flatten() {
         cell.rpcs = vec![any()];
     }
+    run.verdict.operations = vec![OperationRow {
+        name: any(),
+        cells: vec![Some(OperationCell {
+            spans: 1,
+            names: vec![any()],
+            forms: vec![any()],
+            ..OperationCell::default()
+        })],
+    }];
     run.verdict.findings.push(Finding {
         example: Some(any()),
         step: Some(any()),

@@ -26,6 +26,7 @@ fn every_kind_of_run_satisfies_the_schema() {
     let runs = [
         build::consistent(),
         build::with_signals(),
+        build::with_operations(),
         build::context_lost(),
         build::example_failed(),
         build::could_not_run(),

@@ -19,6 +19,11 @@ fn metrics_and_logs() {
 }
 
 #[test]
+fn no_contract_tells_operations() {
+    assert_snapshot!(markdown(&build::with_operations()));
+}
+
+#[test]
 fn context_lost() {
     assert_snapshot!(markdown(&build::context_lost()));
 }

@@ -189,6 +189,11 @@ fn no_contract_counts_what_was_seen() {
 }
 
 #[test]
+fn no_contract_tells_operations() {
+    assert_snapshot!(plain(&build::with_operations()));
+}
+
+#[test]
 fn a_hanging_and_a_killed_example() {
     let mut run = build::consistent();
     run.examples[0].exit = Exit::TimedOut;
