@@ -7,7 +7,21 @@ use std::process::Command;
 use serde_json::Value;
 use support::{alone, root, xtask};
 
-const PROGRAM: &str = "crates/trace-breakdown/tests/slow/slow_searches.py";
+const FOLDER: &str = "crates/trace-breakdown/tests/slow";
+
+/// Reasons that the program makes searches slow for, against a server that answers at once.
+const NEAR: [&str; 10] = [
+    "consistency-wait",
+    "no-index",
+    "filter",
+    "long-expression",
+    "large-answer",
+    "requery",
+    "queue",
+    "slow-client",
+    "server-stood-still",
+    "first-after-load",
+];
 
 /// Python with the versions that `examples-py` pins.
 fn python() -> String {
@@ -65,70 +79,76 @@ fn roots(capture: &str) -> Vec<(String, String)> {
     roots
 }
 
+/// The program's run, and what `breakdown` tells of each of its searches.
+struct Told {
+    run: String,
+    roots: Vec<(String, String)>,
+    groups: Vec<Value>,
+}
+
+impl Told {
+    fn of(python: &str, exec: &[&str], case: &[&str]) -> Self {
+        let program = format!("{FOLDER}/slow_searches.py");
+        let begin = ["exec", "--name", "slow-searches", "--format", "json"];
+        let run = xtask(&[&begin[..], exec, &["--", python, &program], case].concat()).finish();
+        assert_eq!(run.code(), Some(0), "{}", run.stderr);
+        let id = run.json()["run"]
+            .as_str()
+            .expect("a run has an id")
+            .to_owned();
+        let capture = root()
+            .join("target/milvus-otel/runs")
+            .join(&id)
+            .join("capture.jsonl");
+        let roots = roots(&std::fs::read_to_string(capture).expect("a capture"));
+        let told = ["--step", "search", "--by", "call", "--format", "json"];
+        let told = xtask(&[&["breakdown", &id], &told[..]].concat()).finish();
+        assert_eq!(told.code(), Some(0), "{}", told.stderr);
+        let groups = told.json()["groups"].as_array().expect("groups").clone();
+        Self {
+            run: id,
+            roots,
+            groups,
+        }
+    }
+
+    /// The reasons for the slowest search below the root called `name`.
+    fn reasons(&self, name: &str) -> &Value {
+        let (trace, _) = self
+            .roots
+            .iter()
+            .find(|(_, root)| root == name)
+            .expect(name);
+        let calls = self.groups.iter().map(|group| &group["slowest"]);
+        let slowest = calls
+            .filter(|call| call["trace_id"] == trace.as_str())
+            .max_by_key(|call| call["total_ns"].as_u64());
+        &slowest.expect(name)["reasons"]
+    }
+
+    /// That the reason is the first for the search that was made slow for it.
+    fn check(&self, expected: &str, wrong: &mut Vec<String>) {
+        let reasons = self.reasons(expected);
+        let first = &reasons[0];
+        println!("{expected}: {} first, {} ns", first["name"], first["ns"]);
+        if first["name"] != expected {
+            wrong.push(format!("{expected}, run {}: {reasons}", self.run));
+        }
+    }
+}
+
 #[test]
 #[ignore = "fills two collections, which takes minutes: cargo xtask test --slow"]
 fn slow_each_slow_search_is_told_by_its_reason() {
     let _turn = alone();
     let python = python();
-    let run = xtask(&[
-        "exec",
-        "--name",
-        "slow-searches",
-        "--format",
-        "json",
-        "--",
-        &python,
-        PROGRAM,
-    ])
-    .finish();
-    assert_eq!(run.code(), Some(0), "{}", run.stderr);
-    let id = run.json()["run"]
-        .as_str()
-        .expect("a run has an id")
-        .to_owned();
-    let folder = root().join("target/milvus-otel/runs").join(&id);
-    let roots = roots(&std::fs::read_to_string(folder.join("capture.jsonl")).expect("a capture"));
-
-    let told = xtask(&[
-        "breakdown",
-        &id,
-        "--step",
-        "search",
-        "--by",
-        "call",
-        "--format",
-        "json",
-    ])
-    .finish();
-    assert_eq!(told.code(), Some(0), "{}", told.stderr);
-    let told = told.json();
     let mut wrong = Vec::new();
-    for expected in [
-        "consistency-wait",
-        "no-index",
-        "filter",
-        "long-expression",
-        "large-answer",
-        "requery",
-        "queue",
-        "slow-client",
-        "server-stood-still",
-        "slow-link",
-        "first-after-load",
-    ] {
-        let (trace, _) = roots
-            .iter()
-            .find(|(_, name)| name == expected)
-            .expect(expected);
-        let calls = told["groups"].as_array().expect("groups").iter();
-        let calls = calls.map(|group| &group["slowest"]);
-        let slowest = calls
-            .filter(|call| call["trace_id"] == trace.as_str())
-            .max_by_key(|call| call["total_ns"].as_u64())
-            .expect(expected);
-        if slowest["reasons"][0]["name"] != expected {
-            wrong.push(format!("{expected}: {}", slowest["reasons"]));
-        }
+    let near = Told::of(&python, &[], &[]);
+    for expected in NEAR {
+        near.check(expected, &mut wrong);
     }
-    assert!(wrong.is_empty(), "run {id}: {wrong:#?}");
+    let link = format!("{FOLDER}/slow-link.toml");
+    let far = Told::of(&python, &["--fault", &link], &["slow-link"]);
+    far.check("slow-link", &mut wrong);
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -1,22 +1,24 @@
 //! All calls of an input, taken apart.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
-use trace_parity::{Contract, RunFacts, TraceId, Traces, base_of, joined_calls};
+use trace_parity::{Contract, RunFacts, Signals, TraceId, Traces, base_of, joined_calls};
 
 use crate::activity::Activity;
-use crate::call::{self, CallTime, Clock, Segments, Stretch};
+use crate::call::{CallTime, Clock, Segments, Stretch};
 use crate::elsewhere;
+use crate::logged::{LoggedLine, Logs};
 use crate::model::{Model, StageId};
-use crate::reason::{self, Reason, Usual};
+use crate::reason::{Question, Reason, Usual};
 use crate::spread::lower_quartile;
-use crate::tree::CallTree;
 
 /// The calls of an input, with what is usual for each operation.
 pub struct Breakdown<'t> {
     activity: Activity<'t>,
     calls: Vec<CallTime<'t>>,
     usual: HashMap<&'t str, Usual>,
+    logs: Logs<'t>,
 }
 
 impl<'t> Breakdown<'t> {
@@ -41,9 +43,17 @@ impl<'t> Breakdown<'t> {
         mark_merged(&activity, &mut calls);
         Self {
             usual: usual(&calls),
+            logs: Logs::default(),
             activity,
             calls,
         }
+    }
+
+    /// With what was logged in the traces of the calls.
+    #[must_use]
+    pub fn with_logs(mut self, signals: &'t Signals) -> Self {
+        self.logs = Logs::of(signals, &self.calls);
+        self
     }
 
     /// Names examples as a verdict does, by their traces.
@@ -82,8 +92,7 @@ impl<'t> Breakdown<'t> {
     /// The call's collection: its name where the client says it, else its id where an event has it.
     #[must_use]
     pub fn collection(&self, time: &CallTime<'t>) -> Option<&'t str> {
-        let tree = CallTree::of(&self.activity.joined, &time.call, Model::builtin());
-        call::collection(&tree)
+        Clock::new(Model::builtin()).collection(&self.activity.joined, &time.call)
     }
 
     /// What each call waited for, in order of time.
@@ -92,14 +101,45 @@ impl<'t> Breakdown<'t> {
         Clock::new(Model::builtin()).path(&self.activity.joined, &time.call)
     }
 
-    /// Why calls took so long, per call of `of`; the reason that explains most of a call's time first.
+    /// What was logged in the time of a call, in order of time.
     #[must_use]
-    pub fn reasons(&self, of: &[&CallTime<'t>]) -> Vec<Vec<Reason>> {
-        let told = of.iter().map(|time| {
-            let usual = &self.usual[time.call.method];
-            reason::reasons(time, usual, &self.activity)
-        });
-        told.collect()
+    pub fn logged(&self, time: &CallTime<'t>) -> Vec<LoggedLine<'t>> {
+        let lines = self.logs.of_trace(&time.call);
+        if lines.is_empty() {
+            return Vec::new();
+        }
+        let mut clock = Clock::new(Model::builtin());
+        let mut logged = clock.logged(&self.activity.joined, &time.call, lines);
+        for line in &mut logged {
+            line.may_be_of_another = self.logs.is_shared(&time.call, &line.line);
+        }
+        logged
+    }
+
+    /// Why a call took so long; the reason that explains most of its time first.
+    #[must_use]
+    pub fn reasons(&self, time: &CallTime<'t>) -> Vec<Reason> {
+        self.question(time).reasons()
+    }
+
+    /// The name of each reason that comes first for some of the calls, with how many; the most frequent first. `None` where no reason is
+    /// known.
+    #[must_use]
+    pub fn first_reasons(&self, of: &[&CallTime<'t>]) -> Vec<(Option<&'static str>, usize)> {
+        let mut counts: Vec<(Option<&'static str>, usize)> = Vec::new();
+        for time in of {
+            let name = self.question(time).first();
+            match counts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((name, 1)),
+            }
+        }
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        counts
+    }
+
+    fn question<'q>(&'q self, time: &'q CallTime<'t>) -> Question<'q, 't> {
+        Question::new(time, &self.usual[time.call.method], &self.activity)
     }
 }
 

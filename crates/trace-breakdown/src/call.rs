@@ -1,15 +1,16 @@
 //! Where the time of one call goes.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use trace_parity::{Event, JoinedCall, JoinedCalls, Span};
 
 use crate::elsewhere::Elsewhere;
+use crate::logged::{LoggedLine, NamedLine};
 use crate::model::{Model, Part, Pattern, Side, StageId};
-use crate::path;
-use crate::tree::{self, CallTree, Node};
+use crate::names::Names;
+use crate::path::Piece;
+use crate::tree::{CallTree, Node};
 
 /// One call's time, by stages.
 ///
@@ -97,60 +98,79 @@ pub(crate) fn is_segment_span(name: &str) -> bool {
     SEGMENT_SPANS.iter().any(|(_, span)| *span == name)
 }
 
-/// Takes calls apart; remembers which parts of the model are of which span's name.
+/// Takes calls apart, one after the other; what it fills for one is filled anew for the next.
 pub(crate) struct Clock<'t> {
     model: &'static Model,
-    parts: HashMap<&'t str, Vec<usize>>,
+    names: HashMap<&'t str, Names>,
+    tree: CallTree<'t>,
+    path: Vec<Piece>,
+    own: Vec<Piece>,
+    cuts: Vec<Cut>,
+    staging: Staging,
+    /// By stage.
+    times: Vec<StageTime>,
 }
 
 impl<'t> Clock<'t> {
     pub(crate) fn new(model: &'static Model) -> Self {
         Self {
             model,
-            parts: HashMap::new(),
+            names: HashMap::new(),
+            tree: CallTree::default(),
+            path: Vec::new(),
+            own: Vec::new(),
+            cuts: Vec::new(),
+            staging: Staging::default(),
+            times: Vec::new(),
         }
     }
 
     pub(crate) fn time(&mut self, joined: &JoinedCalls<'t>, call: &JoinedCall<'t>) -> CallTime<'t> {
-        let tree = CallTree::of(joined, call, self.model);
-        let staging = Staging::of(self, &tree, call.method);
-        let mut times: Vec<StageTime> = Vec::new();
-        let mut cuts = Vec::new();
-        let mut time = CallTime {
-            call: *call,
-            total_ns: call.span.duration_ns(),
-            stages: Vec::new(),
-            unexplained_ns: 0,
-            program: program(joined, call),
-            segments: segments(&tree, call.method),
-            elsewhere: None,
-            moved_ns: tree.moved_ns,
-            read: staging.read(),
-        };
-        for piece in path::critical(&tree.intervals, 0) {
-            staging.cut(piece.span, piece.from, piece.to, &mut cuts);
-            for (from, to, stage) in cuts.drain(..) {
-                match stage {
-                    Some(stage) => entry(&mut times, stage).ns += to - from,
-                    None => time.unexplained_ns += to - from,
+        self.fill(joined, call);
+        let (tree, names) = (&self.tree, &self.names[call.method]);
+        let times = &mut self.times;
+        times.clear();
+        times.extend(self.model.stages().map(|(stage, _)| StageTime {
+            stage,
+            ns: 0,
+            all_ns: 0,
+            count: 0,
+        }));
+        let mut unexplained_ns = 0;
+        for piece in &self.path {
+            self.staging.cut(tree, names, *piece, &mut self.cuts);
+            for cut in self.cuts.drain(..) {
+                match cut.stage {
+                    Some(stage) => times[stage.index()].ns += cut.to - cut.from,
+                    None => unexplained_ns += cut.to - cut.from,
                 }
             }
         }
         for node in 0..tree.nodes.len() {
-            for own in path::self_times(&tree.intervals, node) {
-                staging.cut(node, own.start, own.end, &mut cuts);
-                for (from, to, stage) in cuts.drain(..) {
-                    if let Some(stage) = stage {
-                        let entry = entry(&mut times, stage);
-                        entry.all_ns += to - from;
-                        entry.count += 1;
+            tree.timeline.self_times(node, &mut self.own);
+            for piece in &self.own {
+                self.staging.cut(tree, names, *piece, &mut self.cuts);
+                for cut in self.cuts.drain(..) {
+                    if let Some(stage) = cut.stage {
+                        let time = &mut times[stage.index()];
+                        time.all_ns += cut.to - cut.from;
+                        time.count += 1;
                     }
                 }
             }
         }
-        times.sort_unstable_by_key(|time| time.stage);
-        time.stages = times;
-        time
+        let has_time = |time: &&StageTime| time.ns > 0 || time.count > 0;
+        CallTime {
+            call: *call,
+            total_ns: call.span.duration_ns(),
+            stages: times.iter().filter(has_time).copied().collect(),
+            unexplained_ns,
+            program: program(joined, call),
+            segments: segments(tree, call.method),
+            elsewhere: None,
+            moved_ns: tree.moved_ns,
+            read: self.staging.read(tree, names),
+        }
     }
 
     /// The critical path of a call, in order of time; neighbors of one stage and span are one.
@@ -159,15 +179,14 @@ impl<'t> Clock<'t> {
         joined: &JoinedCalls<'t>,
         call: &JoinedCall<'t>,
     ) -> Vec<Stretch<'t>> {
-        let tree = CallTree::of(joined, call, self.model);
-        let staging = Staging::of(self, &tree, call.method);
-        let start = tree.intervals[0].start;
+        self.fill(joined, call);
+        let (tree, names) = (&self.tree, &self.names[call.method]);
+        let start = call.span.start_ns();
         let mut path: Vec<Stretch<'t>> = Vec::new();
-        let mut cuts = Vec::new();
-        for piece in path::critical(&tree.intervals, 0) {
+        for piece in &self.path {
             let span = tree.nodes[piece.span].span;
-            staging.cut(piece.span, piece.from, piece.to, &mut cuts);
-            for (from, to, stage) in cuts.drain(..) {
+            self.staging.cut(tree, names, *piece, &mut self.cuts);
+            for Cut { from, to, stage } in self.cuts.drain(..) {
                 let is_same = |last: &&mut Stretch<'t>| last.stage == stage && last.span.is(&span);
                 match path.last_mut().filter(is_same) {
                     Some(last) => last.to_ns = to - start,
@@ -183,10 +202,72 @@ impl<'t> Clock<'t> {
         path
     }
 
-    fn parts_of(&mut self, name: &'t str) -> &[usize] {
-        let model = self.model;
-        let parts = self.parts.entry(name);
-        parts.or_insert_with(|| model.parts_of(name))
+    /// The call's collection: its name where the client says it, else its id where an event has it.
+    pub(crate) fn collection(
+        &mut self,
+        joined: &JoinedCalls<'t>,
+        call: &JoinedCall<'t>,
+    ) -> Option<&'t str> {
+        let mut said = call.span.attributes();
+        let said = said.find(|(key, _)| COLLECTION_KEYS.contains(key));
+        said.and_then(|(_, value)| value.as_str()).or_else(|| {
+            self.fill(joined, call);
+            self.tree.nodes.iter().find_map(collection_id)
+        })
+    }
+
+    /// Those of the lines that were logged in the call's time, each with its stage.
+    ///
+    /// A line that names a span of the call belongs to that span's time. Of a line of the server's log the millisecond and the source are
+    /// known: it belongs to the span that may write it and that works longest in that millisecond.
+    pub(crate) fn logged<'s>(
+        &mut self,
+        joined: &JoinedCalls<'t>,
+        call: &JoinedCall<'t>,
+        lines: &[NamedLine<'s>],
+    ) -> Vec<LoggedLine<'s>> {
+        self.fill(joined, call);
+        let (tree, names) = (&self.tree, &self.names[call.method]);
+        let mut cuts: Vec<(&Node<'t>, Cut)> = Vec::new();
+        for (index, node) in tree.nodes.iter().enumerate() {
+            tree.timeline.self_times(index, &mut self.own);
+            for piece in &self.own {
+                self.staging.cut(tree, names, *piece, &mut self.cuts);
+                cuts.extend(self.cuts.drain(..).map(|cut| (node, cut)));
+            }
+        }
+        let start = call.span.start_ns();
+        let place = |(named, line): &NamedLine<'s>| {
+            let moved = if line.is_server { tree.moved_ns } else { 0 };
+            let from = line.time_ns.saturating_add_signed(moved);
+            let until = line.until_ns().saturating_add_signed(moved);
+            let is_named = |node: &Node<'t>| match named {
+                Some(id) => node.span.id() == *id,
+                None => node.is_server,
+            };
+            let is_writer =
+                |node: &Node<'t>| !line.is_server || self.model.may_log(line.source, node.name);
+            let overlap = |cut: &Cut| cut.to.min(until).saturating_sub(cut.from.max(from));
+            let fitting = cuts
+                .iter()
+                .filter(|(node, cut)| is_named(node) && overlap(cut) > 0);
+            let (_, cut) = fitting.max_by_key(|(node, cut)| (is_writer(node), overlap(cut)))?;
+            Some(LoggedLine {
+                line: *line,
+                at_ns: from.saturating_sub(start),
+                stage: cut.stage,
+                may_be_of_another: false,
+            })
+        };
+        lines.iter().filter_map(place).collect()
+    }
+
+    fn fill(&mut self, joined: &JoinedCalls<'t>, call: &JoinedCall<'t>) {
+        let names = self.names.entry(call.method);
+        let names = names.or_insert_with(|| Names::new(self.model, call.method));
+        self.tree.fill(joined, call, names);
+        self.tree.timeline.critical(&mut self.path);
+        self.staging.fill(&self.tree, names);
     }
 }
 
@@ -210,106 +291,100 @@ impl<'t> CallTime<'t> {
     }
 }
 
-fn entry(times: &mut Vec<StageTime>, stage: StageId) -> &mut StageTime {
-    let place = times.iter().position(|time| time.stage == stage);
-    let place = place.unwrap_or_else(|| {
-        times.push(StageTime {
-            stage,
-            ns: 0,
-            all_ns: 0,
-            count: 0,
-        });
-        times.len() - 1
-    });
-    &mut times[place]
+/// A stretch of a span's own time that belongs to one stage.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    from: u64,
+    to: u64,
+    stage: Option<StageId>,
 }
 
-/// Which stage each moment of each span belongs to.
-struct Staging<'s, 't> {
-    tree: &'s CallTree<'t>,
-    /// Per node, the parts of the model that may fit.
-    parts: Vec<Vec<&'static Part>>,
-    /// Per node, the stage of its time that no part fits.
-    inherited: Vec<Option<StageId>>,
-    /// Per node and part, the time in which the part fits; empty where the node has nothing that the part needs.
-    bounds: Vec<OnceCell<Vec<Range<u64>>>>,
+/// Which stage each moment of each span of a call belongs to.
+#[derive(Debug, Default)]
+struct Staging {
+    nodes: Vec<NodeStaging>,
+    /// Per part of a node with conditions, the time in which the part fits; empty where the node has nothing that the part needs.
+    bounds: Vec<Range<u64>>,
+    open: Vec<usize>,
 }
 
-impl<'s, 't> Staging<'s, 't> {
-    fn of(clock: &mut Clock<'t>, tree: &'s CallTree<'t>, method: &str) -> Self {
-        let model = clock.model;
-        let mut staging = Staging {
-            tree,
-            parts: Vec::with_capacity(tree.nodes.len()),
-            inherited: vec![None; tree.nodes.len()],
-            bounds: vec![OnceCell::new(); tree.nodes.len()],
-        };
-        for node in &tree.nodes {
-            let own = clock.parts_of(node.name).iter();
-            let own = own.map(|part| model.part(*part));
-            staging
-                .parts
-                .push(own.filter(|part| part.is_of(method)).collect());
-        }
-        staging.inherit();
-        staging
-    }
+#[derive(Clone, Copy, Debug, Default)]
+struct NodeStaging {
+    /// A span above has all of its time, but for parts that are always told.
+    is_owned: bool,
+    /// The stage of its time that no part fits.
+    inherited: Option<StageId>,
+    /// Where its bounds begin, once they are known.
+    bounds: Option<usize>,
+}
 
+impl Staging {
     /// From the top downwards, what spans get from those above.
-    fn inherit(&mut self) {
-        let mut owned: Vec<bool> = vec![false; self.tree.nodes.len()];
-        let mut open = vec![0];
-        while let Some(node) = open.pop() {
-            let parent = self.tree.nodes[node].parent;
-            if node != parent {
-                self.inherited[node] = self.inherited[parent];
-                owned[node] = owned[parent];
+    fn fill(&mut self, tree: &CallTree<'_>, names: &Names) {
+        self.bounds.clear();
+        self.nodes.clear();
+        self.nodes.resize(tree.nodes.len(), NodeStaging::default());
+        self.open.push(0);
+        while let Some(node) = self.open.pop() {
+            let named = names.get(tree.nodes[node].named);
+            let own = &mut self.nodes[node];
+            let mut deep = named.parts(own.is_owned).iter();
+            let deep = deep.find(|part| part.deep && part.is_unconditional());
+            own.inherited = deep.map(|part| part.stage).or(own.inherited);
+            let below = NodeStaging {
+                is_owned: own.is_owned || deep.is_some_and(|part| part.whole),
+                ..*own
+            };
+            for &child in tree.timeline.children(node) {
+                self.nodes[child] = below;
+                self.open.push(child);
             }
-            if owned[node] {
-                self.parts[node].retain(|part| part.always);
-            }
-            let deep = self.parts[node]
-                .iter()
-                .find(|part| part.deep && part.is_unconditional());
-            if let Some(part) = deep {
-                self.inherited[node] = Some(part.stage);
-                owned[node] |= part.whole;
-            }
-            open.extend_from_slice(&self.tree.intervals[node].children);
         }
     }
 
-    /// Adds a stretch of a span's own time to `pieces`, cut where its stage changes.
-    fn cut(&self, node: usize, from: u64, to: u64, pieces: &mut Vec<(u64, u64, Option<StageId>)>) {
-        let parts = &self.parts[node];
+    /// Adds a piece of a span's own time to `cuts`, cut where its stage changes.
+    fn cut(&mut self, tree: &CallTree<'_>, names: &Names, piece: Piece, cuts: &mut Vec<Cut>) {
+        let Piece { span, from, to } = piece;
+        let own = self.nodes[span];
+        let parts = names.get(tree.nodes[span].named).parts(own.is_owned);
         if parts.first().is_none_or(|part| part.is_unconditional()) {
-            let stage = parts.first().map(|part| part.stage);
-            pieces.push((from, to, stage.or(self.inherited[node])));
+            let stage = parts.first().map(|part| part.stage).or(own.inherited);
+            cuts.push(Cut { from, to, stage });
             return;
         }
-        let bounds = self.bounds[node].get_or_init(|| {
-            let bounds = parts.iter().map(|part| bounds(self.tree, node, part));
-            bounds.collect()
+        let first = own.bounds.unwrap_or_else(|| {
+            let bounds = parts.iter().map(|part| bounds(tree, span, part));
+            self.bounds.extend(bounds);
+            self.bounds.len() - parts.len()
         });
+        self.nodes[span].bounds = Some(first);
+        let bounds = &self.bounds[first..first + parts.len()];
         let mut at = from;
         while at < to {
             let edges = bounds.iter().flat_map(|bounds| [bounds.start, bounds.end]);
-            let cut = edges.filter(|&time| time > at).min().unwrap_or(to).min(to);
-            let fits = |bounds: &Range<u64>| bounds.start <= at && cut <= bounds.end;
+            let until = edges.filter(|&time| time > at).min().unwrap_or(to).min(to);
+            let fits = |bounds: &Range<u64>| bounds.start <= at && until <= bounds.end;
             let fitting = bounds.iter().position(fits);
-            let stage = fitting.map(|part| parts[part].stage);
-            let stage = stage.or(self.inherited[node]);
-            match pieces.last_mut().filter(|last| last.2 == stage) {
-                Some(last) => last.1 = cut,
-                None => pieces.push((at, cut, stage)),
+            let stage = fitting.map(|part| parts[part].stage).or(own.inherited);
+            match cuts.last_mut().filter(|last| last.stage == stage) {
+                Some(last) => last.to = until,
+                None => cuts.push(Cut {
+                    from: at,
+                    to: until,
+                    stage,
+                }),
             }
-            at = cut;
+            at = until;
         }
     }
 
-    fn read(&self) -> Option<&'static str> {
-        let parts = self.parts.iter().filter_map(|parts| parts.first());
-        parts.filter_map(|part| part.read.as_deref()).next()
+    /// The versions of the first stage that was read, and not measured.
+    fn read(&self, tree: &CallTree<'_>, names: &Names) -> Option<&'static str> {
+        let mut nodes = self.nodes.iter().zip(&tree.nodes);
+        nodes.find_map(|(own, node)| {
+            let first = names.get(node.named).parts(own.is_owned).first()?;
+            first.read.as_deref()
+        })
     }
 }
 
@@ -318,14 +393,13 @@ fn bounds(tree: &CallTree<'_>, node: usize, part: &Part) -> Range<u64> {
     let own = &tree.nodes[node];
     let moved = if own.is_server { tree.moved_ns } else { 0 };
     let named = |patterns: &[Pattern]| {
-        let children = tree.intervals[node].children.iter();
+        let children = tree.timeline.children(node).iter();
         let named = children.filter(|&&child| {
             let name = tree.nodes[child].name;
             patterns.iter().any(|pattern| pattern.is(name))
         });
-        named
-            .map(|&child| &tree.intervals[child])
-            .collect::<Vec<_>>()
+        let named = named.map(|&child| &tree.timeline.intervals[child]);
+        named.collect::<Vec<_>>()
     };
     let marks = |wanted: &str| {
         let marks = own.span.events().filter(|event| is_event(event, wanted));
@@ -381,9 +455,8 @@ fn segments(tree: &CallTree<'_>, method: &str) -> Segments {
     let Some(wanted) = segment_span(method) else {
         return Segments::NotExpected;
     };
-    let is_answered = tree.nodes.iter().any(|node| node.name == tree::SERVER);
     match tree.nodes.iter().filter(|node| node.name == wanted).count() {
-        0 if !is_answered => Segments::NotExpected,
+        0 if !tree.is_answered => Segments::NotExpected,
         0 => Segments::Absent,
         count => Segments::Seen(u32::try_from(count).unwrap_or(u32::MAX)),
     }
@@ -395,15 +468,6 @@ const COLLECTION_KEYS: [&str; 3] = [
     "db.milvus.collection",
     "milvus.collection",
 ];
-
-/// The collection's name where the client says it, else its id where an event has it.
-pub(crate) fn collection<'t>(tree: &CallTree<'t>) -> Option<&'t str> {
-    let call = tree.nodes.first()?.span;
-    let mut said = call.attributes();
-    let said = said.find(|(key, _)| COLLECTION_KEYS.contains(key));
-    let said = said.and_then(|(_, value)| value.as_str());
-    said.or_else(|| tree.nodes.iter().find_map(collection_id))
-}
 
 /// The collection's id, from the name of a virtual channel in an event: `by-dev-rootcoord-dml_0_470720216660443191v0`.
 fn collection_id<'t>(node: &Node<'t>) -> Option<&'t str> {

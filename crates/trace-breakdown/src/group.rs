@@ -1,6 +1,6 @@
 //! Calls that are told together, and two inputs side by side.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::breakdown::Breakdown;
 use crate::call::CallTime;
@@ -137,26 +137,25 @@ fn is_wanted(time: &CallTime<'_>, only: Option<&str>) -> bool {
 }
 
 fn group<'b, 't>((step, method, key): Key<'t>, calls: Vec<&'b CallTime<'t>>) -> Group<'b, 't> {
-    let of = |ns: &dyn Fn(&CallTime<'t>) -> u64| -> Vec<u64> {
-        calls.iter().map(|time| ns(time)).collect()
-    };
-    let stages = stages_of(&calls).into_iter().map(|stage| {
-        let times = of(&|time| time.ns(stage));
-        let all = calls.iter().flat_map(|time| &time.stages);
+    let mut stages: BTreeMap<StageId, (Vec<u64>, u64)> = BTreeMap::new();
+    for time in calls.iter().flat_map(|time| &time.stages) {
+        let (times, all_ns) = stages.entry(time.stage).or_default();
+        times.push(time.ns);
+        *all_ns += time.all_ns;
+    }
+    let stages = stages.into_iter().map(|(stage, (mut times, all_ns))| {
+        times.resize(calls.len(), 0);
         GroupStage {
             stage,
             sum_ns: times.iter().sum(),
-            all_ns: all
-                .filter(|time| time.stage == stage)
-                .map(|time| time.all_ns)
-                .sum(),
+            all_ns,
             spread: Spread::of(times),
         }
     });
-    let unexplained = of(&|time| time.unexplained_ns);
+    let unexplained: Vec<u64> = calls.iter().map(|time| time.unexplained_ns).collect();
     Group {
-        total: Spread::of(of(&|time| time.total_ns)),
-        stages: stages.collect(),
+        total: Spread::of(calls.iter().map(|time| time.total_ns).collect()),
+        stages: stages.filter(|stage| stage.sum_ns > 0).collect(),
         unexplained: GroupUnexplained {
             sum_ns: unexplained.iter().sum(),
             spread: Spread::of(unexplained),

@@ -10,6 +10,7 @@ pub struct Model {
     stages: Vec<Stage>,
     insides: Vec<Inside>,
     elsewhere: Vec<ElsewhereRow>,
+    loggers: Vec<Logger>,
     parts: Vec<Part>,
 }
 
@@ -67,6 +68,14 @@ pub(crate) struct ElsewhereRow {
     pub(crate) about: String,
 }
 
+/// In whose time the code of some folders logs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Logger {
+    folders: Vec<String>,
+    spans: Vec<Pattern>,
+}
+
 /// Which part of a span's own time belongs to which stage.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -103,6 +112,7 @@ struct File {
     stage: Vec<Stage>,
     inside: Vec<Inside>,
     elsewhere: Vec<ElsewhereRow>,
+    logger: Vec<Logger>,
     part: Vec<PartRow>,
 }
 
@@ -168,6 +178,7 @@ impl Model {
             parts: parts?,
             insides: file.inside,
             elsewhere: file.elsewhere,
+            loggers: file.logger,
             stages,
         })
     }
@@ -179,7 +190,7 @@ impl Model {
 
     #[must_use]
     pub fn stage(&self, id: StageId) -> &Stage {
-        &self.stages[usize::from(id.0)]
+        &self.stages[id.index()]
     }
 
     /// The stage called `name`.
@@ -189,25 +200,36 @@ impl Model {
         stages.find_map(|(id, stage)| (stage.name == name).then_some(id))
     }
 
-    /// The parts of a span called `name`, as indices, in the order in which they are tried; whatever the operation.
-    pub(crate) fn parts_of(&self, name: &str) -> Vec<usize> {
-        let parts = self.parts.iter().enumerate();
-        let own = parts.filter(|(_, part)| part.span.is(name));
-        own.map(|(index, _)| index).collect()
-    }
-
-    pub(crate) fn part(&self, index: usize) -> &Part {
-        &self.parts[index]
+    /// The parts of a span called `name` in calls of `method`, in the order in which they are tried.
+    pub(crate) fn parts_of(&self, name: &str, method: &str) -> Vec<&Part> {
+        let parts = self.parts.iter();
+        let own = parts.filter(|part| part.span.is(name) && part.is_of(method));
+        own.collect()
     }
 
     pub(crate) fn elsewhere(&self) -> &[ElsewhereRow] {
         &self.elsewhere
     }
 
-    /// With their numbers.
-    pub(crate) fn insides_of(&self, name: &str) -> impl Iterator<Item = (usize, &Inside)> {
+    /// Whether what stands in `source`, such as `proxy/impl.go:111`, may have been logged in the time of a span called `name`.
+    pub(crate) fn may_log(&self, source: &str, name: &str) -> bool {
+        let folder = source.split('/').next().unwrap_or(source);
+        let mut own = self.loggers.iter();
+        let own = own.find(|logger| logger.folders.iter().any(|known| known == folder));
+        own.is_some_and(|logger| logger.spans.iter().any(|pattern| pattern.is(name)))
+    }
+
+    /// The numbers of the rows that are wanted.
+    pub(crate) fn insides(&self, is_wanted: impl Fn(&Inside) -> bool) -> Vec<usize> {
         let rows = self.insides.iter().enumerate();
-        rows.filter(move |(_, inside)| inside.span.is(name))
+        let wanted = rows.filter(|(_, inside)| is_wanted(inside));
+        wanted.map(|(number, _)| number).collect()
+    }
+}
+
+impl StageId {
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
     }
 }
 
@@ -235,7 +257,7 @@ impl StageKind {
 }
 
 impl Part {
-    pub(crate) fn is_of(&self, method: &str) -> bool {
+    fn is_of(&self, method: &str) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|own| own == method)
     }
 
@@ -331,7 +353,7 @@ mod tests {
         check("", "schema");
         let file = |part: &str| {
             format!(
-                "schema = \"milvus-otel.stages/1\"\nstage = []\ninside = []\nelsewhere = []\n[[part]]\n{part}"
+                "schema = \"milvus-otel.stages/1\"\nstage = []\ninside = []\nelsewhere = []\nlogger = []\n[[part]]\n{part}"
             )
         };
         check(

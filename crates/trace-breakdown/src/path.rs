@@ -1,13 +1,25 @@
 //! Who a span waits for: its time, cut into pieces that belong to one span each.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
-/// A span's time, and the spans whose work it asked for.
-#[derive(Clone, Debug, Default)]
+/// A span's time.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Interval {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) children: Vec<usize>,
+}
+
+/// Spans in time, and whose work each asked for. It is filled anew for each call, so that a million of them allocate little.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline {
+    pub(crate) intervals: Vec<Interval>,
+    /// Those of one span side by side, the one that ends last first.
+    children: Vec<usize>,
+    /// Where each span's children begin, and their end.
+    starts: Vec<usize>,
+    /// Spans that are still to be cut, each with the time in which it was waited for.
+    open: Vec<(usize, Range<u64>)>,
 }
 
 /// A stretch of the whole call's time in which it waited for one span's own work.
@@ -18,83 +30,96 @@ pub(crate) struct Piece {
     pub(crate) to: u64,
 }
 
-/// The critical path through `intervals[top]`: pieces in order of time that cover its time without a gap or an overlap.
-///
-/// Seen from the end of a span, it waited for the child that ended last, before that for the one that ended last before that child began,
-/// and so on; the rest is its own. Work that ran beside the child that was waited for is no piece.
-pub(crate) fn critical(intervals: &[Interval], top: usize) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let whole = &intervals[top];
-    let mut open = vec![(top, whole.start..whole.end.max(whole.start))];
-    while let Some((span, window)) = open.pop() {
-        own_pieces(intervals, span, window, &mut pieces, |child, within| {
-            open.push((child, within));
-        });
+impl Interval {
+    pub(crate) fn length(self) -> u64 {
+        self.end.saturating_sub(self.start)
     }
-    pieces.sort_unstable_by_key(|piece| piece.from);
-    pieces
+
+    fn window(self) -> Range<u64> {
+        self.start..self.end.max(self.start)
+    }
 }
 
-/// The parts of a span's time in which none of its children worked, in order.
-pub(crate) fn self_times(intervals: &[Interval], span: usize) -> Vec<Range<u64>> {
-    let whole = &intervals[span];
-    let window = whole.start..whole.end.max(whole.start);
-    let mut pieces = Vec::new();
-    own_pieces(intervals, span, window, &mut pieces, |_, _| {});
-    pieces
-        .iter()
-        .rev()
-        .map(|piece| piece.from..piece.to)
-        .collect()
-}
+impl Timeline {
+    /// Puts all intervals but the first below their parents.
+    pub(crate) fn link(&mut self, parent: impl Fn(usize) -> usize) {
+        let count = self.intervals.len();
+        self.starts.clear();
+        self.starts.resize(count + 2, 0);
+        for span in 1..count {
+            self.starts[parent(span) + 2] += 1;
+        }
+        for span in 2..self.starts.len() {
+            self.starts[span] += self.starts[span - 1];
+        }
+        self.children.clear();
+        self.children.resize(count.saturating_sub(1), 0);
+        for span in 1..count {
+            let next = &mut self.starts[parent(span) + 1];
+            self.children[*next] = span;
+            *next += 1;
+        }
+        let intervals = &self.intervals;
+        for bounds in self.starts.windows(2).take(count) {
+            self.children[bounds[0]..bounds[1]]
+                .sort_by_key(|&child| (Reverse(intervals[child].end), intervals[child].start));
+        }
+    }
 
-/// Adds the parts of a window in which a span waited for no child, the last first; `child` gets the others.
-fn own_pieces(
-    intervals: &[Interval],
-    span: usize,
-    window: Range<u64>,
-    pieces: &mut Vec<Piece>,
-    mut child: impl FnMut(usize, Range<u64>),
-) {
-    let mut own = |time: Range<u64>| {
-        if !time.is_empty() {
-            pieces.push(Piece {
-                span,
-                from: time.start,
-                to: time.end,
+    /// The one that ends last first.
+    pub(crate) fn children(&self, span: usize) -> &[usize] {
+        &self.children[self.starts[span]..self.starts[span + 1]]
+    }
+
+    /// Fills `pieces` with the critical path through the first span: in order of time, without a gap or an overlap.
+    ///
+    /// Seen from the end of a span, it waited for the child that ended last, before that for the one that ended last before that child
+    /// began, and so on; the rest is its own. Work that ran beside the child that was waited for is no piece.
+    pub(crate) fn critical(&mut self, pieces: &mut Vec<Piece>) {
+        pieces.clear();
+        let mut open = std::mem::take(&mut self.open);
+        open.push((0, self.intervals[0].window()));
+        while let Some((span, window)) = open.pop() {
+            self.own_pieces(span, window, pieces, |child, within| {
+                open.push((child, within));
             });
         }
-    };
-    let mut cursor = window.end;
-    for (waited_for, within) in waited_for(intervals, span, &window) {
-        own(within.end..cursor);
-        cursor = within.start;
-        child(waited_for, within);
+        self.open = open;
+        pieces.sort_unstable_by_key(|piece| piece.from);
     }
-    own(window.start..cursor);
-}
 
-/// The children that a span waited for within a window, the last first, each with its part of the time. The parts don't overlap.
-fn waited_for<'i>(
-    intervals: &'i [Interval],
-    span: usize,
-    window: &Range<u64>,
-) -> impl Iterator<Item = (usize, Range<u64>)> + use<'i> {
-    let window = window.clone();
-    let mut children = intervals[span].children.clone();
-    children.sort_by_key(|&child| {
-        let child = &intervals[child];
-        (std::cmp::Reverse(child.end), child.start)
-    });
-    let mut cursor = window.end;
-    children.into_iter().filter_map(move |child| {
-        let start = intervals[child].start.max(window.start);
-        let end = intervals[child].end.min(cursor);
-        (start < end).then(|| {
-            cursor = start;
-            (child, start..end)
-        })
-    })
+    /// Fills `pieces` with the parts of a span's time in which none of its children worked, the last first.
+    pub(crate) fn self_times(&self, span: usize, pieces: &mut Vec<Piece>) {
+        pieces.clear();
+        self.own_pieces(span, self.intervals[span].window(), pieces, |_, _| {});
+    }
+
+    /// Adds the parts of a window in which a span waited for no child, the last first; `child` gets the others, each with the child that
+    /// was waited for in it.
+    fn own_pieces(
+        &self,
+        span: usize,
+        window: Range<u64>,
+        pieces: &mut Vec<Piece>,
+        mut child: impl FnMut(usize, Range<u64>),
+    ) {
+        let mut own = |from: u64, to: u64| {
+            if from < to {
+                pieces.push(Piece { span, from, to });
+            }
+        };
+        let mut cursor = window.end;
+        for &next in self.children(span) {
+            let start = self.intervals[next].start.max(window.start);
+            let end = self.intervals[next].end.min(cursor);
+            if start < end {
+                own(end, cursor);
+                cursor = start;
+                child(next, start..end);
+            }
+        }
+        own(window.start, cursor);
+    }
 }
 
 #[cfg(test)]
@@ -103,25 +128,26 @@ mod tests {
     use proptest::prelude::*;
 
     /// Spans as `(start, end, parent)`; the first has no parent.
-    fn spans(given: &[(u64, u64, usize)]) -> Vec<Interval> {
-        let mut intervals: Vec<Interval> = given
-            .iter()
-            .map(|&(start, end, _)| Interval {
-                start,
-                end,
-                children: Vec::new(),
-            })
-            .collect();
-        for (child, &(.., parent)) in given.iter().enumerate().skip(1) {
-            intervals[parent].children.push(child);
-        }
-        intervals
+    fn spans(given: &[(u64, u64, usize)]) -> Timeline {
+        let intervals = given.iter().map(|&(start, end, _)| Interval { start, end });
+        let mut timeline = Timeline {
+            intervals: intervals.collect(),
+            ..Timeline::default()
+        };
+        timeline.link(|span| given[span].2);
+        timeline
+    }
+
+    fn critical(timeline: &mut Timeline) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        timeline.critical(&mut pieces);
+        pieces
     }
 
     #[test]
     fn time_belongs_to_whom_the_call_waited_for() {
         let check = |given: &[(u64, u64, usize)], expected: &[(usize, u64, u64)]| {
-            let pieces = critical(&spans(given), 0);
+            let pieces = critical(&mut spans(given));
             let told: Vec<_> = pieces.iter().map(|p| (p.span, p.from, p.to)).collect();
             assert_eq!(told, expected, "{given:?}");
         };
@@ -161,8 +187,9 @@ mod tests {
                 .enumerate()
                 .map(|(number, (start, end, parent))| (*start, *end, parent.index(number.max(1))))
                 .collect();
-            let intervals = spans(&given);
-            let pieces = critical(&intervals, 0);
+            let mut timeline = spans(&given);
+            let pieces = critical(&mut timeline);
+            let intervals = &timeline.intervals;
             let mut at = intervals[0].start;
             for piece in &pieces {
                 prop_assert_eq!(piece.from, at);
@@ -181,7 +208,7 @@ mod tests {
         let given: Vec<_> = (0..DEPTH)
             .map(|n| (n as u64, (2 * DEPTH - n) as u64, n.saturating_sub(1)))
             .collect();
-        let pieces = critical(&spans(&given), 0);
+        let pieces = critical(&mut spans(&given));
         let total: u64 = pieces.iter().map(|piece| piece.to - piece.from).sum();
         assert_eq!(total, 2 * DEPTH as u64);
     }

@@ -1,5 +1,6 @@
 //! Why a call took so long: the rows of `reasons.toml` whose evidence was seen.
 
+use std::cmp::Reverse;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -132,155 +133,205 @@ fn parse(text: &str) -> Result<Vec<Row>, String> {
     rows.collect()
 }
 
-/// The reasons for a call's time, the one that explains most first.
-pub(crate) fn reasons(time: &CallTime<'_>, usual: &Usual, activity: &Activity<'_>) -> Vec<Reason> {
-    let whole = time.total_ns + time.program.map_or(0, |program| program.after_ns);
-    let is_outlier = usual.calls >= ENOUGH
-        && whole > (usual.total_ns + usual.program_ns).saturating_mul(OUTLIER.0) / OUTLIER.1;
-    let over = |ns: u64, usual: u64| ns.saturating_sub(if is_outlier { usual } else { 0 });
-    let all = over(whole, usual.total_ns + usual.program_ns);
-    let is_enough =
-        |ns: u64| ns >= LEAST_NS && u128::from(ns) * 100 >= u128::from(all) * u128::from(SHARE);
-    let mut found: Vec<Reason> = rows()
-        .iter()
-        .filter_map(|row| {
-            let is_given = |ns: u64| is_enough(ns) && ns >= row.text.min_ms * 1_000_000;
-            let (ns, evidence) = row.explains(time, usual, activity, &over, &is_given)?;
-            is_given(ns).then(|| Reason {
-                name: &row.text.name,
-                ns,
-                says: &row.text.says,
-                advice: &row.text.advice,
-                source: &row.text.source,
-                is_guess: row.text.guess,
-                evidence,
-            })
-        })
-        .collect();
-    // Rows that explain about the same stay in their order.
-    let tenth = |ns: u64| u128::from(ns) * 10 / u128::from(all.max(1));
-    found.sort_by_key(|reason| std::cmp::Reverse(tenth(reason.ns)));
-    let stood_still = found.first().filter(|reason| reason.name == STOOD_STILL);
-    if let Some(stood_still) = stood_still.map(|reason| reason.ns) {
-        // Whatever else was under way stood still as well.
-        found.retain(|reason| {
-            reason.name == STOOD_STILL || is_enough(reason.ns.saturating_sub(stood_still))
-        });
-    }
-    found
+/// A call whose time is to be explained, with what is known beside it.
+pub(crate) struct Question<'q, 't> {
+    time: &'q CallTime<'t>,
+    usual: &'q Usual,
+    activity: &'q Activity<'t>,
+    /// It is told by what grew.
+    is_outlier: bool,
+    /// Nanoseconds that are to be explained.
+    all_ns: u64,
 }
 
-impl Row {
-    /// How much of the time the row explains, and what was seen; `None` where something that it needs wasn't.
-    fn explains(
-        &self,
-        time: &CallTime<'_>,
-        usual: &Usual,
-        activity: &Activity<'_>,
-        over: &dyn Fn(u64, u64) -> u64,
-        is_given: &dyn Fn(u64) -> bool,
-    ) -> Option<(u64, Vec<String>)> {
-        let mut evidence = Vec::new();
+/// What was seen, as sentences, where somebody wants them.
+struct Evidence(Option<Vec<String>>);
+
+impl Evidence {
+    fn say(&mut self, sentence: impl FnOnce() -> String) {
+        if let Some(sentences) = &mut self.0 {
+            sentences.push(sentence());
+        }
+    }
+}
+
+impl<'q, 't> Question<'q, 't> {
+    pub(crate) fn new(
+        time: &'q CallTime<'t>,
+        usual: &'q Usual,
+        activity: &'q Activity<'t>,
+    ) -> Self {
+        let whole = time.total_ns + time.program.map_or(0, |program| program.after_ns);
+        let usual_ns = usual.total_ns + usual.program_ns;
+        let is_outlier =
+            usual.calls >= ENOUGH && whole > usual_ns.saturating_mul(OUTLIER.0) / OUTLIER.1;
+        let mut question = Self {
+            time,
+            usual,
+            activity,
+            is_outlier,
+            all_ns: 0,
+        };
+        question.all_ns = question.over(whole, usual_ns);
+        question
+    }
+
+    /// The reasons, the one that explains most first.
+    pub(crate) fn reasons(&self) -> Vec<Reason> {
+        let mut found: Vec<Reason> = rows()
+            .iter()
+            .filter_map(|row| {
+                let mut evidence = Evidence(Some(Vec::new()));
+                let ns = self.explained_by(row, &mut evidence)?;
+                Some(Reason {
+                    name: &row.text.name,
+                    ns,
+                    says: &row.text.says,
+                    advice: &row.text.advice,
+                    source: &row.text.source,
+                    is_guess: row.text.guess,
+                    evidence: evidence.0.unwrap_or_default(),
+                })
+            })
+            .collect();
+        found.sort_by_key(|reason| Reverse(self.tenth(reason.ns)));
+        let stood_still = found.first().filter(|reason| reason.name == STOOD_STILL);
+        if let Some(stood_still) = stood_still.map(|reason| reason.ns) {
+            // Whatever else was under way stood still as well.
+            found.retain(|reason| {
+                reason.name == STOOD_STILL || self.is_enough(reason.ns.saturating_sub(stood_still))
+            });
+        }
+        found
+    }
+
+    /// The name of the first of the reasons.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let causes = rows().iter().filter_map(|row| {
+            let ns = self.explained_by(row, &mut Evidence(None))?;
+            Some((self.tenth(ns), row.text.name.as_str()))
+        });
+        let first = causes.reduce(|first, next| if next.0 > first.0 { next } else { first });
+        first.map(|(_, name)| name)
+    }
+
+    /// Rows that explain about the same stay in their order.
+    fn tenth(&self, ns: u64) -> u128 {
+        u128::from(ns) * 10 / u128::from(self.all_ns.max(1))
+    }
+
+    fn over(&self, ns: u64, usual: u64) -> u64 {
+        ns.saturating_sub(if self.is_outlier { usual } else { 0 })
+    }
+
+    fn is_enough(&self, ns: u64) -> bool {
+        ns >= LEAST_NS && u128::from(ns) * 100 >= u128::from(self.all_ns) * u128::from(SHARE)
+    }
+
+    /// What is usual of a stage.
+    fn known(&self, stage: StageId) -> u64 {
+        let known = self.usual.stages.iter().find(|(known, _)| *known == stage);
+        known.map_or(0, |(_, ns)| *ns)
+    }
+
+    /// How much of the time the row explains; `None` where that is little, or something that the row needs wasn't seen.
+    fn explained_by(&self, row: &Row, evidence: &mut Evidence) -> Option<u64> {
+        let Self { time, activity, .. } = self;
+        let is_given = |ns: u64| self.is_enough(ns) && ns >= row.text.min_ms * 1_000_000;
         let has = |stage: &StageId| time.stages.iter().any(|own| own.stage == *stage);
-        let mut methods = self.text.methods.iter();
-        let is_of = self.text.methods.is_empty() || methods.any(|own| own == time.call.method);
-        if !is_of || !self.needs.iter().all(has) {
+        let mut methods = row.text.methods.iter();
+        let is_of = row.text.methods.is_empty() || methods.any(|own| own == time.call.method);
+        if !is_of || !row.needs.iter().all(has) {
             return None;
         }
-        if self.text.segments == Some(RowSegments::Merged) && time.segments != Segments::Merged {
+        if row.text.segments == Some(RowSegments::Merged) && time.segments != Segments::Merged {
             return None;
         }
-        if self.text.at_once > 0 {
+        if row.text.at_once > 0 {
             let others = activity.at_once(&time.call);
-            if others < self.text.at_once {
+            if others < row.text.at_once {
                 return None;
             }
-            evidence.push(format!("{others} other calls were under way in its time"));
+            evidence.say(|| format!("{others} other calls were under way in its time"));
         }
-        if self.text.name == STOOD_STILL {
+        if row.text.name == STOOD_STILL {
             let silence = activity.silence(&time.call)?;
-            evidence.push(format!(
+            evidence.say(|| format!(
                 "for {} none of the server's own spans began or ended, such as those of its timers; {} begins and ends would be usual in that time",
                 milliseconds(silence.ns),
                 silence.usual,
             ));
-            return Some((silence.ns, evidence));
+            return Some(silence.ns).filter(|ns| is_given(*ns));
         }
-        if self.text.program {
+        if row.text.program {
             let program = time.program?;
-            evidence.push(format!(
-                "`{}` goes on for {} after the call",
-                program.span.name(),
-                milliseconds(program.after_ns)
-            ));
-            return Some((over(program.after_ns, usual.program_ns), evidence));
+            evidence.say(|| {
+                format!(
+                    "`{}` goes on for {} after the call",
+                    program.span.name(),
+                    milliseconds(program.after_ns)
+                )
+            });
+            let ns = self.over(program.after_ns, self.usual.program_ns);
+            return Some(ns).filter(|ns| is_given(*ns));
         }
-        let known = |stage: &StageId| {
-            let known = usual.stages.iter().find(|(known, _)| known == stage);
-            known.map_or(0, |(_, ns)| *ns)
-        };
-        let more = |stage: &StageId| over(time.ns(*stage), known(stage));
-        let ns: u64 = self.stages.iter().map(more).sum();
+        let more = |stage: &StageId| self.over(time.ns(*stage), self.known(*stage));
+        let ns: u64 = row.stages.iter().map(more).sum();
         if !is_given(ns) {
             return None;
         }
         let is_told = |stage: &&StageId| {
             let more = more(stage);
-            self.needs.contains(stage) || (more > 0 && more * TOLD >= ns)
+            row.needs.contains(stage) || (more > 0 && more * TOLD >= ns)
         };
-        let told = self.stages.iter().filter(is_told);
-        evidence.extend(
-            told.map(|stage| {
-                stage_evidence(time, *stage, time.ns(*stage), known(stage), usual.calls)
-            }),
-        );
-        if let Some(outside) = self.text.outside {
+        for stage in row.stages.iter().filter(is_told) {
+            evidence.say(|| self.stage_evidence(*stage));
+        }
+        if let Some(outside) = row.text.outside {
             let (others, is_trace) = activity.neighbors(&time.call)?;
             let all_alike = is_trace && others.least_ns * 2 >= ns;
             if all_alike != (outside == Outside::All) {
                 return None;
             }
-            evidence.push(format!(
-                "{} other calls of the {} spend {} or more outside of the server, in the median {}",
-                others.count,
-                if is_trace { "trace" } else { "program" },
-                milliseconds(others.least_ns),
-                milliseconds(others.median_ns)
-            ));
+            evidence.say(|| {
+                format!(
+                    "{} other calls of the {} spend {} or more outside of the server, in the median {}",
+                    others.count,
+                    if is_trace { "trace" } else { "program" },
+                    milliseconds(others.least_ns),
+                    milliseconds(others.median_ns)
+                )
+            });
         }
-        Some((ns, evidence))
+        Some(ns)
     }
-}
 
-/// `consistency wait: 94.7 ms of 99.0 ms, 0.1 ms in a fast call (of 20, the lower quartile)`
-fn stage_evidence(
-    time: &CallTime<'_>,
-    stage: StageId,
-    own: u64,
-    usual: u64,
-    calls: usize,
-) -> String {
-    let title = &Model::builtin().stage(stage).title;
-    let mut text = format!(
-        "{title}: {} of {}",
-        milliseconds(own),
-        milliseconds(time.total_ns)
-    );
-    if calls >= ENOUGH {
-        text += &format!(
-            ", {} in a fast call (of {calls}, the lower quartile)",
-            milliseconds(usual)
+    /// `consistency wait: 94.7 ms of 99.0 ms, 0.1 ms in a fast call (of 20, the lower quartile)`
+    fn stage_evidence(&self, stage: StageId) -> String {
+        let time = self.time;
+        let title = &Model::builtin().stage(stage).title;
+        let mut text = format!(
+            "{title}: {} of {}",
+            milliseconds(time.ns(stage)),
+            milliseconds(time.total_ns)
         );
+        if self.usual.calls >= ENOUGH {
+            text += &format!(
+                ", {} in a fast call (of {}, the lower quartile)",
+                milliseconds(self.known(stage)),
+                self.usual.calls
+            );
+        }
+        let all = time.stages.iter().find(|time| time.stage == stage);
+        if let Some(all) = all.filter(|all| all.all_ns > all.ns && all.count > 1) {
+            text += &format!(
+                "; {} spans worked side by side, {} together",
+                all.count,
+                milliseconds(all.all_ns)
+            );
+        }
+        text
     }
-    let all = time.stages.iter().find(|time| time.stage == stage);
-    if let Some(all) = all.filter(|all| all.all_ns > all.ns && all.count > 1) {
-        text += &format!(
-            "; {} spans worked side by side, {} together",
-            all.count,
-            milliseconds(all.all_ns)
-        );
-    }
-    text
 }
 
 fn milliseconds(ns: u64) -> String {

@@ -1,11 +1,9 @@
 //! The spans of one call, as they work: parents by time where the ids say otherwise, the server's clock moved into the client's.
 
-use std::collections::HashMap;
-
 use trace_parity::{JoinedCall, JoinedCalls, Span};
 
-use crate::model::Model;
-use crate::path::Interval;
+use crate::names::{self, Names};
+use crate::path::{Interval, Timeline};
 
 /// A span below a call, or the call's own.
 #[derive(Clone, Copy, Debug)]
@@ -13,129 +11,121 @@ pub(crate) struct Node<'t> {
     pub(crate) span: Span<'t>,
     /// The name by which the model knows it.
     pub(crate) name: &'t str,
+    /// What the model says of it, as a place in [`Names`].
+    pub(crate) named: usize,
     pub(crate) is_server: bool,
-    /// The index of [`CallTree::intervals`] that it is below of; of the call itself, its own.
+    /// The index of [`CallTree::nodes`] that it is below of; of the call itself, its own.
     pub(crate) parent: usize,
 }
 
-/// A call's spans; the call is the first, and parents come before their children.
+/// A call's spans; the call is the first. It is filled anew for each call.
 #[derive(Debug, Default)]
 pub(crate) struct CallTree<'t> {
     pub(crate) nodes: Vec<Node<'t>>,
-    /// One per node, in nanoseconds of the client's clock.
-    pub(crate) intervals: Vec<Interval>,
+    /// One interval per node, in nanoseconds of the client's clock.
+    pub(crate) timeline: Timeline,
     /// By how many nanoseconds the server's spans were moved, to lie within the call.
     pub(crate) moved_ns: i64,
+    pub(crate) is_answered: bool,
+    /// Spans that are still to be collected, each with its parent.
+    open: Vec<(Span<'t>, usize)>,
+    /// The nodes that others may work in the time of, by row of the model.
+    around: Vec<Vec<usize>>,
+    /// Nodes that work in the time of another than their parent.
+    placed: Vec<(usize, usize)>,
 }
-
-pub(crate) const CALL: &str = "@call";
-pub(crate) const SERVER: &str = "@server";
-pub(crate) const BETWEEN: &str = "@between";
 
 /// Of many spans that one could work in the time of, so many are looked at.
 const LOOKED_AT: usize = 64;
 
 impl<'t> CallTree<'t> {
-    pub(crate) fn of(joined: &JoinedCalls<'t>, call: &JoinedCall<'t>, model: &Model) -> Self {
-        let mut tree = CallTree {
-            moved_ns: call.server.map_or(0, |server| offset(call.span, server)),
-            ..CallTree::default()
-        };
-        tree.collect(joined, call);
-        tree.place(model);
-        for node in 1..tree.nodes.len() {
-            let parent = tree.nodes[node].parent;
-            tree.intervals[parent].children.push(node);
-        }
-        tree
-    }
-
-    fn collect(&mut self, joined: &JoinedCalls<'t>, call: &JoinedCall<'t>) {
-        let is_answer = |span: &Span<'t>| {
-            let answer = call.server.as_ref();
-            answer.is_some_and(|answer| answer.is(span))
-        };
-        let mut open = vec![(call.span, 0)];
-        let mut answered = false;
-        loop {
-            while let Some((span, parent)) = open.pop() {
-                let index = self.nodes.len();
-                let is_server = index > 0 && joined.is_server(span);
-                let name = match (index, is_server) {
-                    (0, _) => CALL,
-                    _ if is_answer(&span) => SERVER,
-                    (_, true) => span.name(),
-                    (_, false) => BETWEEN,
-                };
-                answered |= name == SERVER;
-                self.push(
-                    Node {
-                        span,
-                        name,
-                        is_server,
-                        parent,
-                    },
-                    is_server,
-                );
-                let children = span.children().rev();
-                let own = children.filter(|child| !joined.is_call(*child));
-                open.extend(own.map(|child| (child, index)));
-            }
+    pub(crate) fn fill(
+        &mut self,
+        joined: &JoinedCalls<'t>,
+        call: &JoinedCall<'t>,
+        names: &mut Names,
+    ) {
+        self.nodes.clear();
+        self.timeline.intervals.clear();
+        self.around.iter_mut().for_each(Vec::clear);
+        self.moved_ns = call.server.map_or(0, |server| offset(call.span, server));
+        self.is_answered = false;
+        self.open.push((call.span, 0));
+        self.collect(joined, call, names);
+        if let Some(server) = call.server.filter(|_| !self.is_answered) {
             // One that lost its way hangs elsewhere.
-            match call.server.filter(|_| !answered) {
-                Some(server) => open.push((server, 0)),
-                None => return,
-            }
+            self.open.push((server, 0));
+            self.collect(joined, call, names);
         }
+        self.place(names);
+        let nodes = &self.nodes;
+        self.timeline.link(|node| nodes[node].parent);
     }
 
-    fn push(&mut self, node: Node<'t>, is_moved: bool) {
-        let moved = |time: u64| {
-            let by = if is_moved { self.moved_ns } else { 0 };
-            time.saturating_add_signed(by)
-        };
-        self.intervals.push(Interval {
-            start: moved(node.span.start_ns()),
-            end: moved(node.span.end_ns()),
-            children: Vec::new(),
-        });
-        self.nodes.push(node);
+    /// Adds what is open and the spans below, but for other calls.
+    fn collect(&mut self, joined: &JoinedCalls<'t>, call: &JoinedCall<'t>, names: &mut Names) {
+        while let Some((span, parent)) = self.open.pop() {
+            let index = self.nodes.len();
+            let is_server = index > 0 && joined.is_server(span);
+            let is_answer = call.server.as_ref().is_some_and(|answer| answer.is(&span));
+            let named = match (index, is_server) {
+                (0, _) => names::CALL,
+                _ if is_answer => names::SERVER,
+                (_, true) => names.place(span),
+                (_, false) => names::BETWEEN,
+            };
+            self.is_answered |= named == names::SERVER;
+            self.nodes.push(Node {
+                span,
+                name: names::ROLES.get(named).copied().unwrap_or(span.name()),
+                named,
+                is_server,
+                parent,
+            });
+            let moved = if is_server { self.moved_ns } else { 0 };
+            self.timeline.intervals.push(Interval {
+                start: span.start_ns().saturating_add_signed(moved),
+                end: span.end_ns().saturating_add_signed(moved),
+            });
+            for &row in &names.get(named).around {
+                if self.around.len() <= row {
+                    self.around.resize_with(row + 1, Vec::new);
+                }
+                if self.around[row].len() < LOOKED_AT {
+                    self.around[row].push(index);
+                }
+            }
+            let children = span.children().rev();
+            let own = children.filter(|child| !joined.is_call(*child));
+            self.open.extend(own.map(|child| (child, index)));
+        }
     }
 
     /// Puts spans below the ones in whose time they work.
-    fn place(&mut self, model: &Model) {
-        let mut candidates: HashMap<usize, Vec<usize>> = HashMap::new();
-        let mut placed = Vec::new();
+    fn place(&mut self, names: &Names) {
+        self.placed.clear();
         for (index, node) in self.nodes.iter().enumerate() {
-            let around = model.insides_of(node.name).find_map(|(row, inside)| {
-                let candidates = candidates.entry(row).or_insert_with(|| {
-                    let nodes = self.nodes.iter().enumerate();
-                    let fitting = nodes.filter(|(_, other)| inside.of.is(other.name));
-                    fitting.map(|(other, _)| other).take(LOOKED_AT).collect()
-                });
-                let fitting = candidates
-                    .iter()
-                    .filter(|&&other| self.is_within(index, other));
-                fitting
-                    .min_by_key(|&&other| (self.length(other), other))
+            let mut rows = names.get(node.named).inside.iter();
+            let around = rows.find_map(|&row| {
+                let candidates = self.around.get(row)?.iter();
+                candidates
+                    .filter(|&&other| self.is_within(index, other))
+                    .min_by_key(|&&other| (self.timeline.intervals[other].length(), other))
                     .copied()
             });
-            placed.extend(around.map(|around| (index, around)));
+            self.placed.extend(around.map(|around| (index, around)));
         }
-        for (index, around) in placed {
+        for place in 0..self.placed.len() {
+            let (index, around) = self.placed[place];
             if !self.is_above(index, around) {
                 self.nodes[index].parent = around;
             }
         }
     }
 
-    fn length(&self, node: usize) -> u64 {
-        let interval = &self.intervals[node];
-        interval.end.saturating_sub(interval.start)
-    }
-
     fn is_within(&self, node: usize, other: usize) -> bool {
-        let (inner, outer) = (&self.intervals[node], &self.intervals[other]);
+        let intervals = &self.timeline.intervals;
+        let (inner, outer) = (&intervals[node], &intervals[other]);
         node != other && outer.start <= inner.start && inner.end <= outer.end
     }
 

@@ -57,7 +57,8 @@ fn row(bytes: &[u8]) {
     let began = now();
     let taken = Breakdown::of(&traces, Some(&contract), None);
     for group in groups(&taken, By::Step, None) {
-        black_box(taken.reasons(&group.calls));
+        black_box(taken.reasons(group.worst()));
+        black_box(taken.first_reasons(&group.calls));
     }
     let broken_down = now() - began;
     drop(taken);

@@ -4,6 +4,7 @@ use crate::contract::Contract;
 use crate::facts::RunFacts;
 use crate::traces::{Span, Traces};
 use crate::view::View;
+use crate::view::examples::server_resources;
 
 /// The calls of the contract's service, by example and in an example by start.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct JoinedCalls<'t> {
     pub examples: Vec<String>,
     pub calls: Vec<JoinedCall<'t>>,
     view: View<'t>,
+    /// By resource, whether it is one of the server's.
+    servers: Vec<bool>,
 }
 
 /// One client call.
@@ -64,6 +67,7 @@ pub fn joined_calls<'t>(
             .iter()
             .map(|example| example.name.clone())
             .collect(),
+        servers: server_resources(traces, words),
         view,
     }
 }
@@ -72,12 +76,13 @@ impl JoinedCalls<'_> {
     /// Whether the span is a client's call, of whatever service.
     #[must_use]
     pub fn is_call(&self, span: Span<'_>) -> bool {
-        self.view.call_of.contains_key(&span.index())
+        !self.is_server(span) && self.view.call_of.contains_key(&span.index())
     }
 
     /// Whether the span is one of the server's, by the contract's names of services.
     #[must_use]
     pub fn is_server(&self, span: Span<'_>) -> bool {
-        self.view.contract.is_server_span(&span)
+        let resource = self.view.traces.record(span.index()).resource;
+        self.servers[resource as usize]
     }
 }

@@ -1,11 +1,11 @@
-//! Log records and lines of the server's log, under the spans of a trace.
+//! Log records and lines of the server's log, by trace and span.
 
 use std::collections::BTreeMap;
 
 use otlp_signals::Signals;
 
 use crate::contract::Contract;
-use crate::ids::SpanId;
+use crate::ids::{SpanId, TraceId};
 use crate::traces::{Span, Trace};
 
 /// The server's log is written to the millisecond, cut off.
@@ -34,44 +34,22 @@ pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, 
     let Some(first) = spans.first() else {
         return BTreeMap::new();
     };
-    let id = trace.id().0;
-    let mut found: BTreeMap<SpanId, Vec<LogLine<'s>>> = BTreeMap::new();
-    for record in signals.logs.iter().filter(|record| record.trace_id == id) {
-        let own = spans.iter().find(|span| span.id().0 == record.span_id);
-        found
-            .entry(own.unwrap_or(first).id())
-            .or_default()
-            .push(LogLine {
-                time_ns: record.time,
-                level: record.level(),
-                source: &record.scope.name,
-                text: &record.body,
-                is_server: false,
-            });
-    }
     let contract = Contract::shared_builtin();
     let servers = spans.iter().filter(|span| contract.is_server_span(span));
     let servers: Vec<&Span<'_>> = servers.collect();
-    for line in signals
-        .server_lines
-        .iter()
-        .filter(|line| line.trace_id == id)
-    {
-        let until = line.time + MILLISECOND;
-        let open = servers
-            .iter()
-            .filter(|span| span.start_ns() < until && span.end_ns() >= line.time);
-        let own = open.min_by_key(|span| span.duration_ns());
-        found
-            .entry(own.map_or(first, |own| *own).id())
-            .or_default()
-            .push(LogLine {
-                time_ns: line.time,
-                level: &line.level,
-                source: &line.caller,
-                text: &line.text,
-                is_server: true,
-            });
+    let mut found: BTreeMap<SpanId, Vec<LogLine<'s>>> = BTreeMap::new();
+    for (_, span, line) in lines(signals).filter(|(id, ..)| *id == trace.id()) {
+        let own = match span {
+            Some(id) => spans.iter().find(|span| span.id() == id),
+            None => {
+                let open = servers.iter().copied().filter(|span| {
+                    span.start_ns() < line.until_ns() && span.end_ns() >= line.time_ns
+                });
+                open.min_by_key(|span| span.duration_ns())
+            }
+        };
+        let lines = found.entry(own.unwrap_or(first).id()).or_default();
+        lines.push(line);
     }
     for lines in found.values_mut() {
         lines.sort_by_key(|line| line.time_ns);
@@ -79,7 +57,39 @@ pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, 
     found
 }
 
+/// All that was logged in traces, with the trace. A program's record names its span, and a line of the server's log names none.
+pub fn lines(signals: &Signals) -> impl Iterator<Item = (TraceId, Option<SpanId>, LogLine<'_>)> {
+    let records = signals.logs.iter().map(|record| {
+        let line = LogLine {
+            time_ns: record.time,
+            level: record.level(),
+            source: &record.scope.name,
+            text: &record.body,
+            is_server: false,
+        };
+        (TraceId(record.trace_id), Some(SpanId(record.span_id)), line)
+    });
+    let server = signals.server_lines.iter().map(|line| {
+        let told = LogLine {
+            time_ns: line.time,
+            level: &line.level,
+            source: &line.caller,
+            text: &line.text,
+            is_server: true,
+        };
+        (TraceId(line.trace_id), None, told)
+    });
+    records.chain(server)
+}
+
 impl LogLine<'_> {
+    /// The end of the time in which it may have been written.
+    #[must_use]
+    pub fn until_ns(&self) -> u64 {
+        let precision = if self.is_server { MILLISECOND } else { 1 };
+        self.time_ns.saturating_add(precision)
+    }
+
     /// Whether its level is that of a failure.
     #[must_use]
     pub fn is_failure(&self) -> bool {

@@ -228,12 +228,7 @@ fn notes(page: &mut Page, group: &Group<'_, '_>) {
 
 fn slowest<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, 't>) {
     let worst = group.worst();
-    let all = breakdown.reasons(&group.calls);
-    let place = group
-        .calls
-        .iter()
-        .position(|time| std::ptr::eq(*time, worst));
-    let reasons = place.map_or(&[][..], |place| all[place].as_slice());
+    let reasons = breakdown.reasons(worst);
     page.gap();
     let charset = page.style.charset();
     let clip = |text: &str| crate::escape::clipped(text, NAME, charset);
@@ -274,8 +269,10 @@ fn slowest<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, 't>
         one_reason(page, worst, reason);
     }
     if group.calls.len() > 1 {
-        let told = first_reasons(&all);
-        page.paragraph("first reasons of all calls: ", "    ", &told);
+        let counts = breakdown.first_reasons(&group.calls).into_iter();
+        let told = counts.map(|(name, count)| format!("{} {count}", name.unwrap_or("none")));
+        let told: Vec<String> = told.collect();
+        page.paragraph("first reasons of all calls: ", "    ", &told.join(", "));
     }
 }
 
@@ -300,24 +297,6 @@ fn one_reason(page: &mut Page, time: &CallTime<'_>, reason: &Reason) {
     if page.style.detail == Detail::Verbose {
         page.paragraph("    source: ", "      ", reason.source);
     }
-}
-
-/// `consistency-wait 18, none 2`
-fn first_reasons(all: &[Vec<Reason>]) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for reasons in all {
-        let name = reasons.first().map_or("none", |reason| reason.name);
-        match counts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((name, 1)),
-        }
-    }
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let told: Vec<String> = counts
-        .iter()
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
-    told.join(", ")
 }
 
 /// A table per operation with a column for each language, and by how much client and server differ.

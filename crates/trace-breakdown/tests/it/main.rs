@@ -117,7 +117,7 @@ fn each_slow_search_is_told_by_its_reason() {
         };
         let calls = breakdown.calls().iter().filter(in_case);
         let slowest = calls.max_by_key(|time| time.total_ns).expect(expected);
-        let reasons = breakdown.reasons(&[slowest]).remove(0);
+        let reasons = breakdown.reasons(slowest);
         let named: Vec<&str> = reasons.iter().map(|reason| reason.name).collect();
         assert_eq!(named.first(), Some(&expected), "{named:?}");
         let longest = slowest.stages.iter().max_by_key(|stage| stage.ns);

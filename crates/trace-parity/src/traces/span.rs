@@ -225,6 +225,12 @@ impl<'t> Span<'t> {
         self.traces.str(self.record().name)
     }
 
+    /// The same for spans of one input that have the same name, and for no others; small enough to be an index.
+    #[must_use]
+    pub fn name_number(&self) -> usize {
+        self.record().name.index()
+    }
+
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.record().kind

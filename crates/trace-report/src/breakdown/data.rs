@@ -225,7 +225,7 @@ impl<'a> JsonGroup<'a> {
 
 impl<'a> JsonCall<'a> {
     fn of<'t: 'a>(breakdown: &'a Breakdown<'t>, time: &'a CallTime<'t>) -> Self {
-        let reasons = breakdown.reasons(&[time]).into_iter().flatten();
+        let reasons = breakdown.reasons(time).into_iter();
         let path = breakdown.path(time).into_iter();
         Self {
             example: breakdown.example(time),

@@ -110,7 +110,7 @@ impl StagesView {
 fn row<'t>(breakdown: &Breakdown<'t>, group: &Group<'_, 't>) -> RowView {
     let calls = group.calls.len() as u64;
     let slowest = group.worst();
-    let first = breakdown.reasons(&[slowest]).remove(0).into_iter().next();
+    let first = breakdown.reasons(slowest).into_iter().next();
     let places = Model::builtin().stages().map(|(id, _)| id);
     let parts = places.enumerate().filter_map(|(place, id)| {
         let own = group.stages.iter().find(|stage| stage.stage == id)?;
