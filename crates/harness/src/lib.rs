@@ -31,7 +31,8 @@ pub use run::examples::{Options, run_all};
 pub use run::exec::{Exec, exec};
 pub use run::history::{KeptRun, LastTimes, last_times, list, prune};
 pub use run::judge::{
-    CaptureArgument, Judged, Rules, Selection, compare, contract, since, spans_named, stretch,
+    CaptureArgument, Judged, Rules, Selection, compare, contract, signals_beside, since,
+    spans_named, stretch,
 };
 pub use run::trace::{Showing, trace};
 pub use stack::bring_up::StackChoice;

@@ -35,7 +35,11 @@ fn of_one(capture: &CaptureArgument, arguments: &Breakdown) -> Result<String> {
     };
     let (traces, only) = (read(capture)?, arguments.step.as_deref());
     let contract = Contract::builtin();
-    let taken = taken_apart(capture, &traces, &contract, only)?;
+    let signals = harness::signals_beside(&workspace()?, capture)?;
+    let mut taken = taken_apart(capture, &traces, &contract, only)?;
+    if let Some(signals) = &signals {
+        taken = taken.with_logs(signals);
+    }
     Ok(match arguments.format {
         BreakdownFormat::Text => trace_report::breakdown(&taken, by, only, &terminal::style()),
         BreakdownFormat::Json => trace_report::breakdown_json(&taken, by, only),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use trace_parity::{Contract, RunFacts, Signals, TraceId, Traces, base_of, joined_calls};
 
 use crate::activity::Activity;
-use crate::call::{CallTime, Clock, Segments, Stretch};
+use crate::call::{CallTime, Clock, Frame, Segments, Stretch};
 use crate::elsewhere;
 use crate::logged::{LoggedLine, Logs};
 use crate::model::{Model, StageId};
@@ -99,6 +99,12 @@ impl<'t> Breakdown<'t> {
     #[must_use]
     pub fn path(&self, time: &CallTime<'t>) -> Vec<Stretch<'t>> {
         Clock::new(Model::builtin()).path(&self.activity.joined, &time.call)
+    }
+
+    /// The spans of a call as a flame graph shows them: parents before children.
+    #[must_use]
+    pub fn frames(&self, time: &CallTime<'t>) -> Vec<Frame<'t>> {
+        Clock::new(Model::builtin()).frames(&self.activity.joined, &time.call)
     }
 
     /// What was logged in the time of a call, in order of time.

@@ -13,10 +13,11 @@ mod names;
 mod path;
 mod reason;
 mod spread;
+mod staging;
 mod tree;
 
 pub use breakdown::Breakdown;
-pub use call::{CallTime, ProgramTime, Segments, StageTime, Stretch};
+pub use call::{CallTime, Frame, ProgramTime, Segments, StageTime, Stretch};
 pub use elsewhere::Elsewhere;
 pub use group::{By, Change, Group, GroupStage, GroupUnexplained, StageChange, changes, groups};
 pub use logged::LoggedLine;

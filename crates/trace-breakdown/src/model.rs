@@ -228,7 +228,9 @@ impl Model {
 }
 
 impl StageId {
-    pub(crate) fn index(self) -> usize {
+    /// Its place among [`Model::stages`].
+    #[must_use]
+    pub fn index(self) -> usize {
         usize::from(self.0)
     }
 }

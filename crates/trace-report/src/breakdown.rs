@@ -3,8 +3,8 @@
 mod data;
 
 use trace_breakdown::{
-    Breakdown, By, CallTime, Change, Difference, Group, GroupStage, Model, Reason, Segments, Side,
-    StageId, changes, groups,
+    Breakdown, By, CallTime, Change, Difference, Group, GroupStage, LoggedLine, Model, Reason,
+    Segments, Side, StageId, changes, groups,
 };
 
 use crate::terminal::layout::Page;
@@ -20,6 +20,9 @@ const REASONS_SHOWN: usize = 3;
 const SMALL: u128 = 10;
 /// Columns of an example's, a collection's or a span's name in a sentence.
 const NAME: usize = 40;
+/// Lines of logs of one call that are told unless all are asked for, and then.
+const LINES_SHOWN: usize = 10;
+const MOST_LINES: usize = 1_000;
 /// Groups that are shown unless all are asked for.
 const GROUPS_SHOWN: usize = 40;
 
@@ -268,11 +271,37 @@ fn slowest<'t>(page: &mut Page, breakdown: &Breakdown<'t>, group: &Group<'_, 't>
     for reason in reasons.iter().take(REASONS_SHOWN) {
         one_reason(page, worst, reason);
     }
+    logged(page, &breakdown.logged(worst));
     if group.calls.len() > 1 {
         let counts = breakdown.first_reasons(&group.calls).into_iter();
         let told = counts.map(|(name, count)| format!("{} {count}", name.unwrap_or("none")));
         let told: Vec<String> = told.collect();
         page.paragraph("first reasons of all calls: ", "    ", &told.join(", "));
+    }
+}
+
+/// Lines of logs under the stages in which they were written.
+fn logged(page: &mut Page, lines: &[LoggedLine<'_>]) {
+    let most = match page.style.detail {
+        Detail::Verbose => MOST_LINES,
+        _ => LINES_SHOWN,
+    };
+    let shown = &lines[..most.min(lines.len())];
+    for same in shown.chunk_by(|a, b| a.stage == b.stage) {
+        let stage = title(same[0].stage);
+        page.paragraph("  ", "    ", &format!("logged in `{stage}`"));
+        for line in same {
+            let at = words::nanoseconds(line.at_ns);
+            let mut text = format!("+{at} {}", words::log_line(&line.line));
+            if line.may_be_of_another {
+                text += " (or in another call of the trace)";
+            }
+            page.paragraph("    ", "      ", &text);
+        }
+    }
+    if shown.len() < lines.len() {
+        let left = words::plural(lines.len() - shown.len(), "line");
+        page.paragraph("  ", "    ", &format!("and {left} more; `-v` shows more"));
     }
 }
 

@@ -42,8 +42,8 @@ const PROGRAM: &str = concat!(
 /// The content security policy: this style, loader and program, each by its hash, and nothing else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-BlVjGlnG/CVNYrmtrTfQi8yO/UIU1rl4aoanAPetHK8='; ",
-    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-OgRK0zf4OZTXsYmtgxqTdrh8orIMLZ9ouRLkc3e+pYg='",
+    "style-src 'sha256-6lC7pkB8lW9n5nleuy0HEkeGCsjzWlBAhiG5q3ev9Bw='; ",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-kjttaFSzKbmb+korCTgnvzxtVhN2PLCyL/nAPERGijc='",
 );
 
 /// Writes the run as an HTML document.

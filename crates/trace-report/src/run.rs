@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use trace_parity::{Exit, Verdict};
+use trace_parity::{Exit, Signals, Verdict};
 
 /// A finished run, or a comparison of captures.
 ///
@@ -26,6 +27,8 @@ pub struct Run {
     pub notes: Vec<Note>,
     /// Seconds from start to finish; `None` for `compare`.
     pub wall_seconds: Option<f64>,
+    /// Metrics and logs beside the spans; `None` where there are none.
+    pub signals: Option<Arc<Signals>>,
     /// In the order they began.
     pub phases: Vec<Phase>,
     /// One per started example, in report order; empty for `compare`.
@@ -96,6 +99,7 @@ impl Run {
             verdict,
             notes: Vec::new(),
             wall_seconds: None,
+            signals: None,
             phases: Vec::new(),
             examples: Vec::new(),
         }

@@ -144,7 +144,7 @@ fn log_line(page: &mut Page, line: &LogLine<'_>, lead: &str, began: u64) {
     } else {
         since
     };
-    let text = format!("+{since} {} {}: {}", line.level, line.source, line.text);
+    let text = format!("+{since} {}", words::log_line(line));
     let room = page.width().saturating_sub(escape::columns(lead));
     let text = escape::clipped(&text, LOG_TEXT, charset);
     let lines = wrap(&text, [room, room.saturating_sub(LOG_INDENT.len())]);

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use trace_parity::{
-    Cell, Family, Finding, OperationCell, Outcome, Rule, Severity, SignalCell, SignalState,
-    StepRow, Verdict,
+    Cell, Family, Finding, LogLine, OperationCell, Outcome, Rule, Severity, SignalCell,
+    SignalState, StepRow, Verdict,
 };
 
 use crate::run::{Note, Run, Subject};
@@ -22,6 +22,11 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
     let whole = seconds.round();
     format!("{} min {} s", (whole / 60.0).floor(), whole % 60.0)
+}
+
+/// A line of a log: `INFO proxy/impl.go:111: received …`.
+pub(crate) fn log_line(line: &LogLine<'_>) -> String {
+    format!("{} {}: {}", line.level, line.source, line.text)
 }
 
 /// `850 ns`, `12.3 µs`, `4.07 ms`, `1.23 s`: three digits.

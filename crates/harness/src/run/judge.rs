@@ -2,16 +2,18 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use supervise::{Failure, IoContext, Result};
-use trace_parity::{Contract, Input, Problem, RunFacts, Trace, Traces, Verdict};
+use trace_parity::{Contract, Input, Problem, RunFacts, Signals, Trace, Traces, Verdict};
 use trace_report::Run;
 
 use crate::PROGRAM;
 use crate::folder::RunFolder;
 use crate::manifest::Manifest;
+use crate::signals;
 use crate::workspace::Workspace;
 
 /// Bytes of spans that a report's page may unpack to.
@@ -245,7 +247,10 @@ impl Captured {
     ) -> Judged {
         let verdict = trace_parity::judge(&self.traces, &self.problems, contract, facts);
         Judged {
-            run: Run::comparison(program, verdict),
+            run: Run {
+                signals: facts.and_then(|facts| facts.signals.clone()),
+                ..Run::comparison(program, verdict)
+            },
             traces: self.traces,
             raw: self.raw,
         }
@@ -320,6 +325,28 @@ pub fn spans_named(
             .detail(unread.into_iter().take(10))
             .hint("name a capture file, a run's folder, a run or a trace of the newest run"),
     )
+}
+
+/// Metrics and logs beside the traces that one argument names: in the run's folder, or in that of the file.
+pub fn signals_beside(
+    workspace: &Workspace,
+    capture: &CaptureArgument,
+) -> Result<Option<Arc<Signals>>> {
+    let path = &capture.path;
+    let folder = if path.is_dir() {
+        RunFolder::at(path)
+    } else if path.exists() {
+        RunFolder::at(path.parent().unwrap_or(Path::new("")))
+    } else if path == Path::new(STDIN) {
+        return Ok(None);
+    } else {
+        let named = path.to_str().map(|id| RunFolder::open(workspace, id));
+        match named {
+            Some(Ok(run)) => run,
+            _ => RunFolder::open(workspace, "latest")?,
+        }
+    };
+    signals::read(&folder)
 }
 
 /// Standard input, where a file may be named.

@@ -258,6 +258,7 @@ async function start() {
   linkTraces(document.body);
   fillTraces();
   fillDots();
+  linkFrames();
   if (waterfalls.scale) restore();
   arrive();
   addEventListener("popstate", () => arrive());

@@ -35,7 +35,49 @@ function operationPanel(operation) {
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "stage"), rows.map((row) => el("th", { scope: "col" }, name(row.example))))),
         el("tbody", {}, shown.map((stage) => el("tr", {},
           el("th", { scope: "row", title: stage.about }, el("i", { class: `swatch hue-${stage.hue}`, "aria-hidden": "true" }), stage.title),
-          rows.map((row) => el("td", {}, el("span", { class: "number" }, duration(stage.ns(row)))))))))));
+          rows.map((row) => el("td", {}, el("span", { class: "number" }, duration(stage.ns(row)))))))))),
+    flamePanel(operation, large));
+}
+
+/** The slowest call as a flame graph, and what was logged in its time. */
+function flamePanel({ method, slowest }, large) {
+  const titled = (place) => (place === null ? "unexplained" : report.stages.stages[place].title);
+  const hue = (place) => (place === null ? 6 : large.includes(place) ? large.indexOf(place) % 5 : 5);
+  const rows = [];
+  const above = [];
+  const frames = slowest.depths.map((depth, i) => {
+    const from = slowest.starts[i];
+    const to = from + slowest.lengths[i];
+    let row = depth === 0 ? 0 : above[depth - 1] + 1;
+    // Frames that work side by side are below one another.
+    while (rows[row]?.some((other) => from < other.to && other.from < to)) row++;
+    (rows[row] ??= []).push({ from, to });
+    above[depth] = row;
+    const waited = slowest.waited[i] > 0 ? `the call waits ${duration(slowest.waited[i])} for it: ${titled(slowest.stages[i])}` : "the call doesn't wait for it";
+    return el("a", {
+      class: `hue-${hue(slowest.stages[i])}${slowest.waited[i] > 0 ? "" : " beside"}`, "data-span": slowest.spans[i]?.join(" "),
+      title: `${slowest.names[i]}, ${duration(to - from)}; ${waited}`,
+      style: { left: percent(from / (slowest.total || 1)), width: percent((to - from) / (slowest.total || 1)), top: `${row * 24}px` },
+    }, name(slowest.names[i].split("/").at(-1)), ` ${duration(to - from)}`);
+  });
+  const left = [slowest.left_out > 0 && plural(slowest.left_out, "shorter span"), slowest.lines_left_out > 0 && plural(slowest.lines_left_out, "more line")].filter(Boolean);
+  return [
+    el("h3", { class: "after" }, "The slowest call: ", name(slowest.example), `, ${duration(slowest.total)}`),
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `flame graph of the slowest ${method}` },
+      el("div", { class: "flame", style: { height: `${rows.length * 24}px` } }, frames)),
+    slowest.lines.length > 0 && el("ol", { class: "lines", "aria-label": "logged in this call" }, slowest.lines.map((line) => el("li", {},
+      el("i", { class: `swatch hue-${hue(line.stage)}`, "aria-hidden": "true" }), el("b", {}, titled(line.stage)), ` +${duration(line.at)} `,
+      el("bdi", { class: "mono" }, line.text), line.may_be_of_another && el("span", { class: "soft" }, " (or in another call of the trace)")))),
+    left.length > 0 && el("p", { class: "soft" }, `left out: ${list(left)}`),
+  ];
+}
+
+/** Links frames to their spans, once these are read. */
+function linkFrames() {
+  for (const frame of document.querySelectorAll(".flame [data-span]")) {
+    const [trace, span] = frame.dataset.span.split(" ").map(Number);
+    frame.href = spanLink(spans.traces[trace].id, spans.traces[trace].ids[span]);
+  }
 }
 
 function stagesRow(row, shown, longest, rows) {

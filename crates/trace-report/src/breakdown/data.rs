@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use trace_breakdown::{
-    Breakdown, By, CallTime, Change, Difference, Group, Model, Reason, Segments, Spread, StageId,
-    changes, groups,
+    Breakdown, By, CallTime, Change, Difference, Group, LoggedLine, Model, Reason, Segments,
+    Spread, StageId, changes, groups,
 };
 use trace_parity::{SpanId, TraceId};
 
@@ -111,6 +111,7 @@ struct JsonCall<'a> {
     elsewhere: Option<JsonElsewhere<'a>>,
     reasons: Vec<JsonReason>,
     path: Vec<JsonStretch<'a>>,
+    logs: Vec<JsonLine<'a>>,
 }
 
 #[derive(Serialize)]
@@ -142,6 +143,17 @@ struct JsonStretch<'a> {
     span_id: SpanId,
     from_ns: u64,
     to_ns: u64,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    stage: Option<&'a str>,
+    at_ns: u64,
+    level: &'a str,
+    source: &'a str,
+    text: &'a str,
+    server: bool,
+    may_be_of_another_call: bool,
 }
 
 #[derive(Serialize)]
@@ -254,6 +266,22 @@ impl<'a> JsonCall<'a> {
                     to_ns: stretch.to_ns,
                 })
                 .collect(),
+            logs: breakdown.logged(time).iter().map(JsonLine::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&LoggedLine<'a>> for JsonLine<'a> {
+    fn from(logged: &LoggedLine<'a>) -> Self {
+        let line = logged.line;
+        Self {
+            stage: logged.stage.map(name),
+            at_ns: logged.at_ns,
+            level: line.level,
+            source: line.source,
+            text: line.text,
+            server: line.is_server,
+            may_be_of_another_call: logged.may_be_of_another,
         }
     }
 }

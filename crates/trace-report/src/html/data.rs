@@ -236,7 +236,7 @@ impl PageData {
             operations: verdict.operations.iter().map(operation).collect(),
             timing: timing(verdict).into_iter().map(self::times_of).collect(),
             signals: verdict.signals.iter().map(signal).collect(),
-            stages: StagesView::of(verdict, traces),
+            stages: StagesView::of(run, traces, spans),
             findings: verdict
                 .findings
                 .iter()

@@ -10,7 +10,8 @@ use trace_report::{
     escape,
 };
 
-use crate::spans::{CLIENT, INTERNAL, SERVER, SpanSpec, span, traces};
+use crate::build::trace_id;
+use crate::spans::{CLIENT, INTERNAL, SERVER, SpanSpec, logged, span, traces};
 
 /// A real run of five languages.
 fn five_languages() -> Traces {
@@ -132,6 +133,61 @@ fn json_satisfies_its_schema() {
     assert!(!validator().is_valid(&wrong));
 }
 
+#[test]
+fn lines_of_logs_are_told_in_their_stages() {
+    // The second search begins in the last moments of the first.
+    let mut spans = vec![span(1, 0, "program", INTERNAL, 0, 1_000_000)];
+    spans.extend(search(10, 500));
+    let mut second = search(20, 5);
+    for span in &mut second {
+        let length = span.end - span.start;
+        span.start = 10_506 + (span.start - 20_000);
+        span.end = span.start + length;
+    }
+    spans.extend(second);
+    let traces = traces(&spans);
+    let signals = logged(
+        trace_id(0x36),
+        &[
+            (9_999, "proxy/impl.go:2500", "before the call"),
+            (10_001, "proxy/meta_cache.go:846", "no shard cache"),
+            (
+                10_001,
+                "querynodev2/services.go:700",
+                "received\n\x1b[31msearch",
+            ),
+            (10_100, "delegator/delegator.go:400", "waiting for tsafe"),
+            (10_200, "unknown/file.go:1", "in some folder"),
+            (10_507, "proxy/impl.go:2600", "done"),
+            (10_800, "proxy/impl.go:2500", "after the call"),
+        ],
+    );
+    let taken = Breakdown::of(&traces, None, None).with_logs(&signals);
+    let text = breakdown(&taken, By::Call, None, &TerminalStyle::default());
+    assert_snapshot!(text);
+
+    let document: Value = serde_json::from_str(&breakdown_json(&taken, By::Call, None)).unwrap();
+    assert!(validator().is_valid(&document));
+    let lines = document["groups"][0]["slowest"]["logs"].as_array().unwrap();
+    let told: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let shared = line["may_be_of_another_call"].as_bool().unwrap();
+            format!("{} {} {shared}", line["at_ns"], line["stage"])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "1000000 \"route\" false",
+            "1000000 \"route\" false",
+            "100000000 \"consistency\" false",
+            "200000000 \"consistency\" false",
+            "507000000 \"segments-undivided\" true",
+        ]
+    );
+}
+
 proptest! {
     /// Whatever names are in a trace, lines are short and nothing acts on the terminal.
     #[test]
@@ -143,7 +199,8 @@ proptest! {
         call[0].attributes.push(("db.collection.name".to_owned(), name.as_str().into()));
         spans.extend(call);
         let traces = traces(&spans);
-        let taken = Breakdown::of(&traces, None, None);
+        let signals = logged(trace_id(0x36), &[(10_100, &name, &name)]);
+        let taken = Breakdown::of(&traces, None, None).with_logs(&signals);
         let style = TerminalStyle::default();
         for by in [By::Step, By::Language, By::Call, By::Collection] {
             let text = breakdown(&taken, by, None, &style);

@@ -178,6 +178,7 @@ pub(crate) fn consistent() -> Run {
                 ),
             ],
         },
+        signals: None,
         wall_seconds: Some(15.24),
         phases: vec![
             phase("preflight", 0.21),

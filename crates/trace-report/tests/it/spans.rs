@@ -1,13 +1,17 @@
 //! Traces to render, written as OTLP JSON and read back by the engine.
 
+use otlp_signals::ServerLine;
 use serde_json::{Value, json};
-use trace_parity::{Input, SpanId, TraceId, Traces, read};
+use trace_parity::{Input, Signals, SpanId, TraceId, Traces, read};
 
 use crate::build;
 
 pub(crate) const INTERNAL: u8 = 1;
 pub(crate) const SERVER: u8 = 2;
 pub(crate) const CLIENT: u8 = 3;
+
+/// Millisecond 0, in Unix nanoseconds.
+const BEGAN: u64 = 1_800_000_000_000_000_000;
 
 /// A span. Its id is its number; its times are in milliseconds.
 #[derive(Clone)]
@@ -44,6 +48,22 @@ pub(crate) fn span(id: u64, parent: u64, name: &str, kind: u8, start: u64, end: 
     }
 }
 
+/// Lines of the server's log: the millisecond in which each was written, its source, and its text.
+pub(crate) fn logged(trace: TraceId, lines: &[(u64, &str, &str)]) -> Signals {
+    let lines = lines.iter().map(|(ms, caller, text)| ServerLine {
+        time: BEGAN + ms * 1_000_000,
+        level: "INFO".to_owned(),
+        caller: (*caller).to_owned(),
+        text: (*text).to_owned(),
+        trace_id: trace.0,
+        line: 1,
+    });
+    Signals {
+        server_lines: lines.collect(),
+        ..Signals::default()
+    }
+}
+
 pub(crate) fn span_id(number: u64) -> SpanId {
     SpanId(number.to_be_bytes())
 }
@@ -69,7 +89,7 @@ pub(crate) fn traces(spans: &[SpanSpec]) -> Traces {
 }
 
 fn line(span: &SpanSpec) -> Value {
-    let nanoseconds = |ms: u64| (1_800_000_000_000_000_000 + ms * 1_000_000).to_string();
+    let nanoseconds = |ms: u64| (BEGAN + ms * 1_000_000).to_string();
     let status = match &span.error {
         Some(message) => json!({ "code": 2, "message": message }),
         None => json!({}),

@@ -1,7 +1,9 @@
 //! Runs with their spans, for the page.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use trace_parity::{CellCall, TraceId, Traces};
+use trace_parity::{CellCall, Signals, TraceId, Traces};
 use trace_report::Run;
 
 use crate::build;
@@ -30,6 +32,7 @@ impl Story {
 /// The server span of a call that isn't joined is in a separate trace.
 pub(crate) fn of(mut run: Run) -> Story {
     let mut all = Vec::new();
+    let mut signals = Signals::default();
     for column in 0..run.verdict.examples.len() {
         let mut example = Telling::new(column, &run.verdict.examples[column].name);
         for row in &mut run.verdict.steps {
@@ -56,8 +59,12 @@ pub(crate) fn of(mut run: Run) -> Story {
             finding.trace_id = Some(example.trace);
             finding.span_id = Some(span_id(example.first_call()));
         }
+        let line = (example.searched, "proxy/impl.go:2500", "search received");
+        let lines = spans::logged(example.trace, &[line]).server_lines;
+        signals.server_lines.extend(lines);
         all.extend(example.finish());
     }
+    run.signals = Some(Arc::new(signals));
     Story {
         run,
         raw: spans::raw(&all).into_bytes(),
@@ -75,6 +82,8 @@ struct Telling {
     next: u64,
     now: u64,
     lost: u8,
+    /// When the server works on the search.
+    searched: u64,
     spans: Vec<SpanSpec>,
 }
 
@@ -93,6 +102,7 @@ impl Telling {
             next: root + 1,
             now: 7 * (column as u64 + 1),
             lost: 0,
+            searched: 0,
             spans: Vec::new(),
         }
     }
@@ -106,6 +116,9 @@ impl Telling {
         let (client, server, start) = (self.next, self.next + 1, self.now);
         let (start_inside, end_inside, end) = (start + 1, start + 8, start + 11);
         self.next += 3;
+        if method == "Search" {
+            self.searched = start_inside + 3;
+        }
         self.now = if polling { end + 100 } else { end + 2 };
         let trace = if joined {
             self.trace
@@ -250,13 +263,25 @@ pub(crate) fn hostile(text: &str) -> Story {
     told.phases = texts.phases;
     told.examples = texts.examples;
     let trace = told.verdict.examples[0].trace_id.expect("it has a trace");
-    let spans = [SpanSpec {
+    let root = SpanSpec {
         trace,
         service: text.to_owned(),
         attributes: vec![(text.to_owned(), json!(text))],
         error: Some(text.to_owned()),
         ..span(1 << 32, 0, text, CLIENT, 0, 100)
-    }];
+    };
+    const METHOD: &str = "milvus.proto.milvus.MilvusService/Search";
+    let own = |spec: SpanSpec| SpanSpec { trace, ..spec };
+    let spans = [
+        root,
+        own(span(2, 1 << 32, METHOD, CLIENT, 10, 90)),
+        own(span(3, 2, METHOD, SERVER, 20, 80)),
+        own(SpanSpec {
+            service: "standalone".to_owned(),
+            ..span(4, 3, text, INTERNAL, 30, 70)
+        }),
+    ];
+    told.signals = Some(Arc::new(spans::logged(trace, &[(50, text, text)])));
     Story {
         run: told,
         raw: spans::raw(&spans).into_bytes(),

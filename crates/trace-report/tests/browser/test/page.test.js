@@ -52,6 +52,29 @@ inPage("each operation's time is shown by stages, the examples under one another
   assert.ok(await insert.getByRole("table").isVisible());
 });
 
+inPage("the slowest call of an operation is a flame graph, with what was logged in it", "consistent", {}, async (page) => {
+  const flame = page.getByRole("region", { name: "flame graph of the slowest Search" });
+  const frames = flame.getByRole("link");
+  assert.deepEqual(await frames.allTextContents(), ["Search 11.0 ms", "Search 7.00 ms", "Proxy-Search 6.00 ms"]);
+  const widths = await frames.evaluateAll((all) => all.map((frame) => frame.getBoundingClientRect().width));
+  assert.ok(Math.abs(widths[2] / widths[0] - 6 / 11) < 0.02, `${widths}`);
+  const lines = page.locator("#stages details[open]").getByRole("list", { name: "logged in this call" });
+  assert.match(await lines.textContent(), /\+4\.00 ms INFO proxy\/impl\.go:2500: search received/);
+  await frames.nth(1).focus();
+  await page.keyboard.press("Tab");
+  assert.equal(await frames.nth(2).evaluate((frame) => frame === document.activeElement), true);
+  await page.keyboard.press("Enter");
+  assert.ok((await page.getByRole("region", { name: "the chosen span" }).textContent()).includes("Proxy-Search"));
+});
+
+for (const [what, options] of [["a desktop", {}], ["a phone", PHONE]]) {
+  inPage(`frames of a flame graph don't lie on one another on ${what}`, "consistent", options, async (page) => {
+    const boxes = await page.locator("#stages details[open] .flame a").evaluateAll((all) => all.map((frame) => frame.getBoundingClientRect().toJSON()));
+    assert.equal(boxes.length, 3);
+    assert.ok(boxes.every((box, at) => at === 0 || box.top >= boxes[at - 1].bottom), JSON.stringify(boxes));
+  });
+}
+
 inPage("a failing run shows what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
   assert.equal(await page.locator(".story").textContent(), "java fails; py, go, node and rust tell the same story.");
   const finding = page.locator(".finding").first();
