@@ -1,4 +1,4 @@
-//! Searches that are slow for known reasons, made for real and explained.
+//! Calls of real runs, broken down: searches that are slow for known reasons, and the scenario in five languages.
 
 mod support;
 
@@ -101,10 +101,7 @@ impl Told {
             .join(&id)
             .join("capture.jsonl");
         let roots = roots(&std::fs::read_to_string(capture).expect("a capture"));
-        let told = ["--step", "search", "--by", "call", "--format", "json"];
-        let told = xtask(&[&["breakdown", &id], &told[..]].concat()).finish();
-        assert_eq!(told.code(), Some(0), "{}", told.stderr);
-        let groups = told.json()["groups"].as_array().expect("groups").clone();
+        let groups = groups(&id, &["--step", "search", "--by", "call"]);
         Self {
             run: id,
             roots,
@@ -151,4 +148,49 @@ fn slow_each_slow_search_is_told_by_its_reason() {
     let far = Told::of(&python, &["--fault", &link], &["slow-link"]);
     far.check("slow-link", &mut wrong);
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The groups of `breakdown RUN`.
+fn groups(run: &str, arguments: &[&str]) -> Vec<Value> {
+    let format = ["--format", "json"];
+    let told = xtask(&[&["breakdown", run], arguments, &format[..]].concat()).finish();
+    assert_eq!(told.code(), Some(0), "{}", told.stderr);
+    told.json()["groups"].as_array().expect("groups").clone()
+}
+
+#[test]
+#[ignore = "runs each language ten times: cargo xtask test --slow"]
+fn slow_stages_add_up_in_every_call_of_fifty_runs() {
+    const UNEXPLAINED: u64 = 3;
+    let _turn = alone();
+    let run = xtask(&["run-all", "--repeat", "10", "--format", "json"]).finish();
+    assert_eq!(run.code(), Some(0), "{}", run.stderr);
+    let id = run.json()["run"]
+        .as_str()
+        .expect("a run has an id")
+        .to_owned();
+
+    let ns = |value: &Value| value.as_u64().expect("nanoseconds");
+    let mut worst = [("Search", 0.0_f64), ("Insert", 0.0)];
+    for call in groups(&id, &["--by", "call"]) {
+        let stages = call["stages"].as_array().expect("stages").iter();
+        let unexplained = ns(&call["unexplained"]["sum_ns"]);
+        let told: u64 = stages.map(|stage| ns(&stage["sum_ns"])).sum();
+        let total = ns(&call["slowest"]["total_ns"]);
+        assert_eq!(told + unexplained, total, "{call}");
+        let known = worst
+            .iter_mut()
+            .find(|(method, _)| call["method"] == *method);
+        if let Some((method, worst)) = known {
+            assert!(unexplained * 100 < total * UNEXPLAINED, "{method}: {call}");
+            *worst = worst.max(unexplained as f64 * 100.0 / total as f64);
+        }
+    }
+    println!("run {id}: unexplained at most, in percent: {worst:?}");
+
+    for step in ["search", "insert"] {
+        let languages = groups(&id, &["--step", step, "--by", "language"]);
+        let calls: Vec<_> = languages.iter().map(|group| ns(&group["calls"])).collect();
+        assert_eq!(calls, [10; 5], "{step}");
+    }
 }
