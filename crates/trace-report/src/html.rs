@@ -42,7 +42,7 @@ const PROGRAM: &str = concat!(
 /// The content security policy: this style, loader and program, each by its hash, and nothing else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-6lC7pkB8lW9n5nleuy0HEkeGCsjzWlBAhiG5q3ev9Bw='; ",
+    "style-src 'sha256-27th29eNeNEIbJgq5uKVGC3TbnsewLiAdpLaEt01n6A='; ",
     "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-kjttaFSzKbmb+korCTgnvzxtVhN2PLCyL/nAPERGijc='",
 );
 
