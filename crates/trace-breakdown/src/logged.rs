@@ -39,7 +39,7 @@ pub(crate) type NamedLine<'s> = (Option<SpanId>, LogLine<'s>);
 impl<'s> Logs<'s> {
     pub(crate) fn of(signals: &'s Signals, calls: &[CallTime<'_>]) -> Self {
         let mut traces: HashMap<TraceId, TraceLogs<'s>> = HashMap::new();
-        for (trace, span, line) in trace_parity::lines(signals) {
+        for (trace, span, line) in trace_parity::log_lines(signals) {
             traces.entry(trace).or_default().lines.push((span, line));
         }
         for own in traces.values_mut() {

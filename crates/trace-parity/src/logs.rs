@@ -38,7 +38,7 @@ pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, 
     let servers = spans.iter().filter(|span| contract.is_server_span(span));
     let servers: Vec<&Span<'_>> = servers.collect();
     let mut found: BTreeMap<SpanId, Vec<LogLine<'s>>> = BTreeMap::new();
-    for (_, span, line) in lines(signals).filter(|(id, ..)| *id == trace.id()) {
+    for (_, span, line) in log_lines(signals).filter(|(id, ..)| *id == trace.id()) {
         let own = match span {
             Some(id) => spans.iter().find(|span| span.id() == id),
             None => {
@@ -58,7 +58,9 @@ pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, 
 }
 
 /// All that was logged in traces, with the trace. A program's record names its span, and a line of the server's log names none.
-pub fn lines(signals: &Signals) -> impl Iterator<Item = (TraceId, Option<SpanId>, LogLine<'_>)> {
+pub fn log_lines(
+    signals: &Signals,
+) -> impl Iterator<Item = (TraceId, Option<SpanId>, LogLine<'_>)> {
     let records = signals.logs.iter().map(|record| {
         let line = LogLine {
             time_ns: record.time,
