@@ -52,4 +52,4 @@ pub use verdict::{
     OperationRow, Outcome, SignalCell, SignalRow, SignalState, StepRow, Verdict,
 };
 pub use view::examples::{ExampleTrace, example_traces};
-pub use wire::{Wire, WireCall, WireError};
+pub use wire::{Wire, WireCall, WireError, WireTime, wire_times};

@@ -6,6 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::ids::SpanId;
+use crate::traces::{Span, Trace};
+
 /// The schema of the file, in its first line.
 const SCHEMA: &str = "milvus-otel.wire/1";
 
@@ -21,6 +24,8 @@ pub struct Wire {
 pub struct WireCall {
     pub connection: u64,
     pub headers_unix_nano: u64,
+    #[serde(default)]
+    pub end_unix_nano: u64,
     /// `/package.Service/Method`.
     pub path: String,
     /// Context headers with all their values, as sent and in order.
@@ -92,6 +97,50 @@ impl Wire {
         calls.sort_by_key(|call| call.headers_unix_nano);
         Ok(Self { calls })
     }
+}
+
+/// When a call was on the wire, from its first headers to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireTime {
+    /// Nanoseconds from the start of the call's span to the headers.
+    pub after_ns: u64,
+    /// Nanoseconds from the headers to the end of the last attempt.
+    pub took_ns: u64,
+    /// How often it was sent.
+    pub sent: u32,
+}
+
+impl WireTime {
+    /// That of a call whose span began at `start_ns`; `None` if it was never sent.
+    pub(crate) fn of(start_ns: u64, attempts: &[&WireCall]) -> Option<Self> {
+        let begun = attempts.iter().map(|call| call.headers_unix_nano).min()?;
+        let ended = attempts.iter().map(|call| call.end_unix_nano).max()?;
+        Some(Self {
+            after_ns: begun.saturating_sub(start_ns),
+            took_ns: ended.saturating_sub(begun),
+            sent: attempts.len().try_into().unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// When the spans of a trace were on the wire, by the span that each `traceparent` names.
+pub fn wire_times(trace: &Trace<'_>, wire: &Wire) -> BTreeMap<SpanId, WireTime> {
+    let id = trace.id().to_string();
+    let mut sent: BTreeMap<&str, Vec<&WireCall>> = BTreeMap::new();
+    for call in &wire.calls {
+        let parts = call.traceparents().first().map(|text| text.split('-'));
+        let mut parts = parts.into_iter().flatten().skip(1);
+        if parts.next() == Some(id.as_str())
+            && let Some(span) = parts.next()
+        {
+            sent.entry(span).or_default().push(call);
+        }
+    }
+    let of = |span: Span<'_>| {
+        let attempts = sent.get(span.id().to_string().as_str())?;
+        Some((span.id(), WireTime::of(span.start_ns(), attempts)?))
+    };
+    trace.spans().filter_map(of).collect()
 }
 
 impl WireCall {

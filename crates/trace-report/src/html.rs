@@ -42,8 +42,8 @@ const PROGRAM: &str = concat!(
 /// The content security policy: this style, loader and program, each by its hash, and nothing else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-27th29eNeNEIbJgq5uKVGC3TbnsewLiAdpLaEt01n6A='; ",
-    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-kjttaFSzKbmb+korCTgnvzxtVhN2PLCyL/nAPERGijc='",
+    "style-src 'sha256-JsU0k9n8OylifkdVdykaBuhZ5WUkkqPRH6P0sQCQYqQ='; ",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-srT22bNHZY8pK9MRcKEOVs3plEfN70ViT6tyajt4ngo='",
 );
 
 /// Writes the run as an HTML document.

@@ -90,6 +90,7 @@ struct ReportCell<'a> {
     attempts: u64,
     client_ms: f64,
     server_ms: f64,
+    wire_ms: Option<f64>,
     differs: bool,
 }
 
@@ -285,6 +286,7 @@ impl<'a> ReportCell<'a> {
             attempts: cell.attempts,
             client_ms: milliseconds(cell.client_ns),
             server_ms: milliseconds(cell.server_ns),
+            wire_ms: (cell.wire_ns > 0).then(|| milliseconds(cell.wire_ns)),
             differs: cell.differs,
         }
     }

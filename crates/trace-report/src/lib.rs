@@ -27,5 +27,5 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use run::{ExampleRun, Note, NoteKind, Phase, Run, Subject};
 pub use terminal::{Detail, TerminalStyle, terminal};
-pub use tree::{LogsBySpan, tree, tree_with};
+pub use tree::{Beside, tree, tree_with};
 pub use wrap::wrap;

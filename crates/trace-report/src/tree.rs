@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use trace_parity::{Kind, LogLine, Span, SpanId, Status, Trace};
+use trace_parity::{Kind, LogLine, Span, SpanId, Status, Trace, WireTime};
 
 use crate::escape::{self, Charset};
 use crate::terminal::layout::Page;
@@ -34,20 +34,26 @@ const LOG_INDENT: &str = "  ";
 /// Equal siblings in a row, as polling makes them, are one line with their count, and the first one's children stand for
 /// all; [`Detail::Verbose`] shows each. A span that failed is marked, and its message given.
 pub fn tree(trace: &Trace<'_>, style: &TerminalStyle) -> String {
-    tree_with(trace, None, &LogsBySpan::new(), style)
+    tree_with(trace, None, &Beside::default(), style)
 }
 
-/// What was logged while spans were current, by span.
-pub type LogsBySpan<'s> = BTreeMap<SpanId, Vec<LogLine<'s>>>;
+/// What is shown below spans.
+#[derive(Debug, Default)]
+pub struct Beside<'s> {
+    /// What was logged while they were current.
+    pub logs: BTreeMap<SpanId, Vec<LogLine<'s>>>,
+    /// When a witness saw them.
+    pub wire: BTreeMap<SpanId, WireTime>,
+}
 
-/// The trace as [`tree`] shows it, or the part `under` one of its spans, with what was logged in each span below it, in order of time.
+/// The trace as [`tree`] shows it, or the part `under` one of its spans, with what stands beside each span below it, logs in order of time.
 ///
 /// A line has the time since the trace began, the level, and who logged it: a server's line the place in its source, a program's the
 /// logger. Text of several lines is put on one.
 pub fn tree_with(
     trace: &Trace<'_>,
     under: Option<&Span<'_>>,
-    logs: &LogsBySpan<'_>,
+    beside: &Beside<'_>,
     style: &TerminalStyle,
 ) -> String {
     let mut spans = trace.tree();
@@ -78,7 +84,11 @@ pub fn tree_with(
             style.ascii,
             row.span.children().len() > 0,
         );
-        let lines = |span: &Span<'_>| logs.get(&span.id()).map_or(&[][..], Vec::as_slice);
+        if let Some(wire) = beside.wire.get(&row.span.id()) {
+            let text = format!("{lead}{}", on_the_wire(wire, style.ascii));
+            page.line(&[(Role::Faint, text)]);
+        }
+        let lines = |span: &Span<'_>| beside.logs.get(&span.id()).map_or(&[][..], Vec::as_slice);
         for line in lines(&row.span) {
             log_line(&mut page, line, &lead, began);
         }
@@ -129,6 +139,19 @@ fn head(page: &mut Page, trace: &Trace<'_>, spans: &[(usize, Span<'_>)]) {
     }
     let rest = parts.join(page.style.separator());
     page.paragraph("trace ", "      ", &format!("{}  {rest}", trace.id()));
+}
+
+fn on_the_wire(wire: &WireTime, ascii: bool) -> String {
+    let (after, took) = (
+        words::nanoseconds(wire.after_ns),
+        words::nanoseconds(wire.took_ns),
+    );
+    let times = match wire.sent {
+        1 => String::new(),
+        sent => format!(", sent {sent} times"),
+    };
+    let text = format!("+{after} on the wire for {took}{times}");
+    if ascii { text.replace('µ', "u") } else { text }
 }
 
 fn log_line(page: &mut Page, line: &LogLine<'_>, lead: &str, began: u64) {

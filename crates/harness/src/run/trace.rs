@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use supervise::{Failure, Result};
-use trace_parity::{Contract, ExampleTrace, Signals, Span, Trace, Traces};
-use trace_report::{Charset, LogsBySpan, TerminalStyle, escape, tree_with};
+use trace_parity::{Contract, ExampleTrace, Signals, Span, Trace, Traces, Wire};
+use trace_report::{Beside, Charset, TerminalStyle, escape, tree_with};
 
 use crate::folder::RunFolder;
+use crate::manifest::read_wire;
 use crate::run::judge::{self, CaptureArgument};
 use crate::signals;
 use crate::workspace::Workspace;
@@ -74,6 +75,7 @@ fn run_at(path: &str) -> Option<RunFolder> {
 struct Shown<'s> {
     showing: &'s Showing,
     signals: Option<Arc<Signals>>,
+    wire: Option<Arc<Wire>>,
     style: &'s TerminalStyle,
 }
 
@@ -95,6 +97,7 @@ impl<'s> Shown<'s> {
         Ok(Self {
             showing,
             signals,
+            wire: read_wire(&run.wire())?,
             style,
         })
     }
@@ -105,10 +108,15 @@ impl<'s> Shown<'s> {
             None => None,
         };
         let signals = self.signals.as_deref();
-        let logs = signals.map_or_else(LogsBySpan::new, |signals| {
-            trace_parity::logs_of(trace, signals)
-        });
-        Ok(tree_with(trace, slowest.as_ref(), &logs, self.style))
+        let beside = Beside {
+            logs: signals.map_or_else(Default::default, |signals| {
+                trace_parity::logs_of(trace, signals)
+            }),
+            wire: self.wire.as_ref().map_or_else(Default::default, |wire| {
+                trace_parity::wire_times(trace, wire)
+            }),
+        };
+        Ok(tree_with(trace, slowest.as_ref(), &beside, self.style))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::traces::Value;
 use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::examples::Example;
+use crate::wire::WireTime;
 
 use super::model::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
@@ -260,7 +261,10 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
             }
         }
         cell.joined += u64::from(call.server().is_some());
-        cell.calls.push(cell_call(view, call));
+        let told = cell_call(view, call);
+        let on_wire = told.wire.map_or(0, |wire| wire.took_ns);
+        cell.wire_ns = cell.wire_ns.saturating_add(on_wire);
+        cell.calls.push(told);
         let time = |span: u32| view.traces.span(span).duration_ns();
         cell.client_ns = cell.client_ns.saturating_add(time(call.span));
         cell.server_ns = cell.server_ns.saturating_add(call.server().map_or(0, time));
@@ -276,7 +280,11 @@ fn cell_call(view: &View<'_>, call: &Call<'_>) -> CellCall {
         let span = view.traces.span(span);
         (span.trace_id(), span.id())
     };
+    let number = view.call_of.get(&call.span);
+    let sent = number.zip(view.wire.as_ref());
+    let start_ns = view.traces.span(call.span).start_ns();
     CellCall {
+        wire: sent.and_then(|(number, wire)| WireTime::of(start_ns, wire.of(*number))),
         client: ids(call.span),
         server: call.server().map(ids),
         elsewhere: call

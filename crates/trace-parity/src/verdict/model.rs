@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::ids::{SpanId, TraceId};
 use crate::rule::{Rule, Severity};
+use crate::wire::WireTime;
 
 /// The result over all examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -156,6 +157,8 @@ pub struct Cell {
     pub client_ns: u64,
     /// Nanoseconds in the server spans joined to them together.
     pub server_ns: u64,
+    /// Nanoseconds on the wire together, where a witness saw them; else 0.
+    pub wire_ns: u64,
     /// A finding of warning or worse points at this cell, or its RPCs differ from most others'.
     pub differs: bool,
     /// The step's client RPCs, in order of start.
@@ -170,6 +173,8 @@ pub struct CellCall {
     pub server: Option<(TraceId, SpanId)>,
     /// The server span that it should have been joined to, or that stands in its place.
     pub elsewhere: Option<(TraceId, SpanId)>,
+    /// When a witness saw it.
+    pub wire: Option<WireTime>,
 }
 
 /// One thing that is wrong.

@@ -26,6 +26,7 @@ fn as_sent(bytes: &[u8], flags: &str) -> Vec<WireCall> {
             (span.service_name() == Some("milvus-client")).then(|| WireCall {
                 connection: 1,
                 headers_unix_nano: span.start_ns() + 1,
+                end_unix_nano: span.start_ns() + 2,
                 path: format!("/{service}{method}"),
                 context: BTreeMap::from([header]),
                 grpc_status: Some(0),

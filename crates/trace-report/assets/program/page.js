@@ -45,9 +45,11 @@ function time(cell, most) {
   const share = (ns) => percent(ns / most);
   return [
     el("b", { class: "number" }, duration(cell.client_ns)),
+    cell.wire_ns && el("div", { class: "soft" }, `wire ${duration(cell.wire_ns)}`),
     el("div", { class: "soft" }, cell.joined > 0 ? `server ${duration(cell.server_ns)}` : "no server span"),
     el("div", { class: "plot track", "aria-hidden": "true" },
       el("i", { class: "client", style: { width: share(cell.client_ns) } }),
+      cell.wire_ns && el("i", { class: "wire", style: { width: share(Math.min(cell.wire_ns, cell.client_ns)) } }),
       el("i", { class: "server", style: { width: share(Math.min(cell.server_ns, cell.client_ns)) } })),
     cell.calls.length > 1 && el("div", { class: "dots", "aria-hidden": "true", "data-calls": "" }),
   ];

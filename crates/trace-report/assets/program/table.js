@@ -232,14 +232,24 @@ function parts(call) {
   return before < 0 || after < 0 ? { total, inside } : { total, before, inside, after };
 }
 
+/** When it was sent, and what the wire adds to the server's time. */
+function wireSays({ wire, server }, inside) {
+  const [after, took, sent] = wire;
+  const times = sent > 1 ? `, sent ${sent} times` : "";
+  const way = server && took >= inside ? `, ${duration(took - inside)} of it outside the server` : "";
+  return [el("li", {}, "wire ", el("b", {}, duration(took)), times), el("li", { class: "soft" }, `sent ${duration(after)} after the call began${way}`)];
+}
+
 function split(call) {
   const { total, before, inside, after } = parts(call);
   const fits = before !== undefined && total > 0;
   const track = el("div", { class: "track", "aria-hidden": "true" },
     el("div", { class: "client", style: { position: "absolute", inset: 0, "border-radius": "4px" } }),
+    call.wire && total > 0 && el("div", { class: "wire", style: { left: percent(call.wire[0] / total), width: percent(call.wire[1] / total) } }),
     fits && el("div", { class: call.server ? "server" : "astray", style: { left: percent(before / total), width: percent(inside / total) } }));
   const says = [
     el("li", {}, "client ", el("b", {}, duration(total))),
+    call.wire && wireSays(call, inside),
     inside !== undefined && el("li", {}, "server ", el("b", {}, duration(inside))),
     fits && el("li", { class: "soft" }, `${duration(before)} before it, ${duration(after)} after it`),
     inside !== undefined && !fits && el("li", { class: "warn" }, "the clocks of client and server disagree"),

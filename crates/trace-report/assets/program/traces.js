@@ -114,6 +114,7 @@ function legend() {
   return el("ul", { class: "legend" },
     entry("client", "client's call; hatched: time outside the server"),
     entry("server", "server's work"),
+    spans.traces.some((trace) => [...trace.calls.values()].some((call) => call.wire)) && entry("wire", "on the wire"),
     lost && entry("astray", "the server's half, in another trace"),
     el("li", {}, el("span", { class: "mono" }, "→ ← ·"), "client, server, internal span"));
 }

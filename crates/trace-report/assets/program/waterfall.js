@@ -249,8 +249,11 @@ class Waterfall {
     const answer = trace.answers.get(span);
     if (answer !== undefined || trace.calls.has(span)) {
       const whole = bar(`client${isPoll ? " poll" : ""}${failed}`, from, to);
-      if (answer === undefined) return [whole];
-      return [whole, bar("server", Math.max(from, this.start(trace.starts[answer])), Math.min(to, this.end(trace.end(answer))))];
+      const [after, took] = trace.calls.get(span)?.wire ?? [];
+      const sent = trace.starts[span] + after;
+      const wire = took === undefined ? [] : [bar("wire", this.start(sent), Math.min(to, this.end(sent + took)))];
+      if (answer === undefined) return [whole, ...wire];
+      return [whole, ...wire, bar("server", Math.max(from, this.start(trace.starts[answer])), Math.min(to, this.end(trace.end(answer))))];
     }
     const root = trace.parents[span] < 0 && trace.hasChildren(span);
     const ours = this.example !== null && trace.services[span] === trace.services[0];

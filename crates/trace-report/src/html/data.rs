@@ -165,6 +165,8 @@ struct CellView {
     joined: u64,
     client_ns: u64,
     server_ns: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire_ns: Option<u64>,
     differs: bool,
     calls: Vec<CallView>,
 }
@@ -175,6 +177,9 @@ struct CallView {
     client: Option<SpanPlace>,
     server: Option<SpanPlace>,
     elsewhere: Option<SpanPlace>,
+    /// On the wire: nanoseconds after the call began, how many, and how often it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<(u64, u64, u32)>,
 }
 
 #[derive(Serialize)]
@@ -493,6 +498,7 @@ fn cell_view(cell: &Cell, spans: &SpanBlock) -> CellView {
         joined: cell.joined,
         client_ns: cell.client_ns,
         server_ns: cell.server_ns,
+        wire_ns: (cell.wire_ns > 0).then_some(cell.wire_ns),
         differs: cell.differs,
         calls: cell
             .calls
@@ -511,6 +517,9 @@ fn call(call: &CellCall, spans: &SpanBlock) -> CallView {
         client: place(Some(call.client)),
         server: place(call.server),
         elsewhere: place(call.elsewhere),
+        wire: call
+            .wire
+            .map(|wire| (wire.after_ns, wire.took_ns, wire.sent)),
     }
 }
 

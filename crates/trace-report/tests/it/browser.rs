@@ -37,6 +37,7 @@ fn write_pages(folder: &Path) {
     let stories = [
         ("consistent", story::of(build::consistent())),
         ("context-lost", story::of(build::context_lost())),
+        ("witnessed", story::witnessed(build::consistent())),
         ("example-failed", story::of(build::example_failed())),
         (
             "could-not-run",

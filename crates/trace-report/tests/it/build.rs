@@ -507,6 +507,7 @@ fn step(name: &str, methods: &[&[&str]; 5]) -> StepRow {
             attempts: 0,
             client_ns: count * 2_340_000 + index as u64 * 100_000,
             server_ns: count * 1_910_000,
+            wire_ns: 0,
             differs: name == "has_collection" && index >= 3,
             calls: Vec::new(),
         })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use trace_parity::{CellCall, Signals, TraceId, Traces};
+use trace_parity::{CellCall, Signals, TraceId, Traces, WireTime};
 use trace_report::Run;
 
 use crate::build;
@@ -69,6 +69,23 @@ pub(crate) fn of(mut run: Run) -> Story {
         run,
         raw: spans::raw(&all).into_bytes(),
     }
+}
+
+/// A run with a witness, which saw each call half a millisecond after it began, for nine milliseconds.
+pub(crate) fn witnessed(run: Run) -> Story {
+    let mut story = of(run);
+    let rows = story.run.verdict.steps.iter_mut();
+    for cell in rows.flat_map(|row| row.cells.iter_mut().flatten()) {
+        for call in &mut cell.calls {
+            call.wire = Some(WireTime {
+                after_ns: 500_000,
+                took_ns: 9_000_000,
+                sent: 1,
+            });
+        }
+        cell.wire_ns = cell.count * 9_000_000;
+    }
+    story
 }
 
 /// Builds the spans of one example.
@@ -159,6 +176,7 @@ impl Telling {
             client: (self.trace, span_id(client)),
             server: joined.then(|| (trace, span_id(server))),
             elsewhere: (!joined).then(|| (trace, span_id(server))),
+            wire: None,
         }
     }
 

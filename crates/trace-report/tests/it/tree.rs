@@ -2,8 +2,8 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use trace_parity::LogLine;
-use trace_report::{Detail, LogsBySpan, TerminalStyle, escape, tree, tree_with};
+use trace_parity::{Kind, LogLine, WireTime};
+use trace_report::{Beside, Detail, TerminalStyle, escape, tree, tree_with};
 
 use crate::spans::{CLIENT, INTERNAL, SERVER, SpanSpec, span, traces};
 
@@ -62,7 +62,7 @@ fn logs_stand_below_their_spans() {
         text,
         is_server: true,
     };
-    let mut logs = LogsBySpan::new();
+    let mut beside = Beside::default();
     for span in trace.spans() {
         let own = match span.name() {
             "Proxy-Search" => vec![
@@ -72,12 +72,20 @@ fn logs_stand_below_their_spans() {
             "Proxy-GetLoadingProgress" => vec![line(201, "DEBUG", "received")],
             _ => continue,
         };
-        logs.insert(span.id(), own);
+        beside.logs.insert(span.id(), own);
     }
-    let style = TerminalStyle::default();
-    assert_snapshot!(tree_with(&trace, None, &logs, &style));
     let search = trace.spans().find(|span| span.name().ends_with("/Search"));
-    assert_snapshot!(tree_with(&trace, search.as_ref(), &logs, &style));
+    let wire = WireTime {
+        after_ns: 400_000,
+        took_ns: 9_500_000,
+        sent: 2,
+    };
+    let calls = search.filter(|span| span.kind() == Kind::Client);
+    beside.wire.extend(calls.map(|span| (span.id(), wire)));
+    let style = TerminalStyle::default();
+    assert_snapshot!(tree_with(&trace, None, &beside, &style));
+    let search = trace.spans().find(|span| span.name().ends_with("/Search"));
+    assert_snapshot!(tree_with(&trace, search.as_ref(), &beside, &style));
 }
 
 #[test]

@@ -75,6 +75,20 @@ for (const [what, options] of [["a desktop", {}], ["a phone", PHONE]]) {
   });
 }
 
+inPage("a call's time on the wire lies between the client's and the server's", "witnessed", {}, async (page) => {
+  await page.locator("tbody tr").filter({ hasText: "search" }).first().locator(".cell").first().click();
+  const split = page.locator(".split").first();
+  const says = await split.locator("li").allTextContents();
+  assert.deepEqual(says.slice(0, 4), ["client 11.0 ms", "wire 9.00 ms", "sent 500 µs after the call began, 2.00 ms of it outside the server", "server 7.00 ms"]);
+  const edges = async (bar) => {
+    const { x, width } = await split.locator(`.track .${bar}`).boundingBox();
+    return [x, x + width];
+  };
+  const [client, wire, server] = [await edges("client"), await edges("wire"), await edges("server")];
+  assert.ok(client[0] < wire[0] && wire[0] < server[0] && server[1] < wire[1] && wire[1] < client[1], `${client} ${wire} ${server}`);
+  assert.ok(await page.locator("#times").getByText("wire 9.00 ms").first().isVisible());
+});
+
 inPage("a failing run shows what is wrong, where, why and what to do", "context-lost", {}, async (page) => {
   assert.equal(await page.locator(".story").textContent(), "java fails; py, go, node and rust tell the same story.");
   const finding = page.locator(".finding").first();
