@@ -206,12 +206,12 @@ pub(crate) enum MapFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Failures {
-    /// Only this built-in fault; can be repeated
+    /// Only this failure; can be repeated
     #[arg(long = "fault", value_name = "NAME")]
     pub(crate) faults: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// How often each example runs under each fault
+    /// How often each example meets each failure
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) repeat: u16,
     /// Programs at a time

@@ -13,7 +13,7 @@ use supervise::{Failure, Interrupt, Result};
 use trace_parity::{Contract, Traces};
 
 use crate::environment::Recipe;
-use crate::lab::{Lab, Task, in_lab};
+use crate::lab::{Lab, ServerSettings, Task, in_lab};
 use crate::measure::{MatrixOptions, examples, read_plan};
 use crate::outcome::Outcome;
 use crate::plan::{ExamplePlan, Variant};
@@ -91,9 +91,13 @@ pub async fn bisect(
         example: Arc::new(example),
         contract: &contract,
     };
-    in_lab(workspace, &contract, events, interrupt, async |lab| {
-        search.run(lab).await
-    })
+    in_lab(
+        (workspace, &ServerSettings::default()),
+        &contract,
+        events,
+        interrupt,
+        async |lab| search.run(lab).await,
+    )
     .await
 }
 

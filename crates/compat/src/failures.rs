@@ -1,8 +1,9 @@
 //! The failures map: what each language makes of a failure, measured.
 //!
-//! A fault is played on every example at once, each through a port of its own, against one Milvus. The facts stay in a folder per fault,
+//! Each failure meets every example at once, each through a port of its own, against one Milvus. The facts stay in a folder per fault,
 //! and are judged whenever the map is drawn.
 
+mod case;
 mod expect;
 mod facts;
 mod page;
@@ -10,9 +11,10 @@ mod table;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
-use grpc_witness::{CallRecord, Fault, Line};
+use grpc_witness::{CallRecord, Line};
 use harness::event::{Event, Events};
 use harness::folder::RunFolder;
 use harness::manifest::Manifest;
@@ -26,7 +28,8 @@ use harness::workspace::Workspace;
 use supervise::{Exit, Failure, Interrupt, IoContext, Result, disk};
 use trace_parity::Contract;
 
-use crate::lab::{Lab, in_lab};
+use self::case::Case;
+use crate::lab::{Lab, ServerSettings, in_lab};
 use crate::map::Machine;
 
 pub use expect::{Breach, Expectation};
@@ -40,7 +43,7 @@ const RUN: &str = "run";
 /// Options of a measurement.
 #[derive(Clone, Debug, Default)]
 pub struct FailureOptions {
-    /// Only these built-in faults; all, if it is empty.
+    /// Only these failures; all, if it is empty.
     pub faults: Vec<String>,
     /// Only these examples; all, if it is empty.
     pub only: Vec<String>,
@@ -60,13 +63,17 @@ pub async fn failures(
     interrupt: impl Future<Output = Interrupt>,
 ) -> Result<FailureMap> {
     let contract = judge::contract(None)?;
-    let faults = chosen(&contract, &options.faults)?;
+    let cases = chosen(&contract, &options.faults)?;
     let examples = Example::select(workspace, &options.folders, &options.only)?;
     preflight::check(&embedded::needs(), &examples, &workspace.state()).await?;
-    in_lab(workspace, &contract, events, interrupt, async |lab| {
-        measure(lab, &faults, examples, options).await
-    })
-    .await?;
+    let mut interrupt = pin!(interrupt);
+    for (server, cases) in by_server(&cases) {
+        let (place, interrupt) = ((workspace, server), interrupt.as_mut());
+        in_lab(place, &contract, events, interrupt, async |lab| {
+            measure(lab, &cases, examples.clone(), options).await
+        })
+        .await?;
+    }
     failures_map(workspace)
 }
 
@@ -75,13 +82,13 @@ pub fn failures_map(workspace: &Workspace) -> Result<FailureMap> {
     let contract = judge::contract(None)?;
     let published = published(workspace)?;
     let mut rows = Vec::new();
-    for fault in harness::builtin_faults(&contract)? {
-        let own = row(workspace, &fault)?;
+    for case in Case::all(&contract)? {
+        let own = row(workspace, &case)?;
         let earlier = published.iter().flat_map(|map| &map.faults);
-        let earlier = || earlier.clone().find(|row| row.name == fault.name).cloned();
+        let earlier = || earlier.clone().find(|row| row.name == case.name).cloned();
         if let Some(row) = own.or_else(earlier) {
             rows.push(FaultRow {
-                about: fault.about.clone().unwrap_or_default(),
+                about: case.about,
                 ..row
             });
         }
@@ -112,23 +119,38 @@ fn published(workspace: &Workspace) -> Result<Option<FailureMap>> {
     Ok(Some(map))
 }
 
-fn chosen(contract: &Contract, names: &[String]) -> Result<Vec<Fault>> {
-    let known = harness::builtin_faults(contract)?;
+fn chosen(contract: &Contract, names: &[String]) -> Result<Vec<Case>> {
+    let known = Case::all(contract)?;
     if let Some(unknown) = names
         .iter()
-        .find(|name| known.iter().all(|fault| fault.name != **name))
+        .find(|name| known.iter().all(|case| case.name != **name))
     {
-        let known: Vec<&str> = known.iter().map(|fault| fault.name.as_str()).collect();
+        let known: Vec<&str> = known.iter().map(|case| case.name.as_str()).collect();
         return Err(Failure::new(format!("there is no fault `{unknown}`"))
             .hint(format!("one of {}", known.join(", "))));
     }
-    let is_chosen = |fault: &Fault| names.is_empty() || names.contains(&fault.name);
+    let is_chosen = |case: &Case| names.is_empty() || names.contains(&case.name);
     Ok(known.into_iter().filter(is_chosen).collect())
+}
+
+/// The cases of each server, in order.
+fn by_server(cases: &[Case]) -> Vec<(&ServerSettings, Vec<&Case>)> {
+    let mut groups: Vec<(&ServerSettings, Vec<&Case>)> = Vec::new();
+    for case in cases {
+        match groups
+            .iter_mut()
+            .find(|(server, _)| **server == case.server)
+        {
+            Some((_, group)) => group.push(case),
+            None => groups.push((&case.server, vec![case])),
+        }
+    }
+    groups
 }
 
 async fn measure(
     lab: &mut Lab<'_>,
-    faults: &[Fault],
+    cases: &[&Case],
     examples: Vec<Example>,
     options: &FailureOptions,
 ) -> Result<()> {
@@ -137,18 +159,19 @@ async fn measure(
     let prepared = choice.prepare(None, tasks, lab.workspace, &lab.supervisor, lab.events);
     let (_, versions) = prepared.await?;
     let programs = rounds(examples, versions, options.repeat);
-    for (done, fault) in (1..).zip(faults) {
-        let folder = folder(lab.workspace, &fault.name);
-        lab.play(fault, &programs, options.jobs, &folder.join(RUN))
+    for (done, case) in (1..).zip(cases) {
+        let folder = folder(lab.workspace, &case.name);
+        let cause = (case.fault.as_ref(), &case.environment);
+        lab.play(cause, &programs, options.jobs, &folder.join(RUN))
             .await?;
-        let Some(row) = row(lab.workspace, fault)? else {
-            return Err(Failure::new(format!("`{}` left no run", fault.name)));
+        let Some(row) = row(lab.workspace, case)? else {
+            return Err(Failure::new(format!("`{}` left no run", case.name)));
         };
         disk::write_json(&folder.join("row.json"), &row)?;
         lab.events.emit(Event::Note(format!(
-            "{done} of {} faults: {}: {}",
-            faults.len(),
-            fault.name,
+            "{done} of {} failures: {}: {}",
+            cases.len(),
+            case.name,
             row.summary()
         )));
     }
@@ -176,7 +199,7 @@ fn rounds(
 }
 
 /// The facts of a fault's run; `None` if it was interrupted.
-fn read_row(fault: &Fault, run: &RunFolder) -> Result<Option<FaultRow>> {
+fn read_row(case: &Case, run: &RunFolder) -> Result<Option<FaultRow>> {
     let manifest = Manifest::read(&run.manifest())?;
     if manifest.settled.is_none() {
         return Ok(None);
@@ -188,11 +211,16 @@ fn read_row(fault: &Fault, run: &RunFolder) -> Result<Option<FaultRow>> {
         let name = &program.name;
         let mut counts = manifest.faults.iter();
         let ids = (manifest.run.as_str(), name.as_str());
+        let shown = Round::of(&captured.traces, &wire, ids, |path| case.shows(path));
+        let is_played = match case.fault {
+            Some(_) => counts.any(|one| one.client.as_ref() == Some(name) && one.played > 0),
+            None => !shown.attempts.is_empty(),
+        };
         let round = Round {
             exit: exit(program.exit.unwrap_or(Exit::NotStarted)),
             prints_trace_id: program.trace_id.is_some(),
-            is_played: counts.any(|one| one.client.as_ref() == Some(name) && one.played > 0),
-            ..Round::of(&captured.traces, &wire, ids, fault)
+            is_played,
+            ..shown
         };
         // The first round has the example's own name.
         let example =
@@ -209,8 +237,8 @@ fn read_row(fault: &Fault, run: &RunFolder) -> Result<Option<FaultRow>> {
         cells[index].add(round, program.seconds);
     }
     Ok(Some(FaultRow {
-        name: fault.name.clone(),
-        about: fault.about.clone().unwrap_or_default(),
+        name: case.name.clone(),
+        about: case.about.clone(),
         measured: manifest.started,
         cells,
     }))
@@ -244,8 +272,8 @@ fn folder(workspace: &Workspace, fault: &str) -> PathBuf {
 }
 
 /// The latest measurement of a fault in this checkout, with examples that only an earlier one has.
-fn row(workspace: &Workspace, fault: &Fault) -> Result<Option<FaultRow>> {
-    let folder = folder(workspace, &fault.name);
+fn row(workspace: &Workspace, case: &Case) -> Result<Option<FaultRow>> {
+    let folder = folder(workspace, &case.name);
     // One that an earlier version wrote is left out.
     let earlier = std::fs::read(folder.join("row.json")).ok();
     let earlier = earlier.and_then(|bytes| serde_json::from_slice::<FaultRow>(&bytes).ok());
@@ -253,7 +281,7 @@ fn row(workspace: &Workspace, fault: &Fault) -> Result<Option<FaultRow>> {
     if !run.manifest().exists() {
         return Ok(earlier);
     }
-    let latest = read_row(fault, &run)?;
+    let latest = read_row(case, &run)?;
     Ok(match (latest, earlier) {
         (Some(latest), Some(earlier)) => Some(latest.beside(earlier)),
         (latest, earlier) => latest.or(earlier),

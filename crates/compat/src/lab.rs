@@ -1,10 +1,12 @@
 //! The Milvus and the capture that all variants use, one after the other.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use grpc_witness::{Fault, Plan};
 use harness::event::Events;
@@ -13,12 +15,13 @@ use harness::manifest::{Manifest, Stats};
 use harness::prepare::example::Example;
 use harness::prepare::task::Versions;
 use harness::run::judge::Captured;
-use harness::run::program::{Start, run_programs};
+use harness::run::program::{Limit, Start, run_programs};
 use harness::run::report;
 use harness::run::settle::{Settling, settle};
 use harness::spans::follow::Signal;
 use harness::spans::live::{Live, fresh};
 use harness::spans::source::Spans;
+use harness::stack::authorization;
 use harness::stack::bring_up::{Place, RunningStack, StackChoice};
 use harness::stack::embedded;
 use harness::stack::session::{Session, Witnessing};
@@ -31,6 +34,9 @@ use crate::diagnosis::Unready;
 use crate::environment::{Ready, Recipe};
 use crate::record::{Measured, Record};
 
+/// The longest run of a program under a fault, which may hold an answer for 75 s.
+const PLAY_LIMIT: Duration = Duration::from_secs(180);
+
 /// A variant to measure.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
@@ -38,6 +44,15 @@ pub(super) struct Task {
     pub fingerprint: String,
     /// The folder for its record, capture and logs.
     pub folder: PathBuf,
+}
+
+/// How the lab's Milvus differs from that of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ServerSettings {
+    /// Whether it requires a token.
+    pub authorization: bool,
+    /// By their names in `milvus.yaml`.
+    pub milvus: BTreeMap<String, String>,
 }
 
 pub(super) struct Lab<'a> {
@@ -59,7 +74,7 @@ struct Beginning {
 
 /// Opens a lab for `body`, and always stops everything afterwards.
 pub(super) async fn in_lab<T>(
-    workspace: &Workspace,
+    (workspace, server): (&Workspace, &ServerSettings),
     contract: &Contract,
     events: &Events,
     interrupt: impl Future<Output = Interrupt>,
@@ -85,7 +100,9 @@ pub(super) async fn in_lab<T>(
         up: None,
         runs: 0,
     };
-    lab.session.authorize(None, &[])?;
+    let token = authorization::token(server.authorization)?;
+    lab.session.authorize(token, &[])?;
+    lab.session.settings.clone_from(&server.milvus);
     let outcome = tokio::select! {
         by = interrupt => Err(Failure::interrupted(by)
             .hint("what was measured is kept; the same command goes on from there")),
@@ -151,11 +168,11 @@ impl Lab<'_> {
         })
     }
 
-    /// Runs programs side by side, `jobs` at a time, each through a port of a witness that plays `fault`. The capture and the witness's
-    /// records are in `folder`.
+    /// Runs programs side by side, `jobs` at a time, with these variables, each through a port of a witness that plays `fault`. The
+    /// capture and the witness's records are in `folder`.
     pub(super) async fn play(
         &mut self,
-        fault: &Fault,
+        (fault, environment): (Option<&Fault>, &BTreeMap<String, String>),
         programs: &[(String, Arc<Example>, Versions)],
         jobs: usize,
         folder: &Path,
@@ -164,7 +181,7 @@ impl Lab<'_> {
         std::fs::create_dir_all(folder).at("make", folder)?;
         let folder = self.next_run(folder).await?;
         let witnessing = Witnessing {
-            faults: Some(Plan {
+            faults: fault.map(|fault| Plan {
                 faults: vec![fault.clone()],
                 ..Plan::default()
             }),
@@ -178,7 +195,10 @@ impl Lab<'_> {
         std::fs::create_dir_all(folder.logs()).at("make", &folder.path)?;
         let starts = programs.iter().map(|(name, example, versions)| {
             let log = folder.logs().join(format!("{name}.log"));
-            self.start(&folder, name.clone(), example, versions.clone(), log)
+            let mut start = self.start(&folder, name.clone(), example, versions.clone(), log);
+            start.program.env.extend(environment.clone());
+            start.limit = Limit::Within(PLAY_LIMIT);
+            start
         });
         let starts = starts.collect();
         let mut manifest = self.manifest(&folder);
@@ -187,7 +207,7 @@ impl Lab<'_> {
         let stats = witness
             .stop()
             .await
-            .map_err(|error| Failure::new(format!("the witness of `{}`: {error}", fault.name)))?;
+            .map_err(|error| Failure::new(format!("the witness couldn't be stopped: {error}")))?;
         manifest.faults = stats.faults;
         manifest.write(&folder.manifest())
     }
@@ -217,8 +237,10 @@ impl Lab<'_> {
         versions: Versions,
         log: PathBuf,
     ) -> Start {
+        let token = self.session.token.clone();
         let stack = self.stack();
-        let mut start = Start::of_example(&run.id, name, example, versions, stack, None, log);
+        let mut start =
+            Start::of_example(&run.id, name, example, versions, stack, token.as_ref(), log);
         // A program that fails leaves its collection, which another run must not find.
         if let Some(collection) = start.program.env.get_mut("MILVUS_COLLECTION") {
             *collection += &format!("_{}", self.runs);

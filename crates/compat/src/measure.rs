@@ -21,7 +21,7 @@ use trace_parity::Contract;
 use crate::diagnosis::Unready;
 use crate::draw::{draw, fill_in};
 use crate::environment::{Ready, Recipe};
-use crate::lab::{Lab, Task, in_lab};
+use crate::lab::{Lab, ServerSettings, Task, in_lab};
 use crate::map::{JSON_SCHEMA, Map};
 use crate::markdown::markdown;
 use crate::outcome::Outcome;
@@ -61,9 +61,13 @@ pub async fn matrix(
     let plan = read_plan(workspace, options)?;
     let selected = plan.select(&options.only, options.variant.as_deref())?;
     let contract = judge::contract(None)?;
-    in_lab(workspace, &contract, events, interrupt, async |lab| {
-        measure_all(lab, options, &selected).await
-    })
+    in_lab(
+        (workspace, &ServerSettings::default()),
+        &contract,
+        events,
+        interrupt,
+        async |lab| measure_all(lab, options, &selected).await,
+    )
     .await?;
     drawn(workspace, options, &selected, &contract)
 }

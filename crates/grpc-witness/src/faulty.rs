@@ -26,6 +26,7 @@ pub(crate) struct Faulty<'a> {
     records: &'a Queue,
     playing: Arc<Playing>,
     stage: Stage,
+    upstream: &'a str,
 }
 
 /// Bytes that wait for their time, and for the receiver.
@@ -46,6 +47,7 @@ impl<'a> Faulty<'a> {
         connection: &'a Mutex<Connection>,
         records: &'a Queue,
         playing: Arc<Playing>,
+        upstream: &'a str,
     ) -> Self {
         let stage = Stage::new(playing.clone());
         Self {
@@ -53,6 +55,7 @@ impl<'a> Faulty<'a> {
             records,
             playing,
             stage,
+            upstream,
         }
     }
 
@@ -92,6 +95,11 @@ impl<'a> Faulty<'a> {
                 _ = outages.changed() => return Err(Broken::Fault),
             }
             self.stage.release(Instant::now());
+            while let Some(before) = self.stage.take_before() {
+                let stream = before.stream;
+                before.send(self.upstream).await.map_err(Broken::Before)?;
+                self.stage.proceed(stream);
+            }
             to_server.push(self.stage.take_to_server());
             to_client.push(self.take_to_client());
             self.write_records().await?;

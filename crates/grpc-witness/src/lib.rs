@@ -18,7 +18,9 @@ mod record;
 mod witness;
 mod writer;
 
-pub use fault::{Action, Fault, GoAwayKind, Hold, Often, Plan, PlanError, ResetCode, Span, Status};
+pub use fault::{
+    Action, Fault, GoAwayKind, Hold, Often, Plan, PlanError, Replacement, ResetCode, Span, Status,
+};
 pub use record::{
     CallRecord, ConnectionRecord, EndRecord, Ending, FaultCount, GoAway, Line, Mended, OutOfSight,
     Party, Reset, SCHEMA, Stats, Traffic, WitnessRecord,

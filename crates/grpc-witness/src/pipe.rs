@@ -32,6 +32,8 @@ pub(crate) enum Broken {
     Write(Party, io::Error),
     #[error("its headers can't be rewritten: {0:?}")]
     Unmendable(OutOfSight),
+    #[error("{0}")]
+    Before(String),
     #[error("cut by a fault")]
     Fault,
     #[error("the records can't be written any more")]

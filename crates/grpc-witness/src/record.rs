@@ -1,6 +1,7 @@
 //! The lines of `wire.jsonl`. Times are nanoseconds since the Unix epoch.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -241,4 +242,29 @@ pub(crate) const CODES: [&str; 14] = [
 pub(crate) fn code_name(code: u32) -> String {
     let name = CODES.get(code as usize);
     name.map_or_else(|| code.to_string(), |&name| name.to_owned())
+}
+
+impl CallRecord {
+    /// Whether it ended after its deadline.
+    #[must_use]
+    pub fn is_past_deadline(&self) -> bool {
+        let took = self.end_unix_nano.saturating_sub(self.headers_unix_nano);
+        let limit = self.timeout.as_deref().and_then(deadline);
+        limit.is_some_and(|limit| limit <= Duration::from_nanos(took))
+    }
+}
+
+/// A time as `grpc-timeout` has it.
+pub(crate) fn deadline(timeout: &str) -> Option<Duration> {
+    let (number, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number.saturating_mul(3600)),
+        "M" => Duration::from_secs(number.saturating_mul(60)),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
 }

@@ -391,7 +391,12 @@ async fn relay(
         let _ = side.set_nodelay(true);
     }
     let broken = if let Some(playing) = &port.playing {
-        let faulty = Faulty::new(connection, &shared.records, playing.clone());
+        let faulty = Faulty::new(
+            connection,
+            &shared.records,
+            playing.clone(),
+            &shared.upstream,
+        );
         faulty.run(&mut client, &mut server).await.err()
     } else {
         let (from_client, to_client) = client.split();

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use grpc_witness::{CallRecord, Ending, Fault, Party};
+use grpc_witness::{CallRecord, Ending, Party};
 use serde::{Deserialize, Serialize};
 use trace_parity::{Kind, Span, Traces};
 
 /// One program under one fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
-    /// What was sent of the fault's methods, in order; all calls, if it has none.
+    /// The calls on the wire that are shown, in order.
     pub attempts: Vec<Attempt>,
-    /// The program's spans of these methods, in order.
+    /// The program's spans of the same methods, in order.
     pub spans: Vec<CallSpan>,
     /// `None` if there is no root.
     pub root_is_error: Option<bool>,
@@ -19,7 +19,7 @@ pub struct Round {
     pub prints_trace_id: bool,
     /// The exit code, or how else it ended.
     pub exit: String,
-    /// Whether the fault was played.
+    /// Whether the fault was played, or a call met the failure.
     pub is_played: bool,
 }
 
@@ -72,7 +72,7 @@ impl Round {
         traces: &Traces,
         wire: &[CallRecord],
         (run, name): (&str, &str),
-        fault: &Fault,
+        is_shown: impl Fn(&str) -> bool,
     ) -> Self {
         let own = |span: &Span<'_>| {
             let has = |key: &str, value: &str| {
@@ -86,7 +86,7 @@ impl Round {
         let root = own.iter().find(|span| span.parent_id().is_none());
         let mut calls: Vec<&&Span<'_>> = own
             .iter()
-            .filter(|span| span.kind() == Kind::Client && fault.is_of(span.name()))
+            .filter(|span| span.kind() == Kind::Client && is_shown(span.name()))
             .collect();
         calls.sort_by_key(|span| span.start_ns());
         let by_id: HashMap<String, usize> = (0..)
@@ -95,7 +95,7 @@ impl Round {
             .collect();
         let mut sent: Vec<&CallRecord> = wire
             .iter()
-            .filter(|call| call.client.as_deref() == Some(name) && fault.is_of(&call.path))
+            .filter(|call| call.client.as_deref() == Some(name) && is_shown(&call.path))
             .collect();
         sent.sort_by_key(|call| call.headers_unix_nano);
         let span_of = |call: &CallRecord| {
@@ -142,6 +142,10 @@ impl Attempt {
                 (format!("reset by the server: {code}"), own(failure))
             }
             (Ending::Refused, ..) => ("refused by GOAWAY".to_owned(), own("UNAVAILABLE")),
+            // A program that ends closes its connections before it has reset its calls.
+            (Ending::Cut, ..) if call.is_past_deadline() => {
+                ("closed by the client".to_owned(), own("DEADLINE_EXCEEDED"))
+            }
             (Ending::Cut, ..) => ("cut".to_owned(), own("UNAVAILABLE")),
             (Ending::OutOfSight, ..) => ("unknown".to_owned(), None),
             (Ending::Open, ..) => ("open at the end".to_owned(), None),
@@ -291,5 +295,16 @@ mod tests {
             ..reset(Party::Client, "CANCEL")
         };
         check(timed, "cancelled by the client", Some("DEADLINE_EXCEEDED"));
+        let closed = |seconds: u64| CallRecord {
+            timeout: Some("10S".to_owned()),
+            end_unix_nano: seconds * 1_000_000_000,
+            ..call(Ending::Cut, None)
+        };
+        check(closed(9), "cut", Some("UNAVAILABLE"));
+        check(
+            closed(10),
+            "closed by the client",
+            Some("DEADLINE_EXCEEDED"),
+        );
     }
 }

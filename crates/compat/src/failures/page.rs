@@ -18,10 +18,6 @@ pub fn failures_markdown(map: &FailureMap) -> String {
     for row in &map.faults {
         text += &section(row);
     }
-    text += "\n## Not measured\n\n";
-    for one in &map.unmeasured {
-        text += &format!("- **{}**: {}.\n", inline(&one.what), inline(&one.reason));
-    }
     text
 }
 
@@ -32,11 +28,12 @@ fn head(map: &FailureMap) -> String {
     let mut text = format!(
         "<!-- Made by `cargo xtask failures --write`. -->\n\
          # What each language makes of a failure\n\n\
-         Each example ran with unchanged code against {}, through a [witness](../crates/grpc-witness/README.md#faults) that played one fault on it.\n\
+         Each example ran with unchanged code against {}, through a [witness](../crates/grpc-witness/README.md#faults) that plays one fault on it.\n\
          The witness recorded what was on the wire, the capture the spans, the run the exit code and the time. Measured {days} on {},\n\
-         {} cores. `cargo xtask failures` measures again, and `run-all --fault NAME` or `exec --fault NAME` plays a fault once.\n\
+         {} cores. `cargo xtask failures` measures again, and `run-all --fault NAME` or `exec --fault NAME` plays a fault once; for\n\
+         `wrong-token` and `rate-limit`, the server's settings are the cause.\n\
          [failures.json](failures.json) ([schema](failures.schema.json)) has the same data for programs.\n\n\
-         {} faults, {} examples under each, {} rounds; {} of {} cells were alike in all their rounds.\n\n\
+         {} failures, {} examples under each, {} rounds; {} of {} cells were alike in all their rounds.\n\n\
          | expectation | what has to hold |\n|---|---|\n",
         inline(&map.server),
         inline(&map.machine.system),

@@ -6,7 +6,6 @@ use supervise::Result;
 use super::expect::{Breach, Known, breaches};
 use super::facts::Round;
 use crate::map::Machine;
-use crate::plan::Unmeasured;
 
 /// The value of `schema` in the map's JSON.
 const SCHEMA: &str = "milvus-otel.failures/1";
@@ -24,7 +23,6 @@ pub struct FailureMap {
     pub faults: Vec<FaultRow>,
     /// Known differences that no longer occur, as `fault example expectation`.
     pub stale: Vec<String>,
-    pub unmeasured: Vec<Unmeasured>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,12 +61,6 @@ impl FailureMap {
             machine,
             faults: rows,
             stale: Vec::new(),
-            unmeasured: UNMEASURED
-                .map(|(what, reason)| Unmeasured {
-                    what: what.to_owned(),
-                    reason: reason.to_owned(),
-                })
-                .into(),
         };
         for row in &mut map.faults {
             for cell in &mut row.cells {
@@ -122,18 +114,6 @@ impl FailureMap {
         text
     }
 }
-
-/// Failures that need another server, or other programs.
-const UNMEASURED: [(&str, &str); 2] = [
-    (
-        "a missing collection, a wrong dimension, a collection that isn't loaded",
-        "Milvus reports them in the answer's body under gRPC status OK, and the examples' scenario makes none of these calls",
-    ),
-    (
-        "a wrong token, Milvus's own rate limit",
-        "they are settings of the whole server, which serves all examples here; `unauthenticated` and `resource-exhausted` play their statuses",
-    ),
-];
 
 impl FaultRow {
     /// This measurement with the examples that only an earlier one has.

@@ -57,6 +57,10 @@ pub enum Action {
     Hold(Hold),
     /// The request loses these headers.
     Strip(Vec<String>),
+    /// The server first gets the same request as one of this method of the service, on another connection and untraced.
+    First(String),
+    /// In the request, the first text is replaced by the second, which is as long.
+    Replace(Replacement),
     /// All connections are cut, and new ones refused for this long. Without a method, from the witness's start on.
     Refuse(Span),
 }
@@ -93,7 +97,15 @@ pub enum Hold {
 
 impl Hold {
     /// A call without a deadline, or with a later one, is held this long.
-    pub const LONGEST: Duration = Duration::from_secs(30);
+    pub const LONGEST: Duration = Duration::from_secs(75);
+}
+
+/// A text and the one that takes its place. They are equally long, because messages hold lengths.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "[String; 2]")]
+pub struct Replacement {
+    pub from: String,
+    pub to: String,
 }
 
 /// A time as text: `1500ms`, `2s`.
@@ -291,6 +303,17 @@ impl TryFrom<String> for Hold {
     }
 }
 
+impl TryFrom<[String; 2]> for Replacement {
+    type Error = String;
+
+    fn try_from([from, to]: [String; 2]) -> Result<Self, String> {
+        match from.len() == to.len() && !from.is_empty() {
+            true => Ok(Self { from, to }),
+            false => Err("`replace` has two texts of the same length".to_owned()),
+        }
+    }
+}
+
 impl TryFrom<String> for Span {
     type Error = String;
 
@@ -350,6 +373,14 @@ mod tests {
             Action::Strip(vec!["traceparent".to_owned()]),
         );
         check(r#"{ refuse = "2000ms" }"#, Action::Refuse(Span(two)));
+        check(r#"{ first = "Drop" }"#, Action::First("Drop".to_owned()));
+        check(
+            r#"{ replace = ["dim\u00125", "dim\u00126"] }"#,
+            Action::Replace(Replacement {
+                from: "dim\u{12}5".to_owned(),
+                to: "dim\u{12}6".to_owned(),
+            }),
+        );
     }
 
     #[test]
@@ -399,7 +430,7 @@ mod tests {
         );
         check_fault(
             "action = \"explode\"",
-            "line 3: unknown variant `explode`, expected one of `answer`, `trailers`, `reset`, `goaway`, `cut`, `hold`, `strip`, `refuse`",
+            "line 3: unknown variant `explode`, expected one of `answer`, `trailers`, `reset`, `goaway`, `cut`, `hold`, `strip`, `first`, `replace`, `refuse`",
         );
         check_fault(
             "action = { answer = \"UNAVAIL\" }",
@@ -408,6 +439,10 @@ mod tests {
         check_fault(
             "action = { hold = \"2 min\" }",
             "line 3: `2 min` isn't a time such as `1500ms` or `2s`",
+        );
+        check_fault(
+            "action = { replace = [\"long\", \"longer\"] }",
+            "line 3: `replace` has two texts of the same length",
         );
         check_fault(
             "action = \"cut\"\nstep = \"nap\"",

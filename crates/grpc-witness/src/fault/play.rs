@@ -71,6 +71,11 @@ impl Playing {
         })
     }
 
+    /// Takes back a call on which a fault had nothing to do.
+    pub(crate) fn unplayed(&self, fault: usize) {
+        self.counts(|counts| counts[fault].played -= 1);
+    }
+
     pub(crate) fn refuse_until(&self, end: Instant) {
         self.outage.send_replace(Some(end));
     }

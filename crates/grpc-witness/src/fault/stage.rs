@@ -1,20 +1,21 @@
 //! Plays faults on one connection, between the records and the server: the records show the client's side.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::block::{Block, write_block};
 use crate::call::Messages;
 use crate::connection::PREFACE;
-use crate::fault::plan::{Action, GoAwayKind, Hold, Status};
+use crate::fault::before::Before;
+use crate::fault::plan::{Action, GoAwayKind, Hold, Replacement, Status};
 use crate::fault::play::Playing;
 use crate::frame::{END_STREAM, FrameReader, Head, Kind, Piece};
 use crate::hpack::{Decoder, encode, encode_size};
-use crate::record::{OutOfSight, Traffic};
+use crate::record::{OutOfSight, Traffic, deadline};
 
 /// An answer that is held until after a deadline is held this much longer.
-const PAST_DEADLINE: Duration = Duration::from_millis(250);
+const PAST_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Of held answers, a connection keeps this many bytes. Beyond, nothing more is read from the server until they are due.
 const HELD_BYTES: usize = 1 << 20;
@@ -37,6 +38,8 @@ pub(crate) struct Stage {
     /// Streams above it are refused by a GOAWAY.
     refused_above: Option<u32>,
     plays: HashMap<u32, Play>,
+    /// Requests that the server has to get before calls that are in `plays`.
+    before: VecDeque<Before>,
     to_server: Out,
     to_client: Out,
     played: Vec<Played>,
@@ -70,6 +73,13 @@ enum Play {
         has_begun: bool,
     },
     Held(Held),
+    /// The request's messages wait until all have come.
+    Request {
+        fault: usize,
+        fields: FieldList,
+        frames: Out,
+        body: Vec<u8>,
+    },
 }
 
 /// An answer that waits.
@@ -120,6 +130,7 @@ impl Stage {
             latest_forwarded: 0,
             refused_above: None,
             plays: HashMap::new(),
+            before: VecDeque::new(),
             to_server: Out::default(),
             // The server's settings go first.
             to_client: Out {
@@ -195,6 +206,18 @@ impl Stage {
         })
     }
 
+    /// A request that the server has to get before the rest of a call.
+    pub(crate) fn take_before(&mut self) -> Option<Before> {
+        self.before.pop_front()
+    }
+
+    /// Sends on the messages of a call that waited.
+    pub(crate) fn proceed(&mut self, stream: u32) {
+        if let Some(Play::Request { frames, .. }) = self.plays.remove(&stream) {
+            self.to_server.insert(&frames.bytes);
+        }
+    }
+
     /// Whether a fault cuts the connection.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
@@ -241,6 +264,19 @@ impl Stage {
                 }
             }
             Some(Play::Over) => self.give_back_to_client(piece),
+            Some(Play::Request { frames, body, .. }) => {
+                frames.piece(piece);
+                if let Piece::Part { content, .. } = piece
+                    && head.kind() == Kind::Data
+                {
+                    body.extend_from_slice(content);
+                }
+                if ends(Kind::ResetStream) {
+                    self.proceed(stream);
+                } else if ends(Kind::Data) && head.has(END_STREAM) {
+                    self.rewrite(stream);
+                }
+            }
             Some(Play::Held(held)) if ends(Kind::ResetStream) => {
                 // The client never sees these bytes, and so won't enlarge the connection's window for them.
                 let update = window_update(held.data);
@@ -266,9 +302,13 @@ impl Stage {
         let stream = headers.stream;
         if stream <= self.latest {
             // Trailers of a request.
-            match self.plays.get(&stream) {
+            match self.plays.get_mut(&stream) {
                 Some(Play::Instead { .. }) if headers.ends_stream => self.act(stream),
                 Some(Play::Instead { .. } | Play::Over) => {}
+                Some(Play::Request { frames, .. }) => {
+                    self.client.write(&headers, frames);
+                    self.rewrite(stream);
+                }
                 _ => self.client.write(&headers, &mut self.to_server),
             }
             return;
@@ -328,6 +368,19 @@ impl Stage {
                 stripped = headers.strip(names);
                 self.forward(&headers);
             }
+            Action::First(_) | Action::Replace(_) => {
+                let fields = headers.fields.clone();
+                let (frames, body) = (Out::default(), Vec::new());
+                self.play(
+                    &headers,
+                    Play::Request {
+                        fault: index,
+                        fields,
+                        frames,
+                        body,
+                    },
+                );
+            }
             Action::Refuse(span) => {
                 playing.refuse_until(now + span.0);
                 self.is_cut = true;
@@ -351,6 +404,35 @@ impl Stage {
     fn forward(&mut self, headers: &Headers) {
         self.latest_forwarded = headers.stream;
         self.client.write(headers, &mut self.to_server);
+    }
+
+    /// Acts on a whole request.
+    fn rewrite(&mut self, stream: u32) {
+        let Some(Play::Request {
+            fault,
+            fields,
+            frames,
+            body,
+        }) = self.plays.get_mut(&stream)
+        else {
+            return;
+        };
+        match &self.playing.fault(*fault).action {
+            Action::First(method) => {
+                self.before.push_back(Before {
+                    stream,
+                    method: method.clone(),
+                    fields: std::mem::take(fields),
+                    body: std::mem::take(body),
+                });
+                return;
+            }
+            Action::Replace(texts) if !replace(&mut frames.bytes, texts) => {
+                self.playing.unplayed(*fault);
+            }
+            _ => {}
+        }
+        self.proceed(stream);
     }
 
     /// Ends a call in the server's place.
@@ -562,6 +644,20 @@ fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [head.0.as_slice(), payload].concat()
 }
 
+/// Replaces a text wherever it is; `false` if it is nowhere.
+fn replace(bytes: &mut [u8], texts: &Replacement) -> bool {
+    let (from, to) = (texts.from.as_bytes(), texts.to.as_bytes());
+    let mut is_there = false;
+    for begin in 0..(bytes.len() + 1).saturating_sub(from.len()) {
+        let place = &mut bytes[begin..begin + from.len()];
+        if place == from {
+            place.copy_from_slice(to);
+            is_there = true;
+        }
+    }
+    is_there
+}
+
 /// A frame that enlarges the connection's window; nothing for 0 bytes, which would be an error.
 fn window_update(bytes: usize) -> Vec<u8> {
     match u32::try_from(bytes) {
@@ -582,21 +678,6 @@ fn hold_span(hold: Hold, timeout: Option<&str>) -> Duration {
     }
 }
 
-/// A time as `grpc-timeout` has it.
-fn deadline(timeout: &str) -> Option<Duration> {
-    let (number, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
-    let number: u64 = number.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(number.saturating_mul(3600)),
-        "M" => Duration::from_secs(number.saturating_mul(60)),
-        "S" => Duration::from_secs(number),
-        "m" => Duration::from_millis(number),
-        "u" => Duration::from_micros(number),
-        "n" => Duration::from_nanos(number),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -607,11 +688,12 @@ mod tests {
             let span = hold_span(Hold::PastDeadline, timeout);
             assert_eq!(span.as_millis(), u128::from(expected), "{timeout:?}");
         };
-        check(Some("4999m"), 5249);
-        check(Some("10S"), 10_250);
-        check(Some("1000000u"), 1250);
-        check(Some("24H"), 30_000);
-        check(Some("x"), 30_000);
-        check(None, 30_000);
+        check(Some("4999m"), 5999);
+        check(Some("10S"), 11_000);
+        check(Some("1000000u"), 2000);
+        check(Some("60S"), 61_000);
+        check(Some("24H"), 75_000);
+        check(Some("x"), 75_000);
+        check(None, 75_000);
     }
 }

@@ -420,3 +420,64 @@ async fn each_named_client_has_a_port_and_faults_of_its_own() {
         .collect();
     assert_eq!(played, [(one, 1), (two, 1)]);
 }
+
+#[tokio::test]
+async fn the_server_first_gets_the_request_as_another_methods() {
+    let (outcome, record) = {
+        let server = server().await;
+        let between = playing(server.address, once(r#"{ first = "Noted" }"#)).await;
+        let client = client(between.address()).await;
+        let mut sent = request("/test.S/Unary");
+        let context = "00-a-b-01".parse().expect("a value");
+        sent.headers_mut().insert("traceparent", context);
+        let outcome = call(&client, sent, vec![message(b"hel"), message(b"lo")]).await;
+        assert_well(&unary(&client).await);
+        let noted = server.signals.noted.lock().expect("no panic").clone();
+        let whole = [message(b"hel"), message(b"lo")].concat();
+        assert_eq!(noted.len(), 1);
+        assert_eq!(noted[0].0, whole);
+        assert!(noted[0].1.ends_with("-00"), "{}", noted[0].1);
+        assert_eq!(outcome.body, whole);
+        assert_eq!(server.calls(), 3);
+        (outcome, between.stop().await.calls()[0].clone())
+    };
+    assert_eq!(status(&outcome), Some("0"));
+    assert_eq!(record.fault.as_deref(), Some("it"));
+    assert_eq!(record.context["traceparent"], ["00-a-b-01"]);
+    assert_eq!(
+        (record.request.messages, record.ending),
+        (2, Ending::Answered)
+    );
+}
+
+#[tokio::test]
+async fn a_first_request_that_fails_cuts_the_connection() {
+    let server = server().await;
+    let between = playing(server.address, once(r#"{ first = "TrailersOnly" }"#)).await;
+    let client = client(between.address()).await;
+    let outcome = unary(&client).await;
+    assert!(outcome.error.is_some(), "{outcome:?}");
+    let seen = between.stop().await;
+    let error = seen.connections()[0].error.clone();
+    assert_eq!(
+        error.as_deref(),
+        Some("calling TrailersOnly before: status 5")
+    );
+}
+
+#[tokio::test]
+async fn a_text_in_a_request_is_replaced() {
+    let check = async |action: &str, expected: &[u8], played: u64| {
+        let server = server().await;
+        let between = playing(server.address, once(action)).await;
+        let client = client(between.address()).await;
+        let outcome = unary(&client).await;
+        assert_eq!(outcome.body, message(expected), "{action}");
+        assert_well(&unary(&client).await);
+        let stats = between.stop().await.stats;
+        assert_eq!(stats.faults[0].played, played, "{action}");
+    };
+    check(r#"{ replace = ["ell", "ipp"] }"#, b"hippo", 1).await;
+    check(r#"{ replace = ["hello", "there"] }"#, b"there", 1).await;
+    check(r#"{ replace = ["hullo", "there"] }"#, b"hello", 0).await;
+}

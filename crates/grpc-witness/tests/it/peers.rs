@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub(crate) struct Signals {
     pub(crate) go_away: Notify,
     /// Calls that have come.
     pub(crate) calls: AtomicUsize,
+    /// Body and context of each call of `/test.S/Noted`.
+    pub(crate) noted: Mutex<Vec<(Bytes, String)>>,
     /// Sends GOAWAY with ENHANCE_YOUR_CALM, and closes.
     pub(crate) break_off: Notify,
 }
@@ -117,6 +119,15 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
             let (all, _) = whole(&mut body).await.expect("a request");
             let mut stream = begin(&mut respond).expect("a stream");
             stream.send_data(all, false).expect("sent");
+            end(&mut stream, 0);
+        }
+        None if path.ends_with("/Noted") => {
+            let (all, _) = whole(&mut body).await.expect("a request");
+            let context = sent["traceparent"].to_str().expect("text").to_owned();
+            let mut noted = handler.signals.noted.lock().expect("no panic");
+            noted.push((all, context));
+            drop(noted);
+            let mut stream = begin(&mut respond).expect("a stream");
             end(&mut stream, 0);
         }
         // Answered part by part.

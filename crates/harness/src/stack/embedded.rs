@@ -169,16 +169,40 @@ pub async fn end_what_works_in(workspace: &Workspace, run: &Path, limit: Duratio
     Ok(())
 }
 
-/// Starts the server with its spans going to `otlp`, and returns once it is healthy.
+/// What differs between servers beside their ports.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// Where it sends its spans.
+    pub otlp: SocketAddr,
+    /// The only one that it takes; without one, it asks for none.
+    pub token: Option<&'a Token>,
+    /// By their names in `milvus.yaml`.
+    pub further: &'a BTreeMap<String, String>,
+}
+
+/// Starts the server, and returns once it is healthy.
 pub async fn start(
     workspace: &Workspace,
     data: &DataFolder,
     supervisor: &Supervisor,
     ports: Ports,
-    otlp: SocketAddr,
-    token: Option<&Token>,
+    Settings {
+        otlp,
+        token,
+        further,
+    }: Settings<'_>,
     log: &Path,
 ) -> Result<Server> {
+    let mut extra = further.clone();
+    extra.extend(
+        [
+            ("trace.exporter", "otlp".to_owned()),
+            ("trace.sampleFraction", "1".to_owned()),
+            ("trace.otlp.endpoint", otlp.to_string()),
+            ("trace.otlp.secure", "false".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
     let state = state(workspace);
     let coordinates: BTreeMap<String, u16> = ports
         .named()
@@ -193,12 +217,7 @@ pub async fn start(
         "etcd_peer_port": ports.etcd_peer(),
         "ports": coordinates,
         "authorization": token.is_some(),
-        "extra": {
-            "trace.exporter": "otlp",
-            "trace.sampleFraction": 1,
-            "trace.otlp.endpoint": otlp.to_string(),
-            "trace.otlp.secure": "false",
-        },
+        "extra": extra,
     });
     let program = Program {
         command: vec![

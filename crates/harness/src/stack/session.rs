@@ -41,6 +41,8 @@ pub struct Session {
     pub witnessing: Option<Witnessing>,
     /// The clients' token, if the server requires one.
     pub token: Option<Token>,
+    /// Further settings of an embedded Milvus, by their names in `milvus.yaml`.
+    pub settings: BTreeMap<String, String>,
     /// The origins whose web pages may send spans to the capture.
     pub allowed_origins: Vec<String>,
     supervisor: Supervisor,
@@ -158,6 +160,7 @@ impl Session {
             kept_up: false,
             witnessing: None,
             token: None,
+            settings: BTreeMap::new(),
             allowed_origins: Vec::new(),
             supervisor,
             capture: None,
@@ -291,8 +294,11 @@ impl Session {
             data,
             &self.supervisor,
             ports,
-            otlp,
-            self.token.as_ref(),
+            embedded::Settings {
+                otlp,
+                token: self.token.as_ref(),
+                further: &self.settings,
+            },
             &log,
         )
         .await
