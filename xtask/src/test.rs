@@ -16,7 +16,7 @@ use crate::cli::{SlowSuite, Test};
 const PACKAGES: &[&str] = &["chromium", "docker-compose", "docker.io"];
 
 /// Debian packages that only the slow tests need.
-const SLOW_PACKAGES: &[&str] = &["debootstrap"];
+const SLOW_PACKAGES: &[&str] = &["debootstrap", "nginx"];
 
 /// When the tests of a step run.
 #[derive(Clone, Copy, PartialEq, Eq)]

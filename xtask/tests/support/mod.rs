@@ -1,6 +1,8 @@
 //! Runs the real executable and checks what it leaves behind.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod clients;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};

@@ -39,13 +39,15 @@ func run(kind string) error {
 	provider := sdktrace.NewTracerProvider(options...)
 	defer func() { _ = provider.Shutdown(ctx) }()
 	otel.SetTracerProvider(provider)
-	otel.SetTextMapPropagator(propagation.TraceContext{})
+	if kind != "no-propagator" {
+		otel.SetTextMapPropagator(propagation.TraceContext{})
+	}
 	ctx, root := provider.Tracer("program").Start(ctx, "program")
 	defer root.End()
 	if kind == "not-utf8" {
 		root.SetAttributes(attribute.String("query.id", "a\xffb"))
 	}
-	address := "127.0.0.1:19530"
+	address := os.Getenv("MILVUS_URI")
 	if kind == "nowhere" {
 		address = "127.0.0.1:1"
 	}

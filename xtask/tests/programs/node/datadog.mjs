@@ -7,7 +7,7 @@ const { trace } = await import('@opentelemetry/api');
 const { MilvusClient } = await import('@zilliz/milvus2-sdk-node');
 
 await trace.getTracer('program').startActiveSpan('program', async (span) => {
-  const client = new MilvusClient({ address: '127.0.0.1:19530' });
+  const client = new MilvusClient({ address: process.env.MILVUS_URI });
   await client.connectPromise;
   console.log((await client.showCollections()).status.error_code);
   await client.closeConnection();

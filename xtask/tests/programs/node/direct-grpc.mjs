@@ -14,7 +14,7 @@ const GetVersion = {
   responseDeserialize: asIs,
 };
 const Client = grpc.makeGenericClientConstructor({ GetVersion }, 'Milvus');
-const client = new Client('127.0.0.1:19530', grpc.credentials.createInsecure());
+const client = new Client(new URL(process.env.MILVUS_URI).host, grpc.credentials.createInsecure());
 await trace.getTracer('program').startActiveSpan('program', async (span) => {
   await promisify(client.GetVersion.bind(client))(Buffer.alloc(0));
   client.close();

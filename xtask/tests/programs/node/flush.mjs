@@ -4,7 +4,7 @@ import { DataType, MilvusClient } from '@zilliz/milvus2-sdk-node';
 
 const collection_name = 'node_flush';
 await trace.getTracer('program').startActiveSpan('program', async (span) => {
-  const client = new MilvusClient({ address: '127.0.0.1:19530' });
+  const client = new MilvusClient({ address: process.env.MILVUS_URI });
   await client.connectPromise;
   const id = { name: 'id', data_type: DataType.Int64, is_primary_key: true };
   const v = { name: 'v', data_type: DataType.FloatVector, dim: 4 };

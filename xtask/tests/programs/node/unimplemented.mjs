@@ -3,7 +3,7 @@ import { trace } from '@opentelemetry/api';
 import { MilvusClient } from '@zilliz/milvus2-sdk-node';
 
 await trace.getTracer('program').startActiveSpan('program', async (span) => {
-  const client = new MilvusClient({ address: '127.0.0.1:19530' });
+  const client = new MilvusClient({ address: process.env.MILVUS_URI });
   await client.connectPromise;
   for (const call of [() => client.describeDatabase({ db_name: 'default' }), () => client.listPrivilegeGroups()]) {
     await call().catch((error) => console.log(error.message));
