@@ -52,7 +52,7 @@ impl<'t> Breakdown<'t> {
     /// With what was logged in the traces of the calls.
     #[must_use]
     pub fn with_logs(mut self, signals: &'t Signals) -> Self {
-        self.logs = Logs::of(signals, &self.calls);
+        self.logs = Logs::of(signals, &self.activity.joined.calls);
         self
     }
 

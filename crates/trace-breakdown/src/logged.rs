@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use trace_parity::{JoinedCall, LogLine, Signals, SpanId, TraceId};
 
-use crate::call::CallTime;
 use crate::model::StageId;
 
 /// A line that was logged in the time of a call.
@@ -37,7 +36,10 @@ struct TraceLogs<'s> {
 pub(crate) type NamedLine<'s> = (Option<SpanId>, LogLine<'s>);
 
 impl<'s> Logs<'s> {
-    pub(crate) fn of(signals: &'s Signals, calls: &[CallTime<'_>]) -> Self {
+    pub(crate) fn of<'t: 'c, 'c>(
+        signals: &'s Signals,
+        calls: impl IntoIterator<Item = &'c JoinedCall<'t>>,
+    ) -> Self {
         let mut traces: HashMap<TraceId, TraceLogs<'s>> = HashMap::new();
         for (trace, span, line) in trace_parity::log_lines(signals) {
             traces.entry(trace).or_default().lines.push((span, line));
@@ -45,9 +47,9 @@ impl<'s> Logs<'s> {
         for own in traces.values_mut() {
             own.lines.sort_by_key(|(_, line)| line.time_ns);
         }
-        for time in calls {
-            let own = traces.get_mut(&time.call.span.trace_id());
-            if let Some((own, server)) = own.zip(time.call.server) {
+        for call in calls {
+            let own = traces.get_mut(&call.span.trace_id());
+            if let Some((own, server)) = own.zip(call.server) {
                 own.calls.push((server.start_ns(), server.end_ns()));
             }
         }

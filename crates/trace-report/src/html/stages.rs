@@ -26,7 +26,7 @@ const LINE: usize = 500;
 pub(super) struct StagesView {
     /// In the order of a call; parts name them by their places.
     stages: Vec<StageView>,
-    operations: Vec<OperationView>,
+    operations: Vec<MethodView>,
 }
 
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ struct StageView {
 }
 
 #[derive(Serialize)]
-struct OperationView {
+struct MethodView {
     step: Option<String>,
     method: String,
     rows: Vec<RowView>,
@@ -111,13 +111,13 @@ impl StagesView {
         if let Some(signals) = &run.signals {
             breakdown = breakdown.with_logs(signals);
         }
-        let mut operations: Vec<OperationView> = Vec::new();
+        let mut operations: Vec<MethodView> = Vec::new();
         for group in groups(&breakdown, By::Language, None) {
             let step = group.step.map(|step| shown(step, NAME));
             let method = shown(group.method, NAME);
-            let same = |known: &OperationView| known.step == step && known.method == method;
+            let same = |known: &MethodView| known.step == step && known.method == method;
             let place = operations.iter().position(same).unwrap_or_else(|| {
-                operations.push(OperationView {
+                operations.push(MethodView {
                     step: step.clone(),
                     method: method.clone(),
                     rows: Vec::new(),
