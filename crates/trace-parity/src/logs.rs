@@ -1,6 +1,6 @@
 //! Log records and lines of the server's log, by trace and span.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use otlp_signals::Signals;
 
@@ -25,36 +25,58 @@ pub struct LogLine<'s> {
 }
 
 /// What was logged in a trace, by span and in order of time.
-///
-/// A record is its span's. A line of the server's log names the trace alone: it is the shortest server span's that was open.
-/// What names a span that isn't there is the first span's.
-#[must_use]
-pub fn logs_of<'s>(trace: &Trace<'_>, signals: &'s Signals) -> BTreeMap<SpanId, Vec<LogLine<'s>>> {
-    let spans: Vec<Span<'_>> = trace.spans().collect();
-    let Some(first) = spans.first() else {
-        return BTreeMap::new();
-    };
-    let contract = Contract::shared_builtin();
-    let servers = spans.iter().filter(|span| contract.is_server_span(span));
-    let servers: Vec<&Span<'_>> = servers.collect();
-    let mut found: BTreeMap<SpanId, Vec<LogLine<'s>>> = BTreeMap::new();
-    for (_, span, line) in log_lines(signals).filter(|(id, ..)| *id == trace.id()) {
-        let own = match span {
-            Some(id) => spans.iter().find(|span| span.id() == id),
-            None => {
-                let open = servers.iter().copied().filter(|span| {
-                    span.start_ns() < line.until_ns() && span.end_ns() >= line.time_ns
-                });
-                open.min_by_key(|span| span.duration_ns())
-            }
+pub type LogsBySpan<'s> = BTreeMap<SpanId, Vec<LogLine<'s>>>;
+
+/// All that was logged, by trace and in order of time.
+#[derive(Debug, Default)]
+pub struct TraceLogs<'s>(HashMap<TraceId, Vec<(Option<SpanId>, LogLine<'s>)>>);
+
+impl<'s> TraceLogs<'s> {
+    #[must_use]
+    pub fn new(signals: &'s Signals) -> Self {
+        let mut all = Self::default();
+        for (trace, span, line) in log_lines(signals) {
+            all.0.entry(trace).or_default().push((span, line));
+        }
+        for lines in all.0.values_mut() {
+            lines.sort_by_key(|(_, line)| line.time_ns);
+        }
+        all
+    }
+
+    /// What was logged in one trace.
+    ///
+    /// A record is its span's. A line of the server's log names the trace alone: it is the shortest server span's that was open.
+    /// What names a span that isn't there is the first span's.
+    #[must_use]
+    pub fn of(&self, trace: &Trace<'_>) -> LogsBySpan<'s> {
+        let mut found = LogsBySpan::new();
+        let (Some(first), Some(lines)) = (trace.spans().next(), self.0.get(&trace.id())) else {
+            return found;
         };
-        let lines = found.entry(own.unwrap_or(first).id()).or_default();
-        lines.push(line);
+        let known: HashSet<SpanId> = trace.spans().map(|span| span.id()).collect();
+        let contract = Contract::shared_builtin();
+        let servers = trace.spans().filter(|span| contract.is_server_span(span));
+        let mut servers: Vec<Span<'_>> = servers.collect();
+        servers.sort_by_key(Span::start_ns);
+        let mut coming = servers.into_iter().peekable();
+        let mut open: Vec<Span<'_>> = Vec::new();
+        for &(span, line) in lines {
+            let own = span.map(|span| known.get(&span).copied());
+            let own = own.unwrap_or_else(|| {
+                let has_begun = |span: &Span<'_>| span.start_ns() < line.until_ns();
+                open.extend(std::iter::from_fn(|| coming.next_if(has_begun)));
+                open.retain(|span| span.end_ns() >= line.time_ns);
+                let shortest = open.iter().min_by_key(|span| span.duration_ns());
+                shortest.map(Span::id)
+            });
+            found
+                .entry(own.unwrap_or(first.id()))
+                .or_default()
+                .push(line);
+        }
+        found
     }
-    for lines in found.values_mut() {
-        lines.sort_by_key(|line| line.time_ns);
-    }
-    found
 }
 
 /// All that was logged in traces, with the trace. A program's record names its span, and a line of the server's log names none.
@@ -92,14 +114,26 @@ impl LogLine<'_> {
         self.time_ns.saturating_add(precision)
     }
 
-    /// Whether its level is that of a failure.
+    /// 2 for a failure, 1 for a warning, 0 for anything else.
     #[must_use]
-    pub fn is_failure(&self) -> bool {
-        is_failure(self.level)
+    pub fn rank(&self) -> u8 {
+        let warnings = ["WARN", "WARNING"];
+        if is_failure(self.level) {
+            2
+        } else {
+            u8::from(
+                warnings
+                    .iter()
+                    .any(|level| self.level.eq_ignore_ascii_case(level)),
+            )
+        }
     }
 }
 
 /// Whether a log's level is that of a failure.
 pub(crate) fn is_failure(level: &str) -> bool {
-    matches!(level, "ERROR" | "DPANIC" | "PANIC" | "FATAL")
+    const FAILURES: [&str; 6] = ["ERROR", "SEVERE", "CRITICAL", "DPANIC", "PANIC", "FATAL"];
+    FAILURES
+        .iter()
+        .any(|failure| level.eq_ignore_ascii_case(failure))
 }

@@ -11,7 +11,7 @@ mod stages;
 
 use std::io::{self, Write};
 
-use trace_parity::Traces;
+use trace_parity::{TraceLogs, Traces};
 
 use crate::escape;
 use crate::run::Run;
@@ -42,8 +42,8 @@ const PROGRAM: &str = concat!(
 /// The content security policy: this style, loader and program, each by its hash, and nothing else.
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "style-src 'sha256-JsU0k9n8OylifkdVdykaBuhZ5WUkkqPRH6P0sQCQYqQ='; ",
-    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-srT22bNHZY8pK9MRcKEOVs3plEfN70ViT6tyajt4ngo='",
+    "style-src 'sha256-kE02goxsdtxU4aimOTawAz/7BrGRliUG9t938GzoETo='; ",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-EZYEWNLOQIBpS8JPUCJIhIvf2qKZNGobfnORcNqLVgo='",
 );
 
 /// Writes the run as an HTML document.
@@ -55,7 +55,8 @@ const POLICY: &str = concat!(
 ///
 /// Those of `out`.
 pub fn html(run: &Run, traces: &Traces, raw: &[u8], mut out: impl Write) -> io::Result<()> {
-    let spans = SpanBlock::of(&run.verdict, traces);
+    let logs = run.signals.as_deref().map(TraceLogs::new);
+    let spans = SpanBlock::of(&run.verdict, traces, &logs.unwrap_or_default());
     let page = PageData::of(run, traces, &spans, raw.len());
     let mut rest = FRAME;
     while let Some((before, after)) = rest.split_once("{{") {

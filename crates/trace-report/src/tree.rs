@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use trace_parity::{Kind, LogLine, Span, SpanId, Status, Trace, WireTime};
+use trace_parity::{Kind, LogLine, LogsBySpan, Span, SpanId, Status, Trace, WireTime};
 
 use crate::escape::{self, Charset};
 use crate::terminal::layout::Page;
@@ -41,7 +41,7 @@ pub fn tree(trace: &Trace<'_>, style: &TerminalStyle) -> String {
 #[derive(Debug, Default)]
 pub struct Beside<'s> {
     /// What was logged while they were current.
-    pub logs: BTreeMap<SpanId, Vec<LogLine<'s>>>,
+    pub logs: LogsBySpan<'s>,
     /// When a witness saw them.
     pub wire: BTreeMap<SpanId, WireTime>,
 }
@@ -156,9 +156,9 @@ fn on_the_wire(wire: &WireTime, ascii: bool) -> String {
 
 fn log_line(page: &mut Page, line: &LogLine<'_>, lead: &str, began: u64) {
     let charset = page.style.charset();
-    let role = match line.level {
-        _ if line.is_failure() => Role::Bad,
-        "WARN" | "WARNING" => Role::Warning,
+    let role = match line.rank() {
+        2 => Role::Bad,
+        1 => Role::Warning,
         _ => Role::Faint,
     };
     let since = words::nanoseconds(line.time_ns.saturating_sub(began));

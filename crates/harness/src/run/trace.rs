@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use supervise::{Failure, Result};
-use trace_parity::{Contract, ExampleTrace, Signals, Span, Trace, Traces, Wire};
+use trace_parity::{Contract, ExampleTrace, Signals, Span, Trace, TraceLogs, Traces, Wire};
 use trace_report::{Beside, Charset, TerminalStyle, escape, tree_with};
 
 use crate::folder::RunFolder;
@@ -110,7 +110,7 @@ impl<'s> Shown<'s> {
         let signals = self.signals.as_deref();
         let beside = Beside {
             logs: signals.map_or_else(Default::default, |signals| {
-                trace_parity::logs_of(trace, signals)
+                TraceLogs::new(signals).of(trace)
             }),
             wire: self.wire.as_ref().map_or_else(Default::default, |wire| {
                 trace_parity::wire_times(trace, wire)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use trace_parity::{
     Contract, Delivery, ExampleFacts, Exit, Finding, Input, Problem, RunFacts, Severity, Signals,
-    Traces, Verdict, judge, logs_of, read,
+    TraceLogs, Traces, Verdict, judge, read,
 };
 use trace_parity_faults::{SIGNAL_FAULTS, SignalFiles, SignalPlace};
 
@@ -125,6 +125,7 @@ fn every_line_lies_under_a_span_that_was_open() {
     const MILLISECOND: u64 = 1_000_000;
     let run = RealRun::read();
     let signals = run.signals(&run.files);
+    let all = TraceLogs::new(&signals);
     for example in run.judged(&run.files).examples {
         let id = example.trace_id.expect("a trace");
         let trace = run
@@ -132,7 +133,7 @@ fn every_line_lies_under_a_span_that_was_open() {
             .iter()
             .find(|trace| trace.id() == id)
             .expect("it");
-        let logs = logs_of(&trace, &signals);
+        let logs = all.of(&trace);
         let named = signals
             .server_lines
             .iter()

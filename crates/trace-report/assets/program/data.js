@@ -19,6 +19,8 @@ class Trace {
       this.parents[i] = open.at(-1) ?? -1;
       open.push(i);
     }
+    this.logged = Object.entries(block.logs ?? {}).flatMap(([span, lines]) => lines.map(([at, rank, level, source, text]) =>
+      ({ span: Number(span), at, rank, level: store.strings[level], source: store.strings[source], text: store.strings[text] })));
     this.took = this.starts.reduce((most, start, i) => Math.max(most, start + this.durations[i]), 0);
     /** By client span: the call it makes in a step. */
     this.calls = new Map();
@@ -44,6 +46,11 @@ class Trace {
     const fine = (k) => !this.failed(k) && this.missing_parents[k] === undefined;
     return this.names[i] === this.names[j] && this.kinds[i] === this.kinds[j] && this.services[i] === this.services[j] &&
       fine(i) && fine(j);
+  }
+  /** What was logged in the spans from `first` up to `end`, in order of time. */
+  logsBetween(first, end) {
+    const all = this.logged.filter(({ span }) => first <= span && span < end);
+    return all.sort((a, b) => a.at - b.at);
   }
   /** Key, value and type of each attribute. */
   attributesOf(i) { return triples(this.attributes[i], this.store); }

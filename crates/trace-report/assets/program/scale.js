@@ -4,7 +4,7 @@
 const FOLDED_FROM = 3;
 
 /** What the ruler shows: `from` and `to` are shares of the whole. */
-const view = { by: "step", from: 0, to: 1 };
+const view = { by: "step", from: 0, to: 1, logs: 0 };
 
 class Scale {
   /** `shown` are the traces below one another: `{ trace, example }`. */

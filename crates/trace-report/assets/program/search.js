@@ -18,7 +18,8 @@ function matcher(text) {
   }
   const texts = textsWith(text);
   return (trace, i) => texts[trace.names[i]] || texts[trace.services[i]] ||
-    has(trace.attributes[i], (key, value) => texts[key] || texts[value]) || trace.ids[i] === text;
+    has(trace.attributes[i], (key, value) => texts[key] || texts[value]) || trace.ids[i] === text ||
+    trace.logs?.[i]?.some((line) => texts[line.at(-1)]);
 }
 
 function has(flat, wanted) {

@@ -95,9 +95,17 @@ function controls() {
     waterfalls.scale.hasSteps && el("div", { class: "group", role: "group", "aria-label": "align" }, by("step", "by step"), by("time", "by time")),
     el("div", { class: "group", role: "group", "aria-label": "zoom" },
       button("−", "zoom out", () => zoom(2)), button("+", "zoom in", () => zoom(0.5)), button("fit", "fit all", () => show(0, 1))),
+    spans.traces.some((trace) => trace.logged.length > 0) && logChoice(),
     el("div", { class: "group", role: "group", "aria-label": "all traces" },
       button("unfold all", "unfold all traces", () => waterfalls.all.forEach((one) => one.unfoldAll())),
       button("fold all", "fold all traces", () => waterfalls.all.forEach((one) => one.foldAll()))));
+}
+
+/** From which rank on log lines are shown. */
+function logChoice() {
+  const choices = ["all logs", "warnings and errors", "errors", "no logs"];
+  return el("select", { "aria-label": "log lines", onchange: (event) => { view.logs = event.target.selectedIndex; waterfalls.redraw(); } },
+    choices.map((words) => el("option", {}, words)));
 }
 
 function align(mode) {

@@ -2,6 +2,8 @@
 
 const KIND_SIGNS = { client: "→", server: "←", producer: "⇥", consumer: "⇤", internal: "·", "": "·" };
 const OVERSCAN = 8;
+/** The looks of a log line: of a failure, of a warning, of anything else. */
+const RANKS = ["soft", "warn", "bad"];
 
 /** Every waterfall on the page, and what they share. */
 const waterfalls = {
@@ -81,6 +83,14 @@ class Waterfall {
     if (found.length > 1) found.slice(1).forEach((span) => this.inRun.add(span));
     this.runs.set(first, found);
     return found;
+  }
+
+  /** The log lines of the spans that a row stands for, each with its span. */
+  logsOf(row) {
+    const { trace } = this;
+    const shown = (one) => (row.folded || this.folded.has(one) ? trace.ends[one] : one + 1);
+    const all = (row.folded ? row.run : [row.span]).flatMap((one) => trace.logsBetween(one, shown(one)));
+    return all.filter((line) => line.rank >= view.logs);
   }
 
   build(title) {
@@ -182,6 +192,8 @@ class Waterfall {
     const cut = full.lastIndexOf("/") + 1;
     const classes = ["span", span === this.current && "current", this.matches?.has(span) && "match"].filter(Boolean).join(" ");
     const hidden = trace.hidden[span];
+    const logs = this.logsOf(this.rows[at]);
+    const worst = Math.max(...logs.map(({ rank }) => rank));
     return el("div", {
       class: classes, role: "treeitem", id: this.rowId(at), "data-at": at, style: { top: `${at * this.rowHeight}px` },
       "aria-level": trace.depths[span] + 1, "aria-expanded": opens ? String(open) : undefined,
@@ -195,8 +207,19 @@ class Waterfall {
         cut > 0 && el("bdi", { class: "head" }, full.slice(0, cut)), el("bdi", { class: "tail" }, full.slice(cut))),
       run && folded && el("span", { class: "times" }, `×${run.length}`),
       hidden && el("span", { class: "times" }, `+${hidden.toLocaleString("en")} not shown`),
-      trace.missing_parents[span] && el("span", { class: "bad" }, "no parent")),
-    el("div", { class: "line" }, this.bars(span, run && folded ? run : [span], took)));
+      trace.missing_parents[span] && el("span", { class: "bad" }, "no parent"),
+      logs.length > 0 && el("span", { class: `times ${RANKS[worst]}` }, plural(logs.length, "log"))),
+    el("div", { class: "line" }, this.bars(span, run && folded ? run : [span], took), this.logMarks(logs)));
+  }
+
+  /** A mark for each line at its time; of lines at one place, the worst. */
+  logMarks(logs) {
+    const marks = new Map();
+    for (const { at, rank } of logs) {
+      const place = Math.round(this.start(at) * 1000);
+      if (place >= 0 && place <= 1000) marks.set(place, Math.max(rank, marks.get(place) ?? 0));
+    }
+    return [...marks].map(([place, rank]) => el("i", { class: `logged ${RANKS[rank]}`, style: { left: percent(place / 1000) } }));
   }
 
   /** The server spans that belong below the call, or below each of a folded run. */
@@ -403,6 +426,8 @@ function aboutSpan(waterfall, span) {
     el("dt", {}, name(key)), el("dd", {}, el("bdi", {}, value), type && type !== "string" && el("span", { class: "soft" }, ` ${type}`)),
   ]));
   const events = trace.events[span] ?? [];
+  const row = waterfall.rows.find((one) => one.span === span && !one.elsewhere);
+  const logs = waterfall.logsOf(row ?? { span });
   const parent = trace.parents[span];
   return el("div", { class: "about-span", role: "region", "aria-label": "the chosen span" },
     el("header", {}, el("h4", {}, name(trace.name(span))),
@@ -421,7 +446,13 @@ function aboutSpan(waterfall, span) {
       events.length > 0 && el("div", {}, el("h5", {}, "events"), events.map((event) => [
         el("p", { class: "mono" }, `+${duration(event.at)} `, name(trace.store.strings[event.name])),
         pairs(triples(event.attributes, trace.store)),
-      ]))));
+      ])),
+      logs.length > 0 && el("div", { class: "logs" }, el("h5", {}, "logs"), el("ol", {}, logs.map((line) => logLine(trace, line))))));
+}
+
+function logLine(trace, { span, at, rank, level, source, text }) {
+  return el("li", {}, el("a", { href: spanLink(trace.id, trace.ids[span]) }, `+${duration(at)}`), " ",
+    el("b", { class: RANKS[rank] }, name(level)), " ", el("span", { class: "soft" }, name(source)), " ", el("bdi", {}, text));
 }
 
 function drawRuler() {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 use trace_parity::{
-    Attributes, Event, Kind, Span, SpanId, Status, Trace, TraceId, Traces, Value, Verdict, names_of,
+    Attributes, Event, Kind, LogLine, LogsBySpan, Span, SpanId, Status, Trace, TraceId, TraceLogs,
+    Traces, Value, Verdict, names_of,
 };
 
 use crate::escape::{self, Charset};
@@ -14,6 +15,9 @@ const SPANS: usize = 25_000;
 /// Attributes of a span, and events.
 const ATTRIBUTES: usize = 128;
 const EVENTS: usize = 64;
+/// Log lines of a span, and columns of one.
+const LOGS: usize = 200;
+const LOG_TEXT: usize = 500;
 /// Columns of a name, and of a value.
 const NAME: usize = 400;
 const VALUE: usize = 2_000;
@@ -62,6 +66,8 @@ pub(super) struct TraceBlock {
     /// Key, value and type of each attribute.
     attributes: Vec<Vec<u32>>,
     events: BTreeMap<usize, Vec<EventBlock>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    logs: BTreeMap<usize, Vec<LogRow>>,
     messages: BTreeMap<usize, u32>,
     /// Spans below this one that aren't here.
     hidden: BTreeMap<usize, usize>,
@@ -77,9 +83,12 @@ struct EventBlock {
     attributes: Vec<u32>,
 }
 
+/// Nanoseconds after the trace began, rank, level, source and text.
+type LogRow = (u64, u8, u32, u32, u32);
+
 impl SpanBlock {
     /// The traces of the examples, and those that findings point into.
-    pub(super) fn of(verdict: &Verdict, traces: &Traces) -> Self {
+    pub(super) fn of(verdict: &Verdict, traces: &Traces, logs: &TraceLogs<'_>) -> Self {
         let wanted = wanted(verdict);
         let by_id: HashMap<TraceId, Trace<'_>> =
             traces.iter().map(|trace| (trace.id(), trace)).collect();
@@ -90,7 +99,7 @@ impl SpanBlock {
         let lengths: Vec<usize> = chosen.iter().map(Trace::len).collect();
         let mut packer = Packer::default();
         for (trace, share) in chosen.iter().zip(shares(&lengths, SPANS)) {
-            packer.trace(trace, share);
+            packer.trace(trace, share, &logs.of(trace));
         }
         packer.block
     }
@@ -153,7 +162,7 @@ struct Packer {
 }
 
 impl Packer {
-    fn trace(&mut self, trace: &Trace<'_>, share: usize) {
+    fn trace(&mut self, trace: &Trace<'_>, share: usize, logs: &LogsBySpan<'_>) {
         let rows = trace.tree();
         let kept = kept(&rows, share);
         let began = rows
@@ -179,6 +188,11 @@ impl Packer {
                     .entry((trace.id(), span.id()))
                     .or_insert((self.block.traces.len(), index));
                 self.span(&mut block, *depth, *span, began);
+                if let Some(lines) = logs.get(&span.id()) {
+                    let lines = lines.iter().take(LOGS);
+                    let rows = lines.map(|line| self.log(line, began));
+                    block.logs.insert(index, rows.collect());
+                }
             } else if let Some(index) = above.get((*depth).min(above.len()).saturating_sub(1)) {
                 *block.hidden.entry(*index).or_default() += 1;
             }
@@ -235,6 +249,16 @@ impl Packer {
             at: event.time_ns.saturating_sub(began),
             attributes: self.attributes(event.attributes.clone()),
         }
+    }
+
+    fn log(&mut self, line: &LogLine<'_>, began: u64) -> LogRow {
+        (
+            line.time_ns.saturating_sub(began),
+            line.rank(),
+            self.string(line.level, NAME),
+            self.string(line.source, NAME),
+            self.string(line.text, LOG_TEXT),
+        )
     }
 
     fn attributes(&mut self, attributes: Attributes<'_>) -> Vec<u32> {

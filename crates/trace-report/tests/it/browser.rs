@@ -36,6 +36,10 @@ fn write_pages(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let stories = [
         ("consistent", story::of(build::consistent())),
+        (
+            "logs",
+            story::of(build::consistent()).logging("slow search: 512 ms"),
+        ),
         ("context-lost", story::of(build::context_lost())),
         ("witnessed", story::witnessed(build::consistent())),
         ("example-failed", story::of(build::example_failed())),

@@ -11,7 +11,7 @@ pub(crate) const SERVER: u8 = 2;
 pub(crate) const CLIENT: u8 = 3;
 
 /// Millisecond 0, in Unix nanoseconds.
-const BEGAN: u64 = 1_800_000_000_000_000_000;
+pub(crate) const BEGAN: u64 = 1_800_000_000_000_000_000;
 
 /// A span. Its id is its number; its times are in milliseconds.
 #[derive(Clone)]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use otlp_signals::{Attributes, LogRecord, Resource, Scope};
 use serde_json::{Value, json};
-use trace_parity::{CellCall, Signals, TraceId, Traces, WireTime};
+use trace_parity::{CellCall, Signals, SpanId, TraceId, Traces, WireTime};
 use trace_report::Run;
 
 use crate::build;
@@ -24,6 +25,38 @@ impl Story {
         let mut page = Vec::new();
         trace_report::html(&self.run, &self.traces(), &self.raw, &mut page).unwrap();
         page
+    }
+
+    /// The first example's root logs `text` as information, and the server logs it as a warning in the example's first call.
+    pub(crate) fn logging(mut self, text: &str) -> Self {
+        let trace = self.run.verdict.examples[0].trace_id;
+        let trace = trace.expect("it has a trace");
+        let mut signals = spans::logged(trace, &[(10, "proxy/task.go:1", text)]);
+        signals.server_lines[0].level = "WARN".to_owned();
+        signals.logs.push(record(trace, span_id(1 << 32), text));
+        self.run.signals = Some(Arc::new(signals));
+        self
+    }
+}
+
+fn record(trace: TraceId, span: SpanId, text: &str) -> LogRecord {
+    LogRecord {
+        resource: Arc::new(Resource {
+            attributes: Attributes::default(),
+        }),
+        scope: Arc::new(Scope {
+            name: "quick_setup".to_owned(),
+            version: String::new(),
+        }),
+        time: spans::BEGAN + 8_000_000,
+        severity: 9,
+        severity_text: "".into(),
+        body: text.to_owned(),
+        attributes: Attributes::default(),
+        trace_id: trace.0,
+        span_id: span.0,
+        flags: 1,
+        line: 1,
     }
 }
 

@@ -251,6 +251,32 @@ inPage("search finds by name and by attribute, and shows what was folded", "cons
   assert.equal(await told.textContent(), "");
 });
 
+inPage("log lines lie at their spans, by level", "logs", {}, async (page) => {
+  const row = (text) => rows(page, "py").filter({ hasText: text });
+  const badge = (text) => row(text).locator(".times", { hasText: /^1 log$/ });
+  const chosen = page.getByRole("region", { name: "the chosen span" });
+  assert.equal(await badge("test_milvus_otel").count(), 1);
+  const folded = row("/Connect");
+  assert.equal(await badge("/Connect").count(), 1, "a folded call has the lines of the spans below it");
+  assert.equal(await folded.locator(".logged.warn").count(), 1);
+  const bars = await bar(page, "py", "/Connect");
+  const mark = await folded.locator(".logged").boundingBox();
+  assert.ok(bars.from <= mark.x && mark.x <= bars.to, "the mark lies in the call");
+  await folded.locator(".name").click();
+  assert.match(await chosen.textContent(), /WARN proxy\/task\.go:1 slow search: 512 ms/);
+  await chosen.locator(".logs a").click();
+  assert.match(await chosen.locator("h4").textContent(), /Proxy-Connect/, "the line leads to its span");
+  await page.getByLabel("log lines").selectOption("warnings and errors");
+  assert.equal(await badge("test_milvus_otel").count(), 0);
+  assert.equal(await badge("Proxy-Connect").count(), 1);
+  await page.getByRole("searchbox").fill("slow search");
+  assert.equal(await page.getByRole("search").getByRole("status").textContent(), "2 spans");
+});
+
+inPage("without log lines nothing offers them", "consistent", {}, async (page) => {
+  assert.equal(await page.getByLabel("log lines").count(), 0);
+});
+
 /** Where a bar of the row begins and ends, in pixels. */
 async function bar(page, example, text) {
   const drawn = rows(page, example).filter({ hasText: text }).first().locator(".bar").first();
