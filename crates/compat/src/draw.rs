@@ -14,6 +14,7 @@ use crate::outcome::{Cause, Expected, Outcome};
 use crate::pins::resolved;
 use crate::plan::{ExamplePlan, Plan, Variant};
 use crate::record::{Measured, Record};
+use crate::sent::{Sent, mark_renamed};
 
 /// Reads and judges every variant's record.
 pub(crate) fn draw(
@@ -60,6 +61,7 @@ pub(crate) fn draw(
             variants,
         });
     }
+    compare_metrics(&mut examples);
     Ok(Map {
         schema: SCHEMA.to_owned(),
         server: stack_name(),
@@ -67,6 +69,26 @@ pub(crate) fn draw(
         examples,
         unmeasured: plan.unmeasured.clone(),
     })
+}
+
+/// Tells which variants call the metric otherwise than most examples with their own versions do.
+fn compare_metrics(examples: &mut [Language]) {
+    let own = examples.iter().flat_map(|language| &language.variants);
+    let own = own.filter(|entry| entry.set.is_empty() && entry.env.is_empty());
+    let names = own.filter_map(|entry| entry.found.as_ref()?.sent.as_ref()?.metric.as_deref());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let Some(usual) = most.map(|(name, _)| name.to_owned()) else {
+        return;
+    };
+    let variants = examples
+        .iter_mut()
+        .flat_map(|language| &mut language.variants);
+    let sent = variants.filter_map(|entry| entry.found.as_mut()?.sent.as_mut());
+    mark_renamed(sent, &usual);
 }
 
 /// Adds the results of an earlier map for variants that weren't measured here and are made of the same.
@@ -103,6 +125,7 @@ pub(crate) fn fill_in(map: &mut Map, earlier: &Map) {
         }
         add_mends(&mut language.variants);
     }
+    compare_metrics(&mut map.examples);
 }
 
 /// The setting that chooses a generation of the semantic conventions.
@@ -175,7 +198,13 @@ fn entry(
         expected_rules: variant.expected.rules.clone(),
         reason: variant.expected.reason.clone(),
         advice: variant.expected.advice.clone(),
-        found: measured.map(|measured| found(measured, &variant.expected, folder)),
+        found: measured.map(|measured| {
+            let verdict = measured.verdict.as_ref().filter(|_| plan.program.is_none());
+            Found {
+                sent: verdict.map(Sent::of),
+                ..found(measured, &variant.expected, folder)
+            }
+        }),
     }
 }
 
@@ -225,6 +254,7 @@ fn found(measured: &Measured, expected: &Expected, folder: &Path) -> Found {
             .map(|divergence| format!("{} {}", divergence.rule, divergence.subject))
             .collect(),
         around: measured.around.clone(),
+        sent: None,
         measured: measured.record.measured.clone(),
         families: families.into_iter().collect(),
         findings,

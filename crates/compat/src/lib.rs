@@ -27,6 +27,7 @@ mod plan;
 pub mod project;
 mod record;
 mod registry;
+mod sent;
 mod text;
 
 pub use around::{Around, Leak, ScopeSpans};
@@ -43,4 +44,5 @@ pub use outcome::{Cause, Expected, Outcome};
 pub use page::page;
 pub use plan::Unmeasured;
 pub use registry::{Proposal, proposals};
+pub use sent::{Sent, SentState};
 pub use text::{bisection_text, map_text};

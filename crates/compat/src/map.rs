@@ -10,6 +10,7 @@ use trace_parity::{Family, Severity};
 use crate::around::Around;
 use crate::outcome::{Cause, Outcome};
 use crate::plan::Unmeasured;
+use crate::sent::Sent;
 
 /// The value of `schema` in the map's JSON.
 pub const SCHEMA: &str = "milvus-otel.compatibility/1";
@@ -97,6 +98,9 @@ pub struct Found {
     /// What a program's instrumentation adds to its calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub around: Option<Around>,
+    /// The metrics and logs of an example that ran; `None` if they weren't captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
     /// RFC 3339, UTC.
     pub measured: String,
     /// The worst severity per family of rules, for the page's cells.
@@ -237,6 +241,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::mend::add_mends;
+    use crate::sent::SentState;
 
     fn entry(name: &str, sdk: &str, agent: &str, outcome: Outcome, message: &str) -> Entry {
         let versions = [("agent", agent), ("sdk", sdk)];
@@ -272,6 +277,13 @@ pub(crate) mod tests {
                 joined: if outcome == Outcome::Whole { 17 } else { 0 },
                 divergences: Vec::new(),
                 around: None,
+                sent: (outcome == Outcome::Whole).then(|| Sent {
+                    rpc_duration: SentState::Ok,
+                    metric: Some("rpc.client.duration".to_owned()),
+                    exemplars: SentState::Ok,
+                    logs: SentState::Ok,
+                    log_ids: SentState::Differs,
+                }),
                 measured: "2026-11-22T15:00:00Z".to_owned(),
                 families: vec![(Family::Join, Severity::Error)],
                 findings: vec![FoundFinding {

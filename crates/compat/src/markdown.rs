@@ -5,6 +5,7 @@ use trace_report::escape;
 use crate::around::ScopeSpans;
 use crate::map::{Entry, Found, Language, Map, on_days};
 use crate::outcome::Outcome;
+use crate::sent::{Sent, SentState};
 
 /// Enough for a sentence, not for a log.
 const CELL: usize = 300;
@@ -72,7 +73,10 @@ fn head(map: &Map) -> String {
          | server half lost | the client's spans are there, but the server's are in other traces |\n\
          | client half lost | some or all of the client's calls aren't in the trace |\n\
          | does not build | the versions don't fit together, or the program doesn't compile with them |\n\
-         | could not run | the program fails with these versions, or they couldn't be downloaded |\n",
+         | could not run | the program fails with these versions, or they couldn't be downloaded |\n\n\
+         *Metrics and logs* names the duration metric of RPCs and says whether exemplars lead to the trace, and whether log records carry ids.\n\
+         [What each language sends](signals.md#what-each-language-sends) has the reasons. *Not measured* are variants whose metrics and\n\
+         logs weren't captured.\n",
         inline(&map.server),
         inline(&map.machine.system),
         map.machine.cores,
@@ -96,8 +100,11 @@ fn section(language: &Language) -> String {
         .iter()
         .map(|axis| inline(&axis.name))
         .collect();
-    text += &format!("| variant |{} outcome | notes |\n", columns(&axes));
-    text += &format!("|---|{}---|---|\n", "---|".repeat(axes.len()));
+    text += &format!(
+        "| variant |{} outcome | metrics and logs | notes |\n",
+        columns(&axes)
+    );
+    text += &format!("|---|{}---|---|---|\n", "---|".repeat(axes.len()));
     for entry in &language.variants {
         text += &row(language, entry);
     }
@@ -123,8 +130,9 @@ fn row(language: &Language, entry: &Entry) -> String {
         None => "not measured".to_owned(),
         Some(found) => outcome(found),
     };
+    let sent = entry.found.as_ref().map(signals).unwrap_or_default();
     format!(
-        "| {} |{} {measured} | {} |\n",
+        "| {} |{} {measured} | {sent} | {} |\n",
         inline(&entry.name),
         columns(&versions),
         entry
@@ -133,6 +141,38 @@ fn row(language: &Language, entry: &Entry) -> String {
             .map(|found| note(entry, found))
             .unwrap_or_default()
     )
+}
+
+/// Such as `rpc.client.duration`, exemplars, logs with ids.
+fn signals(found: &Found) -> String {
+    match &found.sent {
+        Some(sent) => self::sent(sent),
+        None if found.client_rpcs == 0 => String::new(),
+        None => "not measured".to_owned(),
+    }
+}
+
+fn sent(sent: &Sent) -> String {
+    let metric = match (&sent.metric, sent.rpc_duration) {
+        (None, _) => "no metric".to_owned(),
+        (Some(name), SentState::Renamed) => format!("{}, renamed", code(name)),
+        (Some(name), SentState::Differs) => format!("{}, with findings", code(name)),
+        (Some(name), _) => code(name),
+    };
+    let exemplars = match sent.exemplars {
+        SentState::Missing if sent.metric.is_some() => Some("no exemplars"),
+        SentState::Missing => None,
+        _ => Some("exemplars"),
+    };
+    let logs = match (sent.logs, sent.log_ids) {
+        (SentState::Missing, _) => "no logs",
+        (_, SentState::Missing) => "logs without ids",
+        (_, SentState::Differs) => "logs, some without ids",
+        _ => "logs with ids",
+    };
+    let parts = [Some(metric.as_str()), exemplars, Some(logs)];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    parts.join(", ")
 }
 
 fn note(entry: &Entry, found: &Found) -> String {
@@ -273,7 +313,7 @@ mod tests {
             let plain = super::markdown(&sample());
             proptest::prop_assert_eq!(page.lines().count(), plain.lines().count());
             let row = page.lines().find(|line| line.contains("[context-lost]") && line.contains("lost |")).unwrap();
-            proptest::prop_assert_eq!(row.matches('|').count(), 6, "{}", row);
+            proptest::prop_assert_eq!(row.matches('|').count(), 7, "{}", row);
             for line in [row, page.lines().last().unwrap()] {
                 let outside: String = line.split('`').step_by(2).collect();
                 proptest::prop_assert!(!outside.contains(['@', '#', '<', '\u{202e}', '\u{200b}', '\u{1b}']), "{}", line);
