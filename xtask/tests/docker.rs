@@ -264,8 +264,48 @@ fn compose_accepts_every_file_with_every_profile() {
     check(&["--profile", "collector"], &tutorial);
     check(
         &["--env-file", "collector.env"],
-        &["TRACE_OTLP_ENDPOINT: collector:4317", "14317"],
+        &[
+            "TRACE_OTLP_ENDPOINT: collector:4317",
+            "14317",
+            "prometheus",
+            "grafana",
+        ],
     );
+}
+
+/// A service that a configuration sends to must be one of the stack's.
+#[test]
+fn the_stack_has_what_its_configurations_name() {
+    let read = |path: &str| {
+        let path = root().join("compose").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    };
+    let stack = read("docker-compose.yaml");
+    let check = |file: &str, services: &[&str]| {
+        let text = read(file);
+        for service in services {
+            assert!(text.contains(&format!("{service}:")), "{file}: {service}");
+            assert!(stack.contains(&format!("\n  {service}:\n")), "{service}");
+        }
+    };
+    check("collector.yaml", &["jaeger", "prometheus"]);
+    check("prometheus.yaml", &["milvus"]);
+    let sources = "grafana/provisioning/datasources/datasources.yaml";
+    check(sources, &["jaeger", "prometheus"]);
+    for mounted in stack
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ./"))
+    {
+        let (file, _) = mounted.split_once(':').expect("a place to mount it");
+        assert!(root().join("compose").join(file).exists(), "{file}");
+    }
+    // Traces, metrics and logs.
+    for file in ["collector.yaml", "cluster/collector.yaml"] {
+        for signal in ["traces", "metrics", "logs"] {
+            let pipeline = format!("\n    {signal}:\n      receivers: [otlp]\n");
+            assert!(read(file).contains(&pipeline), "{file}: {signal}");
+        }
+    }
 }
 
 #[test]
@@ -408,6 +448,44 @@ fn left_containers_are_found_by_their_labels(engine: &Engine) {
         down.stdout
     );
     engine.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "slow: builds a Collector"]
+fn slow_a_collector_accepts_its_configurations() {
+    if !is_there("go") {
+        return support::skip("the Collector's own check of its files: `go` is not on PATH");
+    }
+    let collector = root().join("target/milvus-otel/tests/otelcol");
+    let mut build = Command::new("go");
+    build
+        .args([
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            "-s -w",
+            "-o",
+        ])
+        .arg(&collector)
+        .current_dir(root().join("tools/collector"));
+    said(build).unwrap_or_else(|why| panic!("{why}"));
+    let validate = |text: &str| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("collector.yaml");
+        std::fs::write(&file, text).expect("it can be written");
+        let mut command = Command::new(&collector);
+        command.args(["validate", "--config"]).arg(&file);
+        said(command)
+    };
+    for file in ["collector.yaml", "cluster/collector.yaml"] {
+        let path = root().join("compose").join(file);
+        let text = std::fs::read_to_string(path).expect("it can be read");
+        validate(&text).unwrap_or_else(|why| panic!("{file}: {why}"));
+        let wrong = text.replace("[otlp_http/prometheus]", "[otlp_http/nowhere]");
+        let why = validate(&wrong).expect_err("an exporter that isn't configured");
+        assert!(why.contains("otlp_http/nowhere"), "{file}: {why}");
+    }
 }
 
 /// The C++ core's spans come up to five seconds after the root's.

@@ -4,7 +4,7 @@
 //!
 //!     cargo bench -p otlp-capture --bench load -- [--signal traces|metrics|logs]… [--rounds N] [--json] [NAME=ENDPOINT@PID]…
 //!
-//! For example `jaeger=127.0.0.1:4317@4711`. Start such a receiver just before the benchmark: its
+//! For example `jaeger=127.0.0.1:4317@4711`; `tools/collector` is a Collector that stores nothing. Start such a receiver just before the benchmark: its
 //! peak is that of its whole life.
 
 use bytes::Bytes;

@@ -35,6 +35,8 @@ const CHECKOUT_LABEL: &str = "milvus-otel.checkout";
 /// The profile, and the service, that puts the OpenTelemetry Collector between.
 const COLLECTOR: &str = "collector";
 const PROFILES: &str = "COMPOSE_PROFILES";
+/// The services of every run.
+const NEEDED: [&str; 2] = ["milvus", "jaeger"];
 
 /// How long Docker has to fetch an image, and to bring everything up.
 const PULL_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -271,7 +273,10 @@ impl Docker {
         images.sort_by(|one, other| other.cmp(one));
         Ok(images
             .into_iter()
-            .filter(|(service, _)| self.with_collector || service != COLLECTOR)
+            .filter(|(service, _)| match service.as_str() {
+                COLLECTOR => self.with_collector,
+                service => NEEDED.contains(&service),
+            })
             .map(|(_, image)| image)
             .collect())
     }
