@@ -66,6 +66,8 @@ pub(crate) struct ServerCounter {
     pub(crate) total: BTreeMap<String, String>,
     /// Methods that the server also calls itself, and counts.
     pub(crate) inner: Vec<String>,
+    /// The beginnings of lines at the level of an error that tell of an attempt which is made again.
+    pub(crate) attempts: Vec<String>,
 }
 
 #[derive(Deserialize)]

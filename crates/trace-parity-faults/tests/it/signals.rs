@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use trace_parity::{
-    Contract, Delivery, ExampleFacts, Exit, Finding, Input, Problem, RunFacts, Severity, Signals,
-    TraceLogs, Traces, Verdict, judge, read,
+    Contract, Delivery, ExampleFacts, Exit, Finding, Input, Problem, Rule, RunFacts, Severity,
+    Signals, TraceLogs, Traces, Verdict, judge, read,
 };
 use trace_parity_faults::{SIGNAL_FAULTS, SignalFiles, SignalPlace};
 
@@ -40,7 +40,10 @@ fn requests(text: &str) -> Vec<Value> {
 
 impl RealRun {
     fn read() -> Self {
-        let capture = file("capture.jsonl");
+        Self::of(&file("capture.jsonl"))
+    }
+
+    fn of(capture: &str) -> Self {
         let (traces, problems) = read(&[Input {
             label: None,
             bytes: capture.as_bytes(),
@@ -118,6 +121,74 @@ fn a_clean_run_raises_nothing() {
     let verdict = run.judged(&run.files);
     assert!(loud(&verdict).is_empty(), "{:#?}", loud(&verdict));
     assert_eq!(verdict.examples.len(), 5);
+}
+
+/// Milvus logs each failed attempt of a call between its parts as an error, and then makes it again.
+#[test]
+fn an_attempt_that_the_server_makes_again_is_no_error_of_the_call() {
+    let run = RealRun::read();
+    let example = &run.judged(&run.files).examples[0];
+    let named = format!("[traceID={}]", example.trace_id.expect("a trace"));
+    let mut lines = run.files.server_log.lines();
+    let line = lines.find(|line| line.contains(&named)).expect("a line");
+    let (head, _) = line.split_once(" [\"").expect("a message");
+    let head = head.replacen("[INFO]", "[ERROR]", 1);
+    for (message, found) in [("retry func failed", 0), ("something else failed", 1)] {
+        let line = format!("{head} [\"{message}\"] {named} [\"retry time\"=0]\n");
+        let mut files = run.files.clone();
+        files.server_log.push_str(&line);
+        assert_eq!(loud(&run.judged(&files)).len(), found, "{line}");
+    }
+}
+
+/// Milvus counts requests of its REST API and makes no span of them.
+#[test]
+fn requests_of_the_rest_api_explain_a_count_beyond_the_spans() {
+    let run = RealRun::read();
+    let trace = run.judged(&run.files).examples[0].trace_id;
+    let trace = trace.expect("a trace").to_string();
+    let counted = SIGNAL_FAULTS
+        .iter()
+        .find(|fault| fault.name == "server's count");
+    let mut files = run.files.clone();
+    let place = SignalPlace {
+        example: "",
+        trace_id: &trace,
+    };
+    assert!((counted.expect("the fault").apply)(&mut files, &place));
+    assert_eq!(loud(&run.judged(&files)).len(), 1);
+
+    let capture = file("capture.jsonl");
+    let requests = requests(&capture);
+    let own = requests.iter().find(|request| {
+        let spans = &request["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        spans.as_array().is_some_and(|spans| {
+            spans
+                .iter()
+                .any(|span| span["traceId"] == *trace && span["kind"] == 3)
+        }) && !request["resourceSpans"][0]["resource"]
+            .to_string()
+            .contains("\"standalone\"")
+    });
+    let own = own.expect("a request of the example");
+    let mut post = own["resourceSpans"][0]["scopeSpans"][0]["spans"][0].clone();
+    post["name"] = "POST".into();
+    post["spanId"] = "00000000000000aa".into();
+    post["kind"] = 3.into();
+    post["attributes"] = json!([{"key": "url.full", "value": {"stringValue": "http://127.0.0.1:19530/v2/vectordb/entities/search"}}]);
+    let line = json!({"resourceSpans": [{
+        "resource": own["resourceSpans"][0]["resource"],
+        "scopeSpans": [{"scope": {"name": "http"}, "spans": [post]}],
+    }]});
+    let with_rest = RealRun::of(&format!("{capture}{line}\n"));
+    let found = with_rest.judged(&files);
+    let of_server = |finding: &&&Finding| finding.rule == Rule::MetricDisagrees;
+    assert_eq!(
+        loud(&found).iter().filter(of_server).count(),
+        0,
+        "{:#?}",
+        loud(&found)
+    );
 }
 
 #[test]

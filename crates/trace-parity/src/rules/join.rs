@@ -121,7 +121,7 @@ fn path_of(url: &str) -> &str {
 }
 
 /// HTTP client spans of an example that call Milvus's REST API.
-fn rest_calls(view: &View<'_>, example: &Example<'_>) -> Vec<u32> {
+pub(super) fn rest_calls(view: &View<'_>, example: &Example<'_>) -> Vec<u32> {
     let of_rest = |&span: &u32| {
         let record = view.traces.record(span);
         record.kind == Kind::Client

@@ -7,6 +7,7 @@ use otlp_signals::{LogRecord, ServerLine};
 use crate::draft::Draft;
 use crate::logs::is_failure;
 use crate::rule::{Rule, Severity};
+use crate::signals::server_counter;
 use crate::traces::Status;
 use crate::view::View;
 use crate::view::links::Side;
@@ -159,7 +160,7 @@ pub(crate) fn unseen_errors(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for (number, _) in view.examples() {
         let mut by_trace: BTreeMap<u32, Vec<&ServerLine>> = BTreeMap::new();
         for line in signals.server_lines_of(number) {
-            if is_failure(&line.level) {
+            if is_failure(&line.level) && !is_attempt(line) {
                 let trace = signals.traces[&line.trace_id];
                 by_trace.entry(trace).or_default().push(line);
             }
@@ -182,6 +183,12 @@ pub(crate) fn unseen_errors(view: &View<'_>, drafts: &mut Vec<Draft>) {
             drafts.push(draft);
         }
     }
+}
+
+/// An attempt that the server makes again says nothing of how the request ended.
+fn is_attempt(line: &ServerLine) -> bool {
+    let mut attempts = server_counter().attempts.iter();
+    attempts.any(|attempt| line.text.starts_with(attempt))
 }
 
 /// Whether a span of the trace failed or has an exception.
