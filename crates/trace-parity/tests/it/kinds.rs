@@ -366,6 +366,16 @@ fn calls_under_other_calls() {
         "9/9",
         &[&through],
     );
+    // The SDK of JavaScript rounds a span's start to the millisecond.
+    check(
+        "in its callback, by a clock of milliseconds",
+        &exec(&below(false, 21)),
+        Inconsistent,
+        "9/9",
+        &[
+            "Error wrong-parent 1 | `HasCollection` lies under another call | was over as it began | callback",
+        ],
+    );
     let running =
         "Error wrong-parent 1 | `HasCollection` lies under another call | !over | !callback";
     check(

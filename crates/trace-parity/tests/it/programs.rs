@@ -273,7 +273,7 @@ fn exec_judges_real_programs_right() {
                 Error,
                 "wrong-parent",
                 1,
-                "`ShowCollections` lies under another call",
+                "`ShowCollections` lies under another call, `grpc.milvus.proto.milvus.MilvusService/HasCollection`, which was over 712.6 µs before",
             ),
         ],
     );

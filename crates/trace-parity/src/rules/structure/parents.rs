@@ -9,6 +9,9 @@ use crate::view::View;
 use crate::view::calls::Call;
 use crate::view::links::{Orphans, Side};
 
+/// JavaScript's SDK rounds a span's start to the millisecond.
+const CLOCK_NS: u64 = 1_000_000;
+
 pub(crate) fn orphan_span(view: &View<'_>, drafts: &mut Vec<Draft>) {
     for group in view
         .links
@@ -126,6 +129,14 @@ pub(crate) fn wrong_parent(view: &View<'_>, drafts: &mut Vec<Draft>) {
                     "the call `{}` lies under another call, `{above}`{through}, which was over {} before it began",
                     call.method,
                     duration(after)
+                ),
+                "callback",
+            )
+        } else if inner.start + CLOCK_NS >= outer.end && inner.end > outer.end {
+            (
+                format!(
+                    "the call `{}` lies under another call, `{above}`{through}, which was over as it began",
+                    call.method
                 ),
                 "callback",
             )
