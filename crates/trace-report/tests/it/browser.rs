@@ -37,6 +37,10 @@ fn write_pages(folder: &Path) {
     let stories = [
         ("consistent", story::of(build::consistent())),
         (
+            "spans-alone",
+            story::of(build::consistent()).without_signals(),
+        ),
+        (
             "logs",
             story::of(build::consistent()).logging("slow search: 512 ms"),
         ),

@@ -27,6 +27,12 @@ impl Story {
         page
     }
 
+    /// The same without metrics and logs.
+    pub(crate) fn without_signals(mut self) -> Self {
+        self.run.signals = None;
+        self
+    }
+
     /// The first example's root logs `text` as information, and the server logs it as a warning in the example's first call.
     pub(crate) fn logging(mut self, text: &str) -> Self {
         let trace = self.run.verdict.examples[0].trace_id;

@@ -273,7 +273,7 @@ inPage("log lines lie at their spans, by level", "logs", {}, async (page) => {
   assert.equal(await page.getByRole("search").getByRole("status").textContent(), "2 spans");
 });
 
-inPage("without log lines nothing offers them", "consistent", {}, async (page) => {
+inPage("without log lines nothing offers them", "spans-alone", {}, async (page) => {
   assert.equal(await page.getByLabel("log lines").count(), 0);
 });
 
