@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use trace_parity::{JoinedCall, JoinedCalls, Span};
+use trace_parity::{JoinedCall, JoinedCalls, NamedLine, Span};
 
 use crate::elsewhere::Elsewhere;
-use crate::logged::{LoggedLine, NamedLine};
+use crate::logged::LoggedLine;
 use crate::model::{Model, Side, StageId};
 use crate::names::Names;
 use crate::path::Piece;

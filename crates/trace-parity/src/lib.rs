@@ -39,7 +39,7 @@ pub use facts::{Delivery, ExampleFacts, Exit, RefusedFacts, RunFacts, SenderFact
 pub use ids::{SpanId, TraceId};
 pub use joined::{JoinedCall, JoinedCalls, joined_calls};
 pub use judge::judge;
-pub use logs::{LogLine, LogsBySpan, TraceLogs, log_lines};
+pub use logs::{LogLine, LogsBySpan, NamedLine, TraceLogs};
 pub use otlp_signals::Signals;
 pub use read::{Input, Problem, ProblemKind, read};
 pub use rule::{Family, Rule, Severity, UnknownRule};

@@ -27,16 +27,19 @@ pub struct LogLine<'s> {
 /// What was logged in a trace, by span and in order of time.
 pub type LogsBySpan<'s> = BTreeMap<SpanId, Vec<LogLine<'s>>>;
 
+/// A line with the span that it names. A program's record names one, and a line of the server's log none.
+pub type NamedLine<'s> = (Option<SpanId>, LogLine<'s>);
+
 /// All that was logged, by trace and in order of time.
 #[derive(Debug, Default)]
-pub struct TraceLogs<'s>(HashMap<TraceId, Vec<(Option<SpanId>, LogLine<'s>)>>);
+pub struct TraceLogs<'s>(HashMap<TraceId, Vec<NamedLine<'s>>>);
 
 impl<'s> TraceLogs<'s> {
     #[must_use]
     pub fn new(signals: &'s Signals) -> Self {
         let mut all = Self::default();
-        for (trace, span, line) in log_lines(signals) {
-            all.0.entry(trace).or_default().push((span, line));
+        for (trace, line) in log_lines(signals) {
+            all.0.entry(trace).or_default().push(line);
         }
         for lines in all.0.values_mut() {
             lines.sort_by_key(|(_, line)| line.time_ns);
@@ -44,14 +47,21 @@ impl<'s> TraceLogs<'s> {
         all
     }
 
-    /// What was logged in one trace.
+    /// What was logged in one trace, in order of time.
+    #[must_use]
+    pub fn lines(&self, trace: TraceId) -> &[NamedLine<'s>] {
+        self.0.get(&trace).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was logged in one trace, by span.
     ///
     /// A record is its span's. A line of the server's log names the trace alone: it is the shortest server span's that was open.
     /// What names a span that isn't there is the first span's.
     #[must_use]
     pub fn of(&self, trace: &Trace<'_>) -> LogsBySpan<'s> {
         let mut found = LogsBySpan::new();
-        let (Some(first), Some(lines)) = (trace.spans().next(), self.0.get(&trace.id())) else {
+        let lines = self.lines(trace.id());
+        let Some(first) = trace.spans().next().filter(|_| !lines.is_empty()) else {
             return found;
         };
         let known: HashSet<SpanId> = trace.spans().map(|span| span.id()).collect();
@@ -79,10 +89,7 @@ impl<'s> TraceLogs<'s> {
     }
 }
 
-/// All that was logged in traces, with the trace. A program's record names its span, and a line of the server's log names none.
-pub fn log_lines(
-    signals: &Signals,
-) -> impl Iterator<Item = (TraceId, Option<SpanId>, LogLine<'_>)> {
+fn log_lines(signals: &Signals) -> impl Iterator<Item = (TraceId, NamedLine<'_>)> {
     let records = signals.logs.iter().map(|record| {
         let line = LogLine {
             time_ns: record.time,
@@ -91,7 +98,10 @@ pub fn log_lines(
             text: &record.body,
             is_server: false,
         };
-        (TraceId(record.trace_id), Some(SpanId(record.span_id)), line)
+        (
+            TraceId(record.trace_id),
+            (Some(SpanId(record.span_id)), line),
+        )
     });
     let server = signals.server_lines.iter().map(|line| {
         let told = LogLine {
@@ -101,7 +111,7 @@ pub fn log_lines(
             text: &line.text,
             is_server: true,
         };
-        (TraceId(line.trace_id), None, told)
+        (TraceId(line.trace_id), (None, told))
     });
     records.chain(server)
 }
@@ -117,23 +127,22 @@ impl LogLine<'_> {
     /// 2 for a failure, 1 for a warning, 0 for anything else.
     #[must_use]
     pub fn rank(&self) -> u8 {
-        let warnings = ["WARN", "WARNING"];
         if is_failure(self.level) {
             2
         } else {
-            u8::from(
-                warnings
-                    .iter()
-                    .any(|level| self.level.eq_ignore_ascii_case(level)),
-            )
+            u8::from(is_one_of(self.level, &["WARN", "WARNING"]))
         }
     }
 }
 
 /// Whether a log's level is that of a failure.
 pub(crate) fn is_failure(level: &str) -> bool {
-    const FAILURES: [&str; 6] = ["ERROR", "SEVERE", "CRITICAL", "DPANIC", "PANIC", "FATAL"];
-    FAILURES
-        .iter()
-        .any(|failure| level.eq_ignore_ascii_case(failure))
+    is_one_of(
+        level,
+        &["ERROR", "SEVERE", "CRITICAL", "DPANIC", "PANIC", "FATAL"],
+    )
+}
+
+fn is_one_of(level: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| level.eq_ignore_ascii_case(name))
 }
