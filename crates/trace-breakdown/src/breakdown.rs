@@ -1,5 +1,6 @@
 //! All calls of an input, taken apart.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +16,8 @@ use crate::spread::lower_quartile;
 
 /// The calls of an input, with what is usual for each operation.
 pub struct Breakdown<'t> {
+    /// Knows the rows of each span's name once it has taken the calls apart.
+    clock: RefCell<Clock<'t>>,
     activity: Activity<'t>,
     calls: Vec<CallTime<'t>>,
     usual: HashMap<&'t str, Usual>,
@@ -44,6 +47,7 @@ impl<'t> Breakdown<'t> {
         Self {
             usual: usual(&calls),
             logs: Logs::default(),
+            clock: RefCell::new(clock),
             activity,
             calls,
         }
@@ -92,19 +96,22 @@ impl<'t> Breakdown<'t> {
     /// The call's collection: its name where the client says it, else its id where an event has it.
     #[must_use]
     pub fn collection(&self, time: &CallTime<'t>) -> Option<&'t str> {
-        Clock::new(Model::builtin()).collection(&self.activity.joined, &time.call)
+        let mut clock = self.clock.borrow_mut();
+        clock.collection(&self.activity.joined, &time.call)
     }
 
     /// What each call waited for, in order of time.
     #[must_use]
     pub fn path(&self, time: &CallTime<'t>) -> Vec<Stretch<'t>> {
-        Clock::new(Model::builtin()).path(&self.activity.joined, &time.call)
+        let mut clock = self.clock.borrow_mut();
+        clock.path(&self.activity.joined, &time.call)
     }
 
     /// The spans of a call as a flame graph shows them: parents before children.
     #[must_use]
     pub fn frames(&self, time: &CallTime<'t>) -> Vec<Frame<'t>> {
-        Clock::new(Model::builtin()).frames(&self.activity.joined, &time.call)
+        let mut clock = self.clock.borrow_mut();
+        clock.frames(&self.activity.joined, &time.call)
     }
 
     /// What was logged in the time of a call, in order of time.
@@ -114,7 +121,7 @@ impl<'t> Breakdown<'t> {
         if lines.is_empty() {
             return Vec::new();
         }
-        let mut clock = Clock::new(Model::builtin());
+        let mut clock = self.clock.borrow_mut();
         let mut logged = clock.logged(&self.activity.joined, &time.call, lines);
         for line in &mut logged {
             line.may_be_of_another = self.logs.is_shared(&time.call, &line.line);

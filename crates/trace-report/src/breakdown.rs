@@ -59,9 +59,9 @@ pub fn breakdown(
 }
 
 /// How operations changed from one input to another, as text whose lines are ended.
-pub fn breakdown_changes(
-    before: &Breakdown<'_>,
-    after: &Breakdown<'_>,
+pub fn breakdown_changes<'t>(
+    before: &Breakdown<'t>,
+    after: &Breakdown<'t>,
     only: Option<&str>,
     style: &TerminalStyle,
 ) -> String {

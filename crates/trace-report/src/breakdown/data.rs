@@ -24,9 +24,9 @@ pub fn breakdown_json(breakdown: &Breakdown<'_>, by: By, only: Option<&str>) -> 
 }
 
 /// The changes from one input to another as one JSON document, indented, with a line end.
-pub fn breakdown_changes_json(
-    before: &Breakdown<'_>,
-    after: &Breakdown<'_>,
+pub fn breakdown_changes_json<'t>(
+    before: &Breakdown<'t>,
+    after: &Breakdown<'t>,
     only: Option<&str>,
 ) -> String {
     let changes = changes(before, after, only);

@@ -112,6 +112,7 @@ impl StagesView {
             breakdown = breakdown.with_logs(signals);
         }
         let mut operations: Vec<MethodView> = Vec::new();
+        let mut slowest: Vec<&CallTime<'_>> = Vec::new();
         for group in groups(&breakdown, By::Language, None) {
             let step = group.step.map(|step| shown(step, NAME));
             let method = shown(group.method, NAME);
@@ -123,10 +124,11 @@ impl StagesView {
                     rows: Vec::new(),
                     slowest: FlameView::default(),
                 });
+                slowest.push(group.worst());
                 operations.len() - 1
             });
-            if group.worst().total_ns >= operations[place].slowest.total {
-                operations[place].slowest = FlameView::of(&breakdown, group.worst(), spans);
+            if group.worst().total_ns >= slowest[place].total_ns {
+                slowest[place] = group.worst();
             }
             if operations[place].rows.len() < ROWS {
                 let row = row(&breakdown, &group);
@@ -134,6 +136,9 @@ impl StagesView {
             }
         }
         operations.truncate(OPERATIONS);
+        for (operation, time) in operations.iter_mut().zip(slowest) {
+            operation.slowest = FlameView::of(&breakdown, time, spans);
+        }
         let place = |row: &RowView| {
             let mut names = examples.iter().map(|example| shown(&example.name, NAME));
             names
