@@ -20,6 +20,7 @@ mod writer;
 
 pub use fault::{
     Action, Fault, GoAwayKind, Hold, Often, Plan, PlanError, Replacement, ResetCode, Span, Status,
+    is_call_of,
 };
 pub use record::{
     CallRecord, ConnectionRecord, EndRecord, Ending, FaultCount, GoAway, Line, Mended, OutOfSight,

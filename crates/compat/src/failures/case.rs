@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grpc_witness::{Action, Fault, Often};
+use grpc_witness::{Action, Fault, Often, is_call_of};
 use serde::Deserialize;
 use supervise::{Failure, Result};
 use trace_parity::Contract;
@@ -103,8 +103,7 @@ impl Case {
 
     /// Whether calls of `name` are shown, which is a path or a span's name and ends in the method.
     pub(super) fn shows(&self, name: &str) -> bool {
-        let method = name.rsplit('/').next().unwrap_or_default();
-        self.shown.is_empty() || self.shown.iter().any(|shown| shown == method)
+        is_call_of(&self.shown, name)
     }
 }
 

@@ -225,12 +225,18 @@ fn fault(
     })
 }
 
+/// Whether `path`, such as `/package.Service/Method`, is a call of one of the methods, which are paths or their last parts; of any, if
+/// there are none.
+pub fn is_call_of(methods: &[String], path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_it = |method: &String| method == name || method == path;
+    methods.is_empty() || methods.iter().any(is_it)
+}
+
 impl Fault {
-    /// Whether it is about calls of `path`, such as `/package.Service/Method`.
-    pub fn is_of(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let is_it = |method: &String| method == name || method == path;
-        self.methods.is_empty() || self.methods.iter().any(is_it)
+    /// Whether it is about calls of `path`.
+    pub(crate) fn is_of(&self, path: &str) -> bool {
+        is_call_of(&self.methods, path)
     }
 
     /// Whether it is played when the witness starts, and on no call.
