@@ -277,6 +277,7 @@ impl Lab<'_> {
         manifest.capture = beginning.copy_since(&mut self.session, &run.path).await?;
         Ok(finished)
     }
+
     /// The variant's reports, which the map links to.
     fn report(
         &self,

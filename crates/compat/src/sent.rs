@@ -51,12 +51,39 @@ impl Sent {
     }
 }
 
-/// Marks the metrics that have another name than `usual`.
+/// Tells the metrics that have another name than `usual` from the others, whatever was told of them before.
 pub(crate) fn mark_renamed<'s>(all: impl Iterator<Item = &'s mut Sent>, usual: &str) {
     for sent in all {
         let is_other = sent.metric.as_ref().is_some_and(|name| name != usual);
-        if is_other && sent.rpc_duration == SentState::Ok {
-            sent.rpc_duration = SentState::Renamed;
-        }
+        sent.rpc_duration = match sent.rpc_duration {
+            SentState::Ok | SentState::Renamed if is_other => SentState::Renamed,
+            SentState::Ok | SentState::Renamed => SentState::Ok,
+            other => other,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sent, SentState, mark_renamed};
+
+    #[test]
+    fn a_metric_is_renamed_by_the_name_that_is_usual_now() {
+        let sent = |rpc_duration, metric: Option<&str>| Sent {
+            rpc_duration,
+            metric: metric.map(str::to_owned),
+            exemplars: SentState::Ok,
+            logs: SentState::Ok,
+            log_ids: SentState::Ok,
+        };
+        let check = |before, metric, usual: &str, after| {
+            let mut one = sent(before, metric);
+            mark_renamed([&mut one].into_iter(), usual);
+            assert_eq!(one.rpc_duration, after, "{before:?} {metric:?} {usual}");
+        };
+        check(SentState::Ok, Some("new"), "old", SentState::Renamed);
+        check(SentState::Renamed, Some("new"), "new", SentState::Ok);
+        check(SentState::Differs, Some("new"), "old", SentState::Differs);
+        check(SentState::Missing, None, "old", SentState::Missing);
     }
 }
