@@ -52,6 +52,11 @@ impl RunFolder {
         }
     }
 
+    /// The folder that a run's file is in.
+    pub fn of_file(file: &Path) -> Self {
+        Self::at(file.parent().unwrap_or(Path::new("")))
+    }
+
     /// The run of that id, or the newest for `latest`.
     pub fn open(workspace: &Workspace, id: &str) -> Result<Self> {
         let path = workspace.runs().join(id);

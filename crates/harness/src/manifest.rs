@@ -152,7 +152,7 @@ impl Manifest {
 
     /// Reads a run's manifest with what only a verdict needs: what a witness recorded, metrics and logs.
     pub fn read_whole(path: &Path) -> Result<Self> {
-        let folder = RunFolder::at(path.parent().unwrap_or(Path::new("")));
+        let folder = RunFolder::of_file(path);
         Ok(Self {
             signals: signals::read(&folder)?,
             wire: read_wire(&path.with_file_name(WIRE_FILE))?,

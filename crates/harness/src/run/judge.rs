@@ -336,7 +336,7 @@ pub fn signals_beside(
     let folder = if path.is_dir() {
         RunFolder::at(path)
     } else if path.exists() {
-        RunFolder::at(path.parent().unwrap_or(Path::new("")))
+        RunFolder::of_file(path)
     } else if path == Path::new(STDIN) {
         return Ok(None);
     } else {

@@ -158,7 +158,7 @@ fn of_file(
         }
         let _ = writeln!(text, "\nthe longest, {}:\n", longest.id());
     }
-    let folder = RunFolder::at(Path::new(file).parent().unwrap_or(Path::new("")));
+    let folder = RunFolder::of_file(Path::new(file));
     Ok(text + &Shown::of(showing, &folder, style)?.tree(&longest)?)
 }
 
