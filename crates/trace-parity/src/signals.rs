@@ -56,7 +56,7 @@ struct Lacking {
 /// The server's counter of requests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ServerCounter {
+pub(crate) struct ServerSignals {
     /// The versions that were measured.
     pub(crate) versions: Range,
     pub(crate) counter: String,
@@ -76,7 +76,7 @@ struct SignalTable {
     metric: Vec<KnownMetric>,
     sender: Vec<Sender>,
     lacking: Vec<Lacking>,
-    server: ServerCounter,
+    server: ServerSignals,
 }
 
 static FILE: LazyLock<SignalTable> = LazyLock::new(|| {
@@ -110,7 +110,7 @@ pub(crate) fn takes(signal: &str, language: &str) -> Option<&'static str> {
     found.map(|row| row.takes.as_str())
 }
 
-pub(crate) fn server_counter() -> &'static ServerCounter {
+pub(crate) fn server_signals() -> &'static ServerSignals {
     &FILE.server
 }
 

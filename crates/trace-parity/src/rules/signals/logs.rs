@@ -7,7 +7,7 @@ use otlp_signals::{LogRecord, ServerLine};
 use crate::draft::Draft;
 use crate::logs::is_failure;
 use crate::rule::{Rule, Severity};
-use crate::signals::server_counter;
+use crate::signals::server_signals;
 use crate::traces::Status;
 use crate::view::View;
 use crate::view::links::Side;
@@ -187,7 +187,7 @@ pub(crate) fn unseen_errors(view: &View<'_>, drafts: &mut Vec<Draft>) {
 
 /// An attempt that the server makes again says nothing of how the request ended.
 fn is_attempt(line: &ServerLine) -> bool {
-    let mut attempts = server_counter().attempts.iter();
+    let mut attempts = server_signals().attempts.iter();
     attempts.any(|attempt| line.text.starts_with(attempt))
 }
 

@@ -8,16 +8,16 @@ use crate::draft::Draft;
 use crate::rule::Rule;
 use crate::rules::join::rest_calls;
 use crate::semconv;
-use crate::signals::{ServerCounter, server_counter};
+use crate::signals::{ServerSignals, server_signals};
 use crate::traces::{Kind, Status};
 use crate::view::View;
 
 /// Only of a server that nobody else calls, and of which everything came.
 pub(crate) fn server_counts(view: &View<'_>, drafts: &mut Vec<Draft>) {
-    let counter = server_counter();
+    let known = server_signals();
     let is_judged = view.facts.is_some_and(|facts| {
         let version = facts.server_version.as_deref();
-        let is_known = version.is_some_and(|version| counter.versions.contains(version));
+        let is_known = version.is_some_and(|version| known.versions.contains(version));
         is_known && facts.server_is_own && !facts.unsettled
     });
     let signals = view.signals.as_ref().filter(|_| is_judged);
@@ -30,9 +30,9 @@ pub(crate) fn server_counts(view: &View<'_>, drafts: &mut Vec<Draft>) {
     let by_rest = view
         .examples()
         .any(|(_, example)| !rest_calls(view, example).is_empty());
-    for (method, counted) in requests(counter, before, after) {
+    for (method, counted) in requests(known, before, after) {
         let (all, refused) = spans.get(method.as_str()).copied().unwrap_or_default();
-        let may_lack_spans = by_rest || counter.inner.contains(&method);
+        let may_lack_spans = by_rest || known.inner.contains(&method);
         if (may_lack_spans && counted > all as f64)
             || ((all - refused) as f64..=all as f64).contains(&counted)
         {
@@ -40,26 +40,26 @@ pub(crate) fn server_counts(view: &View<'_>, drafts: &mut Vec<Draft>) {
         }
         let message = format!(
             "the server's `{}` counts {counted} requests of `{method}`, and its spans are {all}",
-            counter.counter
+            known.counter
         );
         drafts.push(
             Draft::new(Rule::MetricDisagrees, message)
-                .subject(format!("{} {method}", counter.counter))
+                .subject(format!("{} {method}", known.counter))
                 .case("server"),
         );
     }
 }
 
 /// The requests between the two pages, by method.
-fn requests(counter: &ServerCounter, before: &Page, after: &Page) -> BTreeMap<String, f64> {
+fn requests(known: &ServerSignals, before: &Page, after: &Page) -> BTreeMap<String, f64> {
     let mut requests: BTreeMap<String, f64> = BTreeMap::new();
     for (page, sign) in [(before, -1.0), (after, 1.0)] {
-        let samples = page.samples(&counter.counter).iter();
+        let samples = page.samples(&known.counter).iter();
         for sample in samples.filter(|sample| {
-            let mut labels = counter.total.iter();
+            let mut labels = known.total.iter();
             labels.all(|(label, value)| sample.label(label) == Some(value))
         }) {
-            let method = sample.label(&counter.method).unwrap_or_default();
+            let method = sample.label(&known.method).unwrap_or_default();
             *requests.entry(method.to_owned()).or_default() += sign * sample.value;
         }
     }
