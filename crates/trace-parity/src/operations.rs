@@ -25,8 +25,8 @@ pub(crate) struct OperationForm {
     /// Its values; empty where any will do.
     #[serde(default)]
     pub(crate) values: Vec<String>,
-    /// The attribute that names the operation.
-    pub(crate) word: Option<String>,
+    /// The attribute that names the operation; where a span lacks it, the last part of the span's name does.
+    pub(crate) word: String,
     /// Words that mean something else here.
     #[serde(default)]
     words: BTreeMap<String, String>,

@@ -15,7 +15,7 @@ use crate::wire::WireTime;
 
 use super::model::{
     Cell, CellCall, ExampleOutcome, ExampleVerdict, Finding, ObservedDivergence, Outcome, StepRow,
-    Verdict,
+    Verdict, note,
 };
 use super::operations::operations;
 use super::signals::signals;
@@ -250,15 +250,11 @@ fn cell(view: &View<'_>, step: u16, example: &Example<'_>, drafts: &[&Draft]) ->
         .iter()
         .filter(|call| call.step == Some(step))
     {
-        if !cell.rpcs.iter().any(|known| known == call.method) {
-            cell.rpcs.push(call.method.to_owned());
-        }
+        note(&mut cell.rpcs, call.method);
         cell.count += 1;
         cell.attempts += u64::from(call.attempts);
         for name in view.through_names(call) {
-            if !cell.through.iter().any(|known| known == name) {
-                cell.through.push(name.to_owned());
-            }
+            note(&mut cell.through, name);
         }
         cell.joined += u64::from(call.server().is_some());
         let told = cell_call(view, call);

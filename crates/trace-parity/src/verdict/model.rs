@@ -209,3 +209,10 @@ pub struct ObservedDivergence {
     pub reason: String,
     pub examples: Vec<String>,
 }
+
+/// Adds a name that isn't there yet.
+pub(super) fn note(names: &mut Vec<String>, name: &str) {
+    if !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
+    }
+}

@@ -10,7 +10,7 @@ use crate::view::calls::Call;
 use crate::view::examples::Example;
 use crate::view::links::Side;
 
-use super::model::{OperationCell, OperationRow};
+use super::model::{OperationCell, OperationRow, note};
 
 /// The row of calls that are no operation's.
 const OTHER: &str = "other calls";
@@ -91,12 +91,6 @@ fn above<'t>(traces: &'t Traces, call: &Call<'_>) -> impl Iterator<Item = u32> +
     std::iter::successors(traces.parent(call.span), |&span| traces.parent(span)).take(LAYERS)
 }
 
-fn note(names: &mut Vec<String>, name: &str) {
-    if !names.iter().any(|known| known == name) {
-        names.push(name.to_owned());
-    }
-}
-
 /// Reads operations off spans; has only the forms whose attribute occurs.
 struct OperationReader {
     forms: Vec<(Str, Option<Str>, &'static OperationForm)>,
@@ -105,10 +99,7 @@ struct OperationReader {
 impl OperationReader {
     fn new(traces: &Traces) -> Self {
         let forms = operations::forms().iter().filter_map(|form| {
-            let word = form
-                .word
-                .as_ref()
-                .and_then(|word| traces.strings.find(word));
+            let word = traces.strings.find(&form.word);
             Some((traces.strings.find(&form.attribute)?, word, form))
         });
         Self {
