@@ -43,7 +43,7 @@ const PROGRAM: &str = concat!(
 const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; ",
     "style-src 'sha256-kE02goxsdtxU4aimOTawAz/7BrGRliUG9t938GzoETo='; ",
-    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-EZYEWNLOQIBpS8JPUCJIhIvf2qKZNGobfnORcNqLVgo='",
+    "script-src 'sha256-VU7l2dD8hvXx+OnAkOoMPAqx4uHKWicMU+YzxjoElKA=' 'sha256-NaTED815mdmpujVu//USZwRPmttn3HQ++p+GQTbTz1E='",
 );
 
 /// Writes the run as an HTML document.

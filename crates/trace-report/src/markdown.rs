@@ -74,15 +74,7 @@ fn table(verdict: &Verdict) -> String {
     if verdict.examples.len() > MOST_COLUMNS || verdict.steps.is_empty() {
         return rows_of_examples(verdict);
     }
-    let names = verdict
-        .examples
-        .iter()
-        .map(|example| escape::code_span(&example.name, NAME));
-    let mut rows = vec![
-        std::iter::once("step".to_owned())
-            .chain(names)
-            .collect::<Vec<_>>(),
-    ];
+    let mut rows = vec![header(verdict, "step")];
     rows.extend(verdict.steps.iter().map(|row| step(verdict, row)));
     let outcomes = verdict
         .examples
@@ -94,6 +86,13 @@ fn table(verdict: &Verdict) -> String {
             .collect(),
     );
     format_table(&rows)
+}
+
+/// A column for each example, behind that of the rows.
+fn header(verdict: &Verdict, rows: &str) -> Vec<String> {
+    let examples = verdict.examples.iter();
+    let names = examples.map(|example| escape::code_span(&example.name, NAME));
+    std::iter::once(rows.to_owned()).chain(names).collect()
 }
 
 fn step(verdict: &Verdict, row: &StepRow) -> Vec<String> {
@@ -149,15 +148,7 @@ fn operations(verdict: &Verdict) -> String {
     if verdict.operations.is_empty() || verdict.examples.len() > MOST_COLUMNS {
         return String::new();
     }
-    let names = verdict
-        .examples
-        .iter()
-        .map(|example| escape::code_span(&example.name, NAME));
-    let mut rows: Vec<Vec<String>> = vec![
-        std::iter::once("operation".to_owned())
-            .chain(names)
-            .collect(),
-    ];
+    let mut rows = vec![header(verdict, "operation")];
     rows.extend(verdict.operations.iter().map(|row| {
         let cells = row.cells.iter().map(|cell| match cell {
             None => "–".to_owned(),
@@ -175,11 +166,7 @@ fn operations(verdict: &Verdict) -> String {
 
 /// What each example sent beside its spans, and what the missing would take.
 fn signals(verdict: &Verdict) -> Option<String> {
-    let names = verdict
-        .examples
-        .iter()
-        .map(|example| escape::code_span(&example.name, NAME));
-    let mut rows = vec![std::iter::once("signal".to_owned()).chain(names).collect()];
+    let mut rows = vec![header(verdict, "signal")];
     rows.extend(verdict.signals.iter().map(|row| {
         let cells = row.cells.iter().map(|cell| {
             let mark = match cell.state {

@@ -69,31 +69,32 @@ function fillDots() {
   });
 }
 
-function operationsSection() {
-  if (report.operations.length === 0) return null;
-  return el("section", { id: "operations", "aria-labelledby": "operations-title" },
-    el("header", {}, el("h2", { id: "operations-title" }, "Operations"), el("p", {}, `The calls of each ${NOUN}, by what it did with the vector store.`)),
-    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": "operations-title" },
+/** A section with a table: a row for each of `rows`, a column for each example, and `cell` in each place. */
+function tableOf({ id, title, about, label, rows }, cell) {
+  if (rows.length === 0) return null;
+  return el("section", { id, "aria-labelledby": `${id}-title` },
+    el("header", {}, el("h2", { id: `${id}-title` }, title), el("p", {}, about)),
+    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": `${id}-title` },
       el("table", { class: "times" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "operation"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
-        el("tbody", {}, report.operations.map((row) => el("tr", {}, el("th", { scope: "row" }, name(row.name)), row.cells.map((cell) =>
-          el("td", {}, cell === null ? "–" : [el("span", { class: cell.bad ? "bad" : "" }, cell.text), cell.told && el("div", { class: "soft" }, sentence(cell.told))]))))))));
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, label), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
+        el("tbody", {}, rows.map((row) => el("tr", {}, el("th", { scope: "row" }, name(row.name)), row.cells.map((one) => el("td", {}, cell(one)))))))));
+}
+
+function operationsSection() {
+  const about = `The calls of each ${NOUN}, by what it did with the vector store.`;
+  return tableOf({ id: "operations", title: "Operations", about, label: "operation", rows: report.operations }, (cell) =>
+    (cell === null ? "–" : [el("span", { class: cell.bad ? "bad" : "" }, cell.text), cell.told && el("div", { class: "soft" }, sentence(cell.told))]));
 }
 
 const SIGNALS = { there: ["good", "✓"], renamed: ["known", "~"], missing: ["soft", ""], differs: ["warning", "!"] };
 
 function signalsSection() {
-  if (report.signals.length === 0) return null;
-  return el("section", { id: "signals", "aria-labelledby": "signals-title" },
-    el("header", {}, el("h2", { id: "signals-title" }, "Metrics and logs"), el("p", {}, `What each ${NOUN} sent beside its spans.`)),
-    el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-labelledby": "signals-title" },
-      el("table", { class: "times" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "signal"), report.examples.map((example) => el("th", { scope: "col" }, name(example.name))))),
-        el("tbody", {}, report.signals.map((row) => el("tr", {}, el("th", { scope: "row" }, name(row.name)), row.cells.map((cell) => {
-          const [kind, sign] = SIGNALS[cell.state];
-          return el("td", {}, sign && tag(kind, sign, ""), el("span", { class: cell.state === "missing" ? "soft" : "" }, name(cell.text)),
-            cell.takes && el("details", {}, el("summary", {}, "what it takes"), el("p", { class: "soft" }, sentence(cell.takes))));
-        })))))));
+  const about = `What each ${NOUN} sent beside its spans.`;
+  return tableOf({ id: "signals", title: "Metrics and logs", about, label: "signal", rows: report.signals }, (cell) => {
+    const [kind, sign] = SIGNALS[cell.state];
+    return [sign && tag(kind, sign, ""), el("span", { class: cell.state === "missing" ? "soft" : "" }, name(cell.text)),
+      cell.takes && el("details", {}, el("summary", {}, "what it takes"), el("p", { class: "soft" }, sentence(cell.takes)))];
+  });
 }
 
 function logsSection() {

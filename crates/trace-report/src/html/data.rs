@@ -298,29 +298,25 @@ fn failing_first(run: &Run) -> Run {
         ExampleOutcome::CouldNotRun => 1,
         ExampleOutcome::Pass | ExampleOutcome::ExpectedDivergence => 2,
     });
-    verdict.examples = order
-        .iter()
-        .map(|&index| verdict.examples[index].clone())
-        .collect();
+    reorder(&mut verdict.examples, &order);
     for row in &mut verdict.steps {
-        row.cells = order
-            .iter()
-            .map(|&index| row.cells.get(index).cloned().flatten())
-            .collect();
+        reorder(&mut row.cells, &order);
     }
     for row in &mut verdict.operations {
-        row.cells = order
-            .iter()
-            .map(|&index| row.cells.get(index).cloned().flatten())
-            .collect();
+        reorder(&mut row.cells, &order);
     }
     for row in &mut verdict.signals {
-        row.cells = order
-            .iter()
-            .filter_map(|&index| row.cells.get(index).cloned())
-            .collect();
+        reorder(&mut row.cells, &order);
     }
     run
+}
+
+/// Puts what there is one of per example in the examples' order.
+fn reorder<T: Clone>(all: &mut Vec<T>, order: &[usize]) {
+    let places = order.iter();
+    *all = places
+        .filter_map(|&place| all.get(place).cloned())
+        .collect();
 }
 
 fn note(note: &Note) -> NoteView {
