@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{alone, root, xtask};
+use support::{Finished, alone, root, xtask};
 
 const FOLDER: &str = "crates/trace-breakdown/tests/slow";
 
@@ -92,10 +92,7 @@ impl Told {
         let begin = ["exec", "--name", "slow-searches", "--format", "json"];
         let run = xtask(&[&begin[..], exec, &["--", python, &program], case].concat()).finish();
         assert_eq!(run.code(), Some(0), "{}", run.stderr);
-        let id = run.json()["run"]
-            .as_str()
-            .expect("a run has an id")
-            .to_owned();
+        let id = id_of(&run);
         let capture = root()
             .join("target/milvus-otel/runs")
             .join(&id)
@@ -150,6 +147,11 @@ fn slow_each_slow_search_is_told_by_its_reason() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+fn id_of(run: &Finished) -> String {
+    let id = run.json()["run"].as_str().map(str::to_owned);
+    id.expect("a run has an id")
+}
+
 /// The groups of `breakdown RUN`.
 fn groups(run: &str, arguments: &[&str]) -> Vec<Value> {
     let format = ["--format", "json"];
@@ -165,10 +167,7 @@ fn slow_stages_add_up_in_every_call_of_fifty_runs() {
     let _turn = alone();
     let run = xtask(&["run-all", "--repeat", "10", "--format", "json"]).finish();
     assert_eq!(run.code(), Some(0), "{}", run.stderr);
-    let id = run.json()["run"]
-        .as_str()
-        .expect("a run has an id")
-        .to_owned();
+    let id = id_of(&run);
 
     let ns = |value: &Value| value.as_u64().expect("nanoseconds");
     let mut worst = [("Search", 0.0_f64), ("Insert", 0.0)];

@@ -4,8 +4,8 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -32,9 +32,7 @@ impl Prometheus {
         let config = config.replace("scrape_interval: 5s", "scrape_interval: 1s");
         let file = folder.path().join("prometheus.yaml");
         std::fs::write(&file, config).expect("it can be written");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("an address").to_string();
-        drop(free);
+        let address = support::free_address().to_string();
         let compose = read("compose/docker-compose.yaml");
         let options = compose.lines().map(str::trim);
         let options = options.filter_map(|line| line.strip_prefix("- "));
@@ -114,39 +112,18 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
-fn has_go() -> bool {
-    let go = Command::new("go").arg("version").output();
-    go.is_ok_and(|output| output.status.success())
-}
-
-/// Builds it from its Go module, which takes minutes the first time.
-fn prometheus() -> PathBuf {
-    let executable = root().join("target/milvus-otel/tests/prometheus");
-    let built = Command::new("go")
-        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w"])
-        .args(["-tags", TAGS, "-o"])
-        .arg(&executable)
-        .arg("tool")
-        .current_dir(root().join("tools/prometheus"))
-        .status();
-    assert!(built.is_ok_and(|status| status.success()));
-    executable
-}
-
 #[test]
 #[ignore = "slow: compiles Grafana's types"]
 fn slow_the_dashboard_is_one_that_grafana_reads() {
-    if !has_go() {
-        return support::skip("Grafana's types: no `go` answers");
-    }
+    let Some(reader) = support::built_with_go("grafana", &["."]) else {
+        return;
+    };
     let check = |text: &str| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("dashboard.json");
         std::fs::write(&file, text).expect("it can be written");
-        let mut command = Command::new("go");
-        command.args(["run", "-mod=readonly", "."]).arg(&file);
-        let output = command.current_dir(root().join("tools/grafana")).output();
-        let output = output.expect("go runs");
+        let output = Command::new(&reader).arg(&file).output();
+        let output = output.expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), said)
     };
@@ -174,13 +151,12 @@ fn forward(prometheus: &Prometheus, run: &Path) {
 #[ignore = "slow: builds Prometheus, and runs Milvus"]
 fn slow_each_panel_shows_what_milvus_and_a_client_measured() {
     let _turn = alone();
-    if !has_go() {
-        return support::skip("the panels in a Prometheus: no `go` answers");
-    }
     if support::skipped_without_tutorial_ports() {
         return;
     }
-    let executable = prometheus();
+    let Some(executable) = support::built_with_go("prometheus", &["-tags", TAGS, "tool"]) else {
+        return;
+    };
     let done = |arguments: &[&str]| {
         let run = xtask(arguments).finish();
         assert_eq!(run.code(), Some(0), "{arguments:?}: {}", run.stderr);

@@ -453,23 +453,9 @@ fn left_containers_are_found_by_their_labels(engine: &Engine) {
 #[test]
 #[ignore = "slow: builds a Collector"]
 fn slow_a_collector_accepts_its_configurations() {
-    if !is_there("go") {
-        return support::skip("the Collector's own check of its files: `go` is not on PATH");
-    }
-    let collector = root().join("target/milvus-otel/tests/otelcol");
-    let mut build = Command::new("go");
-    build
-        .args([
-            "build",
-            "-mod=readonly",
-            "-trimpath",
-            "-ldflags",
-            "-s -w",
-            "-o",
-        ])
-        .arg(&collector)
-        .current_dir(root().join("tools/collector"));
-    said(build).unwrap_or_else(|why| panic!("{why}"));
+    let Some(collector) = support::built_with_go("collector", &["."]) else {
+        return;
+    };
     let validate = |text: &str| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("collector.yaml");

@@ -2,10 +2,13 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
 
-use support::{Finished, alone, clients, root, skip, skipped_without_tutorial_ports, until, xtask};
+use support::{
+    Expected, Finished, alone, are_expected, clients, free_address, root, skip,
+    skipped_without_tutorial_ports, told, until, xtask,
+};
 
 /// nginx before a Milvus. Ends when it is dropped.
 struct Nginx {
@@ -27,9 +30,7 @@ impl Nginx {
         let page = std::fs::read_to_string(root().join("docs/mend.md")).expect("the page");
         let (_, block) = page.split_once("```nginx\n").expect("a configuration");
         let (block, _) = block.split_once("```").expect("its end");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+        let address = free_address();
         let block = block.replace("listen 19531", &format!("listen {address}"));
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path().display();
@@ -104,19 +105,6 @@ fn exec(options: &[&str], command: &[String], uri: Option<&str>) -> Finished {
     }
 }
 
-/// The findings at warning or worse, as rule and message.
-fn findings(run: &Finished) -> Vec<(String, String)> {
-    let report = run.json();
-    let findings = report["findings"].as_array().expect("findings");
-    let worse = findings
-        .iter()
-        .filter(|finding| finding["severity"] != "info");
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    worse
-        .map(|finding| (text(&finding["rule"]), text(&finding["message"])))
-        .collect()
-}
-
 #[test]
 #[ignore = "installs packages of Python and Java, needs nginx, and runs programs against Milvus"]
 fn slow_the_witness_and_nginx_mend_contexts_that_the_server_drops() {
@@ -135,20 +123,15 @@ fn slow_the_witness_and_nginx_mend_contexts_that_the_server_drops() {
     assert!(up.status.success(), "{}", up.stderr);
     let mut wrong = String::new();
     for (name, command) in &programs {
-        let mut check = |how: &str, run: &Finished, expected: &[(&str, &str)]| {
-            let found = findings(run);
-            let is_it = found.len() == expected.len()
-                && found
-                    .iter()
-                    .zip(expected)
-                    .all(|((rule, message), (by, part))| rule == by && message.contains(part));
-            if !is_it {
+        let mut check = |how: &str, run: &Finished, expected: &[Expected]| {
+            let found = told(&run.json());
+            if !are_expected(&found, expected) {
                 wrong += &format!("{name} {how}: {found:#?}\n{}\n", run.stderr);
             }
         };
-        let lost = [("context-lost", "")];
+        let lost = [("error", "context-lost", "")];
         check("directly", &exec(&[], command, None), &lost);
-        let ignored = [("context-ignored", "-03`")];
+        let ignored = [("error", "context-ignored", "-03`")];
         let witnessed = exec(&["--witness"], command, None);
         check("with a witness", &witnessed, &ignored);
         check("mended", &exec(&["--mend"], command, None), &[]);

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use support::clients::{self, run};
-use support::{Finished, alone, root, skipped_without_tutorial_ports, xtask};
+use support::{
+    Expected, Finished, alone, are_expected, root, skipped_without_tutorial_ports, told, xtask,
+};
 
 /// A program and its verdict.
 struct Program {
@@ -17,7 +19,7 @@ struct Program {
     /// Of `exec`.
     options: &'static [&'static str],
     /// Severity, rule and a part of the message, of each finding that is no information.
-    findings: &'static [(&'static str, &'static str, &'static str)],
+    findings: &'static [Expected],
 }
 
 /// What starts a program called `NAME`; `{}` is the folder of prepared programs, `{root}` the checkout.
@@ -94,7 +96,7 @@ impl Program {
         Self { options, ..self }
     }
 
-    const fn finds(self, findings: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+    const fn finds(self, findings: &'static [Expected]) -> Self {
         Self { findings, ..self }
     }
 }
@@ -356,24 +358,12 @@ fn differences(program: &Program, run: &Finished) -> String {
         Ok(report) => report,
         Err(_) => return format!("{}: no verdict: {}", program.name, run.stderr),
     };
-    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-    let found: Vec<[String; 3]> = report["findings"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|finding| ["severity", "rule", "message"].map(|key| text(finding, key)))
-        .filter(|[severity, ..]| severity != "info")
-        .collect();
+    let found = told(&report);
     let is_error = program
         .findings
         .iter()
         .any(|(severity, ..)| *severity == "error");
-    let is_right = found.len() == program.findings.len()
-        && found.iter().zip(program.findings).all(
-            |([severity, rule, message], (wanted, by, part))| {
-                severity == wanted && rule == by && message.contains(part)
-            },
-        );
+    let is_right = are_expected(&found, program.findings);
     let code = run.code();
     if is_right && code == Some(i32::from(is_error)) {
         return String::new();

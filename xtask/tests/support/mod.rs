@@ -4,6 +4,7 @@
 pub(crate) mod clients;
 
 use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -364,6 +365,62 @@ pub(crate) fn findings(report: &Value) -> Vec<(String, String)> {
         .collect();
     found.sort();
     found
+}
+
+/// Severity, rule and a part of the message of a finding that is to be there.
+pub(crate) type Expected = (&'static str, &'static str, &'static str);
+
+/// Severity, rule and message of all findings at warning or worse, in the report's order.
+pub(crate) fn told(report: &Value) -> Vec<[String; 3]> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let findings = report["findings"].as_array().into_iter().flatten();
+    findings
+        .map(|finding| ["severity", "rule", "message"].map(|key| text(finding, key)))
+        .filter(|[severity, ..]| severity != "info")
+        .collect()
+}
+
+/// Whether these are the expected findings, in order, and no others.
+pub(crate) fn are_expected(told: &[[String; 3]], expected: &[Expected]) -> bool {
+    told.len() == expected.len()
+        && told
+            .iter()
+            .zip(expected)
+            .all(|([severity, rule, message], (wanted, by, part))| {
+                severity == wanted && rule == by && message.contains(part)
+            })
+}
+
+/// An address of this machine that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("an address")
+}
+
+/// Builds a Go module of the folder `tools`, which takes minutes the first time; `None` without Go.
+pub(crate) fn built_with_go(module: &str, arguments: &[&str]) -> Option<PathBuf> {
+    if Command::new("go").arg("version").output().is_err() {
+        skip(&format!("tools/{module}: `go` is not on PATH"));
+        return None;
+    }
+    let executable = root().join("target/milvus-otel/tests").join(module);
+    let built = Command::new("go")
+        .args([
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            "-s -w",
+            "-o",
+        ])
+        .arg(&executable)
+        .args(arguments)
+        .current_dir(root().join("tools").join(module))
+        .output()
+        .expect("go runs");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "tools/{module}: {said}");
+    Some(executable)
 }
 
 /// The folder of the newest run.
